@@ -1,0 +1,39 @@
+# Every target makes its own environment when it is missing; nothing has to be installed or typed first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench format slow clean
+
+demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in about a minute
+	$(BIN)/matinee run
+
+test: $(VENV)/.installed-dev  ## everything that takes seconds
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.installed-dev  ## published numbers on whole data sets; minutes to a quarter of an hour
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed-dev  ## style, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## each stage beside its floor
+	$(BIN)/python benchmarks/stages.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo runs

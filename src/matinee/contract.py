@@ -1,0 +1,200 @@
+"""What is asked of a model and what it gets: `Task`, `Mask`, `Context`, `ModelSpec`, and the verbs of a `Fitted`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.sparse import csr_array
+
+from matinee.data import Histories, Interactions, Vocabulary
+from matinee.errors import CannotDo, TooLarge
+from matinee.spec import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Advance: TypeAlias = Callable[[int], None]
+Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
+"""`with progress("scoring", n_users) as advance: advance(512)`."""
+
+
+class Task(Spec):
+    """What has to be delivered, and by what number it is judged."""
+
+    k: int = Field(10, ge=1)
+    """Length of the list every user gets."""
+
+    metric: str = "recall@10"
+    """The number to win: a metric, or a blend such as 0.75*recall@25+0.25*ndcg@25."""
+
+    also: tuple[str, ...] = ("ndcg@10", "hit@10", "coverage@10")
+    """Further metrics to report beside it."""
+
+    profile: str = "matinee"
+    """Whose definitions the metrics follow; recall of the default profile is hits / min(k, answers)."""
+
+    seen: Literal["exclude", "include"] = "exclude"
+    """Whether items of the user's history may be recommended again."""
+
+    available: Literal["all", "learned", "recent"] = "all"
+    """Which items may be recommended: all known, those with a row in the learn part, or those taken recently."""
+
+    recent_days: float = Field(90.0, gt=0)
+    """With available = "recent": an item counts while somebody took it within this many days of the log's end."""
+
+    depth: int = Field(100, ge=1)
+    """How many items a user a run keeps, so that ensembles and other cut-offs need no model."""
+
+    def allowed(self, learn: Interactions) -> NDArray[np.bool_] | None:
+        """Which items (n_items,) may be recommended after learning from `learn`; None means all."""
+        if self.available == "all":
+            return None
+        rows = learn.item
+        if self.available == "recent":
+            if learn.clock != "seconds":
+                raise CannotDo("task", "use available = 'recent' on a log without times", "Use 'learned'.")
+            last = learn.time.max(initial=0)
+            rows = rows[learn.time >= last - self.recent_days * 86400.0]
+        return np.bincount(rows, minlength=learn.n_items) > 0
+
+
+@contextmanager
+def silent(what: str, total: int) -> Iterator[Advance]:
+    """Progress nobody sees: the default outside the command line."""
+    yield lambda done: None
+
+
+def free_memory() -> int:
+    """Bytes this process may still take: what the system says is available, and its control group's limit."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        found = [int(rows["MemAvailable"].split()[0]) * 1024]
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and limit.read_text().strip().isdigit():
+        found.append(int(limit.read_text()) - int(used.read_text()))
+    return max(0, min(found))
+
+
+@dataclass(frozen=True)
+class Context:
+    """All a fit is given that is neither data nor hyper-parameter."""
+
+    seed: int = 0
+    """All randomness of the fit comes from here."""
+
+    device: str = "cpu"
+    """Where tensors live: "cpu" or "cuda". Models without a network ignore it."""
+
+    progress: Progress = silent
+    """Told how far a long step has come."""
+
+    validate: Callable[[Fitted], float] | None = None
+    """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
+
+    memory: int = field(default_factory=free_memory)
+    """Bytes a fit may take; what is predicted to need more is refused before anything is allocated."""
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
+        return np.random.default_rng([self.seed, *key])
+
+    def reserve(self, spec: ModelSpec, data: Interactions) -> None:
+        """Refuse now if the spec predicts that fitting `data` takes more memory than there is."""
+        needed = spec.memory(data.n_users, data.n_items, len(data))
+        if needed > self.memory:
+            what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
+            raise TooLarge(what, needed, self.memory, spec.if_too_large)
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which items a person may get; the one policy for all models."""
+
+    seen: bool = True
+    """Whether items of the person's own history are barred."""
+
+    available: NDArray[np.bool_] | None = None
+    """(n_items,) items anybody may get; None means all."""
+
+    candidates: csr_array | None = None
+    """(m, n_items) items each row may get, any non-zero; None means all. The rows are those of the histories."""
+
+    def rows(self, start: int, stop: int) -> Mask:
+        """The mask of rows start..stop."""
+        return self if self.candidates is None else replace(self, candidates=self.candidates[start:stop])
+
+    def allowed(self, n_items: int) -> NDArray[np.bool_]:
+        """`available` (n_items,), spelled out."""
+        return np.ones(n_items, dtype=np.bool_) if self.available is None else self.available
+
+
+class ModelSpec(Spec):
+    """A model's hyper-parameters: one file of `models/` defines one. `fit` returns a trained thing, never itself."""
+
+    uses_order: ClassVar[bool] = False
+    """Whether the order of a history changes its scores."""
+
+    uses_time: ClassVar[bool] = False
+    """Whether it needs real times: a log without them is refused when the experiment is read."""
+
+    uses_attributes: ClassVar[bool] = False
+    """Whether it needs attributes of users or items."""
+
+    uses_validation: ClassVar[bool] = False
+    """Whether it decides something (epochs, steps) on the stop fold."""
+
+    new_users: ClassVar[bool] = True
+    """Whether somebody it was not fitted on can be scored from their history."""
+
+    new_items: ClassVar[bool] = False
+    """Whether an item nobody took can be scored above others."""
+
+    if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
+    """The advice when `memory` is more than there is."""
+
+    def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
+        """Learn from `data`; starts with `ctx.reserve(self, data)`."""
+        raise NotImplementedError
+
+    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+        """Bytes at the peak of `fit`, beside the data."""
+        raise NotImplementedError
+
+
+class Fitted(Protocol):
+    """A trained model: what every shape in `fitted.py` can do."""
+
+    fused: ClassVar[bool]
+    """Whether `top` works without holding (m, n_items) scores, so that all rows can be asked at once."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The hyper-parameters it was fitted with."""
+        ...
+
+    @property
+    def items(self) -> Vocabulary:
+        """The catalogue its scores are about."""
+        ...
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Scores (m, n_items); larger is better, seen items are not masked."""
+        ...
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best k allowed items (m, k) and their scores, best first, ties by item code, padded with −1 and −inf."""
+        ...
+
+    def refit_spec(self) -> ModelSpec:
+        """The spec with what validation decided frozen in, so that a fit on all data needs no validation."""
+        ...

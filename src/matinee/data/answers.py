@@ -1,0 +1,74 @@
+"""What was held out: the items each asked person really took, with a label for the part they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from matinee.data.ragged import frozen
+from matinee.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Row r, the person of row r of the `Histories` asked, took `item[offsets[r]:offsets[r + 1]]`, ascending.
+
+    `part` (N,) indexes `parts`, e.g. ("random", "tail"). An empty row is a person without answers: metrics leave
+    them out. Answers never reach a model.
+    """
+
+    user: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    item: NDArray[np.int32]
+    part: NDArray[np.int8]
+    parts: tuple[str, ...]
+    users: Vocabulary
+    items: Vocabulary
+
+    def __post_init__(self) -> None:
+        frozen(self.user, self.offsets, self.item, self.part)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @staticmethod
+    def of(
+        row: NDArray[np.integer],
+        item: NDArray[np.integer],
+        part: NDArray[np.integer],
+        parts: tuple[str, ...],
+        asked: tuple[NDArray[np.int32], Vocabulary, Vocabulary],
+    ) -> Answers:
+        """From held-out (row, item, part) in any order; a pair held out twice counts once, in its first part.
+
+        `asked` is (user codes of the rows (m,), users, items).
+        """
+        user, users, items = asked
+        order = np.lexsort((part, item, row))
+        row, item, part = row[order], item[order], part[order]
+        first = np.ones(len(row), dtype=np.bool_)
+        first[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
+        offsets = np.zeros(len(user) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row[first], minlength=len(user)), out=offsets[1:])
+        return Answers(user, offsets, item[first].astype(np.int32), part[first].astype(np.int8), parts, users, items)
+
+    @cached_property
+    def matrix(self) -> csr_array:
+        """(m, n_items) int8 CSR; the value is the part's index + 1."""
+        shape = (len(self), len(self.items))
+        return csr_array((self.part + np.int8(1), self.item, self.offsets), shape=shape)
+
+    @cached_property
+    def count(self) -> NDArray[np.int64]:
+        """How many answers each row has, (m,)."""
+        return np.diff(self.offsets)
+
+    def only(self, part: str) -> Answers:
+        """The answers of one part; the rows stay, so per-user numbers line up."""
+        keep = self.part == self.parts.index(part)
+        row = np.repeat(np.arange(len(self)), self.count)[keep]
+        return Answers.of(row, self.item[keep], self.part[keep], self.parts, (self.user, self.users, self.items))

@@ -1,0 +1,156 @@
+"""The log as codes: who took what, when, how strongly. Frozen, sorted, fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from matinee.data.attributes import Attributes
+from matinee.data.histories import Histories
+from matinee.data.ragged import counts_matrix, frozen, offsets_of, ones_matrix, order_by_row_time_item
+from matinee.data.vocabulary import Vocabulary
+
+Clock: TypeAlias = Literal["seconds", "order", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """N rows (user, item, time, weight), sorted by (user, time, item); all arrays read-only.
+
+    `user` and `item` are codes of `users` and `items`. What `time` means is said by `clock`: "seconds" since
+    1970; "order", the position in the user's sequence; "none", all zero. `weight` (N,) or None. Repeats of a
+    (user, item) may stand in it: whoever reads the file says whether they are kept or folded.
+    """
+
+    users: Vocabulary
+    items: Vocabulary
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    time: NDArray[np.int64]
+    clock: Clock = "seconds"
+    weight: NDArray[np.float32] | None = None
+    user_attributes: Attributes | None = None
+    item_attributes: Attributes | None = None
+
+    def __post_init__(self) -> None:
+        frozen(self.user, self.item, self.time, self.weight)
+
+    @staticmethod
+    def of(
+        vocabularies: tuple[Vocabulary, Vocabulary],
+        user: NDArray[np.int32],
+        item: NDArray[np.int32],
+        time: NDArray[np.int64] | None = None,
+        clock: Clock = "seconds",
+        weight: NDArray[np.float32] | None = None,
+    ) -> Interactions:
+        """From codes (N,) in any order. Without times all are zero and the clock is "none"."""
+        users, items = vocabularies
+        if time is None:
+            time, clock = np.zeros(len(user), dtype=np.int64), "none"
+        order = order_by_row_time_item(user, time, item, len(users), len(items))
+        if order is not None:
+            user, item, time = user[order], item[order], time[order]
+            weight = None if weight is None else weight[order]
+        return Interactions(users, items, user, item, time, clock, weight)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def n_users(self) -> int:
+        """How many users the vocabulary has; some may have no row."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """How many items the vocabulary has; some may have no row."""
+        return len(self.items)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each user's rows start, (n_users + 1,)."""
+        return offsets_of(self.user, self.n_users)
+
+    @cached_property
+    def matrix(self) -> csr_array:
+        """(n_users, n_items) float32 CSR of 0 and 1; items ascending in a row, repeats folded."""
+        return ones_matrix(self.offsets, self.item, self.n_items)
+
+    @cached_property
+    def counts(self) -> csr_array:
+        """(n_users, n_items) float32 CSR of how often each user took each item."""
+        return counts_matrix(self.offsets, self.item, self.n_items)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """How many different users took each item, (n_items,)."""
+        return np.bincount(self.matrix.indices, minlength=self.n_items)
+
+    @property
+    def titles(self) -> pl.Series | None:
+        """Titles of the items (n_items,), or None."""
+        return None if self.item_attributes is None else self.item_attributes.titles
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of ids and rows: equal logs have equal fingerprints, whatever file or row order they came from."""
+        digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.clock}".encode())
+        for array in (self.user, self.item, self.time, self.weight):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def where(self, keep: NDArray[np.bool_]) -> Interactions:
+        """The rows where `keep` (N,) is true, with the same vocabularies and attributes."""
+        return replace(
+            self,
+            user=self.user[keep],
+            item=self.item[keep],
+            time=self.time[keep],
+            weight=None if self.weight is None else self.weight[keep],
+        )
+
+    def histories(self, user: NDArray[np.integer] | None = None) -> Histories:
+        """The history of every user, or of the given codes (m,), as rows to ask a model about."""
+        everyone = Histories(
+            user=np.arange(self.n_users, dtype=np.int32),
+            offsets=self.offsets,
+            item=self.item,
+            time=self.time,
+            users=self.users,
+            items=self.items,
+            titles=self.titles,
+        )
+        return everyone if user is None else everyone.take(user)
+
+    def frame(self) -> pl.DataFrame:
+        """The log with raw ids: user, item, and time and weight where it has them."""
+        columns = {"user": self.users.decode(self.user), "item": self.items.decode(self.item)}
+        if self.clock != "none":
+            columns["time"] = pl.Series("time", self.time)
+        if self.weight is not None:
+            columns["weight"] = pl.Series("weight", self.weight)
+        return pl.DataFrame(columns)
+
+    def summary(self) -> dict[str, int | float | str | bool]:
+        """Counts people ask for first; `matinee data inspect` prints them."""
+        pairs = int(self.matrix.nnz)
+        lengths = np.diff(self.offsets)
+        return {
+            "users": self.n_users,
+            "items": self.n_items,
+            "rows": len(self),
+            "density": pairs / max(1, self.n_users * self.n_items),
+            "repeats": len(self) - pairs,
+            "median rows a user": float(np.median(lengths)) if len(lengths) else 0.0,
+            "clock": self.clock,
+            "titles": self.titles is not None,
+        }

@@ -1,0 +1,158 @@
+"""The few shapes a trained model takes, and how each is kept in a folder without pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_array
+
+from matinee.contract import Fitted, Mask, ModelSpec
+from matinee.data import Histories, Vocabulary
+from matinee.errors import RunError
+from matinee.topk.recommend import choose, score_item_item, score_sparse_item_item, top_item_item
+
+F32: TypeAlias = NDArray[np.float32]
+Best: TypeAlias = tuple[NDArray[np.int32], F32]
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """One score an item for everybody (n_items,), plus `repeat` × log(1 + count) for items a person took before."""
+
+    spec: ModelSpec
+    items: Vocabulary
+    scores: F32
+    repeat: float = 0.0
+    fused: ClassVar[bool] = False
+
+    def score(self, histories: Histories) -> F32:
+        """Scores (m, n_items)."""
+        out = np.repeat(self.scores[None, :], len(histories), axis=0)
+        if self.repeat:
+            counts = histories.counts
+            row = np.repeat(np.arange(len(histories)), np.diff(counts.indptr))
+            out[row, counts.indices] += np.float32(self.repeat) * np.log1p(counts.data)
+        return out
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+        """The best k allowed items (m, k) and their scores."""
+        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+
+    def refit_spec(self) -> ModelSpec:
+        """Nothing was decided on validation."""
+        return self.spec
+
+
+@dataclass(frozen=True, eq=False)
+class ItemItem:
+    """Scores x W for item–item weights W (n_items, n_items), dense; an empty history is scored by `prior` (n_items,)."""
+
+    spec: ModelSpec
+    items: Vocabulary
+    weights: F32
+    prior: F32
+    fused: ClassVar[bool] = True
+
+    def score(self, histories: Histories) -> F32:
+        """Scores (m, n_items)."""
+        return _with_prior(score_item_item(histories, self.weights), histories, self.prior)
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+        """The best k allowed items (m, k) and their scores, fused: no (m, n_items) matrix is held."""
+        if mask.candidates is not None:
+            return choose(self.score(histories), histories, k, mask, self.spec.kind)
+        item, score = top_item_item(histories, self.weights, k, mask)
+        empty = np.flatnonzero(np.diff(histories.offsets) == 0)
+        if len(empty):
+            nobody = histories.take(empty[:1])
+            item[empty], score[empty] = choose(self.prior[None, :], nobody, k, mask, self.spec.kind)
+        return item, score
+
+    def refit_spec(self) -> ModelSpec:
+        """Nothing was decided on validation."""
+        return self.spec
+
+
+@dataclass(frozen=True, eq=False)
+class SparseItemItem:
+    """Scores x W for sparse item–item weights W (n_items, n_items); an empty history is scored by `prior`."""
+
+    spec: ModelSpec
+    items: Vocabulary
+    weights: csr_array
+    prior: F32
+    fused: ClassVar[bool] = False
+
+    def score(self, histories: Histories) -> F32:
+        """Scores (m, n_items)."""
+        return _with_prior(score_sparse_item_item(histories, self.weights), histories, self.prior)
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+        """The best k allowed items (m, k) and their scores."""
+        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+
+    def refit_spec(self) -> ModelSpec:
+        """Nothing was decided on validation."""
+        return self.spec
+
+
+def _with_prior(scores: F32, histories: Histories, prior: F32) -> F32:
+    scores[np.diff(histories.offsets) == 0] = prior
+    return scores
+
+
+SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, SparseItemItem)}
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Keep a fitted model: `model.json` (shape, spec, numbers), `items.parquet`, `arrays.safetensors`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {}
+    plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.written()}
+    for field in dataclasses.fields(fitted):  # pyright: ignore[reportArgumentType]
+        value = getattr(fitted, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[field.name] = np.ascontiguousarray(value)
+        elif isinstance(value, csr_array):
+            parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr}
+            arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
+            plain[field.name] = {"csr": list(value.shape)}
+        elif isinstance(value, int | float | str):
+            plain[field.name] = value
+    pl.DataFrame({"item": fitted.items.ids}).write_parquet(folder / "items.parquet")
+    save_file(arrays, folder / "arrays.safetensors")
+    (folder / "model.json").write_text(json.dumps(plain, indent=2) + "\n")
+
+
+def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec]) -> Fitted:
+    """A model that `save` kept. `read_spec` turns its written spec into one; nothing is unpickled.
+
+    Raises `RunError` if a file is missing or damaged.
+    """
+    try:
+        plain = json.loads((folder / "model.json").read_text())
+        shape = SHAPES[plain.pop("shape")]
+        arrays = load_file(folder / "arrays.safetensors")
+        values: dict[str, Any] = {
+            "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),
+            "items": Vocabulary(pl.read_parquet(folder / "items.parquet")["item"].rename("id")),
+        }
+        for name, value in plain.items():
+            if isinstance(value, dict):
+                data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
+                values[name] = csr_array((data, indices, indptr), shape=tuple(value["csr"]))
+            else:
+                values[name] = value
+        return shape(**values, **arrays)
+    except (OSError, KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        found = f"the model kept here cannot be read ({type(error).__name__}: {error})"
+        raise RunError(folder, found, "Delete the run folder and run the experiment again.") from error

@@ -1,0 +1,1 @@
+"""Kernels of the linear zoo: Gram matrices, solvers, similarities. numba and SciPy only, never torch."""

@@ -1,0 +1,122 @@
+"""From a fitted model and histories to ranked lists, a block of people at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from matinee.contract import Fitted, Mask, Progress, silent
+from matinee.data import Histories
+from matinee.errors import ModelFailed, SpecError
+from matinee.topk import kernels
+from matinee.topk.lists import TopK
+
+if TYPE_CHECKING:
+    from matinee.data import Interactions
+
+BLOCK_BYTES = 256_000_000
+"""Scores held at once on the path that materialises them."""
+
+
+def recommend(
+    fitted: Fitted,
+    histories: Histories | Interactions,
+    k: int = 10,
+    mask: Mask = Mask(),
+    progress: Progress = silent,
+) -> TopK:
+    """The best k items for every row of `histories`; a whole log asks for every user of it.
+
+    A user with fewer than k allowed items gets a short list, never a barred item. No (users × items) matrix is
+    held: shapes with a fused path score, mask and choose in one pass, the others go by blocks of users.
+
+    Raises `SpecError` if k is larger than the catalogue, `ModelFailed` if scores are not finite.
+    """
+    if not isinstance(histories, Histories):
+        histories = histories.histories()
+    n_items = len(fitted.items)
+    if not 1 <= k <= n_items:
+        raise SpecError("k", f"found {k}", f"at least 1 and at most the {n_items:,} items of the catalogue")
+    if fitted.items != histories.items:
+        raise SpecError("histories", "their items are not those of the model", "one vocabulary for both")
+    m, block = len(histories), max(1, BLOCK_BYTES // (4 * max(n_items, 1)))
+    item, score = np.empty((m, k), dtype=np.int32), np.empty((m, k), dtype=np.float32)
+    if fitted.fused and mask.candidates is None:
+        block = max(1, m)
+    with progress(f"lists of {fitted.spec.kind}", m) as advance:
+        for start in range(0, m, block):
+            stop = min(m, start + block)
+            part = histories.rows(start, stop)
+            item[start:stop], score[start:stop] = fitted.top(part, k, mask.rows(start, stop))
+            advance(stop - start)
+    return TopK(histories.user, item, score, histories.users, histories.items, histories.titles)
+
+
+def choose(
+    scores: NDArray[np.float32], histories: Histories, k: int, mask: Mask, kind: str
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The best k allowed items of scores (m, n_items) that stand in memory: the path of any model."""
+    if np.isnan(scores).any():
+        raise ModelFailed(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
+    barred, allowed = seen_rows(histories, bar=mask.seen), mask.allowed(scores.shape[1])
+    if mask.candidates is None:
+        best = kernels.select(scores, k, barred, allowed)
+    else:
+        best = kernels.select_among(scores, k, barred, allowed, rows_of(mask.candidates))
+    return best.item, best.score
+
+
+def rows_of(matrix: csr_array) -> kernels.Rows:
+    """The columns of a CSR's rows, in the types compiled loops take."""
+    return kernels.Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False))
+
+
+def seen_rows(histories: Histories, *, bar: bool) -> kernels.Rows:
+    """What each row has taken, ascending; empty rows when nothing is barred."""
+    if not bar:
+        return kernels.Rows(np.zeros(len(histories) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+    return rows_of(histories.matrix)
+
+
+def tile_width(n_items: int) -> int:
+    """Columns a tile of item–item weights has, so that a tile of float32 stays in a 2 MB cache where it can."""
+    return kernels.WIDE if n_items * kernels.WIDE * 4 <= 3_000_000 else kernels.NARROW
+
+
+def score_item_item(histories: Histories, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores (m, n) of item–item weights (n, n): row sums over the history, tile by tile."""
+    rows = rows_of(histories.matrix)
+    out = np.empty((len(histories), weights.shape[1]), dtype=np.float32)
+    width = tile_width(len(weights))
+    for start in range(0, weights.shape[1], width):
+        kernels.score_tile(rows, kernels.pack(weights, start, width), out, start)
+    return out
+
+
+def top_item_item(
+    histories: Histories, weights: NDArray[np.float32], k: int, mask: Mask
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The best k under item–item weights (n, n) without ever holding (m, n) scores.
+
+    Cost: nnz · n adds, reading nnz · n · 4 bytes of weights from the second-level cache; m · k · 8 bytes of state.
+    """
+    rows, allowed = rows_of(histories.matrix), mask.allowed(weights.shape[1])
+    heaps = kernels.empty_heaps(len(histories), k)
+    pointer = np.zeros(len(histories) if mask.seen else 0, dtype=np.int64)
+    width = tile_width(len(weights))
+    for start in range(0, weights.shape[1], width):
+        tile = kernels.pack(weights, start, width)
+        kernels.offer_tile(rows, tile, start, allowed, pointer, heaps)
+    kernels.settle_all(heaps)
+    return heaps.item, heaps.score
+
+
+def score_sparse_item_item(histories: Histories, weights: csr_array) -> NDArray[np.float32]:
+    """Scores (m, n) of sparse item–item weights (n, n)."""
+    out = np.zeros((len(histories), weights.shape[1]), dtype=np.float32)
+    value = weights.data.astype(np.float32, copy=False)
+    kernels.score_sparse(rows_of(histories.matrix), rows_of(weights), value, out)
+    return out
