@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from scipy.sparse import csr_array
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import CannotDo, TooLarge
 from matinee.spec import Spec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
@@ -67,7 +64,7 @@ class Task(Spec):
 
 
 @contextmanager
-def silent(what: str, total: int) -> Iterator[Advance]:
+def silent(what: str, total: int) -> Generator[Advance]:
     """Progress nobody sees: the default outside the command line."""
     yield lambda done: None
 
@@ -108,8 +105,9 @@ class Context:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
         return np.random.default_rng([self.seed, *key])
 
-    def reserve(self, spec: ModelSpec, data: Interactions) -> None:
-        """Refuse now if the spec predicts that fitting `data` takes more memory than there is."""
+    def admit(self, spec: ModelSpec, data: Interactions) -> None:
+        """Refuse now what `spec` cannot learn from `data`, or what it predicts to need more memory than there is."""
+        spec.require(data)
         needed = spec.memory(data.n_users, data.n_items, len(data))
         if needed > self.memory:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
@@ -163,8 +161,15 @@ class ModelSpec(Spec):
     """The advice when `memory` is more than there is."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
-        """Learn from `data`; starts with `ctx.reserve(self, data)`."""
+        """Learn from `data`; starts with `ctx.admit(self, data)`."""
         raise NotImplementedError
+
+    def require(self, data: Interactions) -> None:
+        """Raise `CannotDo` where `data` lacks what this model, with these knobs, needs."""
+        if self.uses_time and data.clock != "seconds":
+            raise CannotDo(self.kind, "learn from a log without times", "Give it a log with a time column.")
+        if self.uses_attributes and data.item_attributes is None and data.user_attributes is None:
+            raise CannotDo(self.kind, "learn from a log without attributes", "Read a source with item or user files.")
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Bytes at the peak of `fit`, beside the data."""
@@ -174,8 +179,10 @@ class ModelSpec(Spec):
 class Fitted(Protocol):
     """A trained model: what every shape in `fitted.py` can do."""
 
-    fused: ClassVar[bool]
-    """Whether `top` works without holding (m, n_items) scores, so that all rows can be asked at once."""
+    @property
+    def fused(self) -> bool:
+        """Whether `top` works without holding (m, n_items) scores, so that all rows can be asked at once."""
+        ...
 
     @property
     def spec(self) -> ModelSpec:

@@ -6,8 +6,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,8 @@ from scipy.sparse import csr_array
 from matinee.contract import Fitted, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
-from matinee.topk.recommend import choose, score_item_item, score_sparse_item_item, top_item_item
+from matinee.topk.item_item import score_scattered, score_tiled, tiled, top_tiled
+from matinee.topk.recommend import choose
 
 F32: TypeAlias = NDArray[np.float32]
 Best: TypeAlias = tuple[NDArray[np.int32], F32]
@@ -32,7 +34,11 @@ class Constant:
     items: Vocabulary
     scores: F32
     repeat: float = 0.0
-    fused: ClassVar[bool] = False
+
+    @property
+    def fused(self) -> bool:
+        """Scores are held, a block of people at a time."""
+        return False
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
@@ -54,23 +60,39 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class ItemItem:
-    """Scores x W for item–item weights W (n_items, n_items), dense; an empty history is scored by `prior` (n_items,)."""
+    """Scores x W for item–item weights W (n_items, n_items), dense or sparse.
+
+    `prior` (n_items,), how many people took each item, scores an empty history.
+    """
 
     spec: ModelSpec
     items: Vocabulary
-    weights: F32
+    weights: F32 | csr_array
     prior: F32
-    fused: ClassVar[bool] = True
+
+    @cached_property
+    def _tiled(self) -> bool:
+        return tiled(self.weights, self.prior)
+
+    @property
+    def fused(self) -> bool:
+        """Whether lists are made without holding (m, n_items) scores."""
+        return self._tiled
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        return _with_prior(score_item_item(histories, self.weights), histories, self.prior)
+        if isinstance(self.weights, csr_array) and not self.fused:
+            scores = score_scattered(histories, self.weights)
+        else:
+            scores = score_tiled(histories, self.weights)
+        scores[np.diff(histories.offsets) == 0] = self.prior
+        return scores
 
     def top(self, histories: Histories, k: int, mask: Mask) -> Best:
-        """The best k allowed items (m, k) and their scores, fused: no (m, n_items) matrix is held."""
-        if mask.candidates is not None:
+        """The best k allowed items (m, k) and their scores."""
+        if mask.candidates is not None or not self.fused:
             return choose(self.score(histories), histories, k, mask, self.spec.kind)
-        item, score = top_item_item(histories, self.weights, k, mask)
+        item, score = top_tiled(histories, self.weights, k, mask)
         empty = np.flatnonzero(np.diff(histories.offsets) == 0)
         if len(empty):
             nobody = histories.take(empty[:1])
@@ -82,35 +104,7 @@ class ItemItem:
         return self.spec
 
 
-@dataclass(frozen=True, eq=False)
-class SparseItemItem:
-    """Scores x W for sparse item–item weights W (n_items, n_items); an empty history is scored by `prior`."""
-
-    spec: ModelSpec
-    items: Vocabulary
-    weights: csr_array
-    prior: F32
-    fused: ClassVar[bool] = False
-
-    def score(self, histories: Histories) -> F32:
-        """Scores (m, n_items)."""
-        return _with_prior(score_sparse_item_item(histories, self.weights), histories, self.prior)
-
-    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
-        """The best k allowed items (m, k) and their scores."""
-        return choose(self.score(histories), histories, k, mask, self.spec.kind)
-
-    def refit_spec(self) -> ModelSpec:
-        """Nothing was decided on validation."""
-        return self.spec
-
-
-def _with_prior(scores: F32, histories: Histories, prior: F32) -> F32:
-    scores[np.diff(histories.offsets) == 0] = prior
-    return scores
-
-
-SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, SparseItemItem)}
+SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem)}
 
 
 def save(fitted: Fitted, folder: Path) -> None:

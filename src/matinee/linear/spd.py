@@ -27,10 +27,9 @@ def invert(A: F32) -> F32:
         return sweep(A)
     lower = A.T  # the upper triangle of a C matrix is the lower one of its transpose, which LAPACK takes as it is
     factor, info = lapack.spotrf(lower, lower=1, clean=0, overwrite_a=1)
-    if info == 0:
-        inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if info != 0:
-        raise ModelFailed("linear", f"its matrix is singular at row {info}", "Raise l2.")
+    _demand(info)
+    inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
+    _demand(info)
     out = inverse.T
     mirror(out)
     return out
@@ -67,12 +66,16 @@ def sweep(A: F32, block: int = BLOCK) -> F32:
 
 def _small_inverse(A: F32) -> F32:
     factor, info = lapack.dpotrf(A.astype(np.float64), lower=1)
-    if info == 0:
-        inverse, info = lapack.dpotri(factor, lower=1)
-    if info != 0:
-        raise ModelFailed("linear", f"its matrix is singular at row {info}", "Raise l2.")
+    _demand(info)
+    inverse, info = lapack.dpotri(factor, lower=1)
+    _demand(info)
     return (np.tril(inverse) + np.tril(inverse, -1).T).astype(np.float32)
 
 
 def _mirror_up(A: F32) -> None:
     mirror(A.T)
+
+
+def _demand(info: int) -> None:
+    if info != 0:
+        raise ModelFailed("linear", f"its matrix is singular at row {info}", "Raise l2.")

@@ -35,7 +35,7 @@ class EASE(ModelSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
         """One Gram matrix, one inverse."""
-        ctx.reserve(self, data)
+        ctx.admit(self, data)
         B = gram(data.matrix)
         diagonal = np.diag_indices_from(B)
         prior = B[diagonal]

@@ -61,7 +61,7 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
 
 
 @kernel
-def _offer(score: F32, item: I32, s: float, i: int) -> None:
+def offer(score: F32, item: I32, s: float, i: int) -> None:
     """Take (s, i) instead of the worst item kept, if it is better."""
     if _worse(score[0], item[0], s, i):
         score[0], item[0] = s, i
@@ -80,7 +80,6 @@ def _settle(score: F32, item: I32) -> None:
             item[p] = -1
 
 
-@kernel
 def empty_heaps(m: int, k: int) -> Heaps:
     """Heaps (m, k) holding nothing: padding is −inf with the largest possible code, worse than any item."""
     return Heaps(np.full((m, k), -np.inf, dtype=np.float32), np.full((m, k), 2**31 - 1, dtype=np.int32))
@@ -94,38 +93,33 @@ def settle_all(heaps: Heaps) -> None:
 
 
 @parallel_kernel
-def select(scores: F32, k: int, barred: Rows, allowed: Bool) -> Heaps:
-    """The best k of each row of scores (m, n), without the row's barred items and without items that are not
-    allowed (n,). NaN is never chosen.
+def select(scores: F32, barred: Rows, allowed: Bool, heaps: Heaps) -> None:
+    """Fill each heap with the best of a row of scores (m, n), without the row's barred items and without items
+    that are not allowed (n,), and settle it. NaN is never chosen.
     """
     m, n = scores.shape
-    heaps = empty_heaps(m, k)
     for r in prange(m):
         at, end = barred.indptr[r], barred.indptr[r + 1]
         best_score, best_item = heaps.score[r], heaps.item[r]
         for c in range(n):
             if at < end and barred.item[at] == c:
                 at += 1
-            elif allowed[c] and scores[r, c] >= best_score[0]:
-                _offer(best_score, best_item, scores[r, c], c)
+            elif scores[r, c] >= best_score[0] and allowed[c]:
+                offer(best_score, best_item, scores[r, c], c)
         _settle(best_score, best_item)
-    return heaps
 
 
 @parallel_kernel
-def select_among(scores: F32, k: int, barred: Rows, allowed: Bool, offered: Rows) -> Heaps:
+def select_among(scores: F32, barred: Rows, allowed: Bool, offered: Rows, heaps: Heaps) -> None:
     """As `select`, but each row may only get the items offered to it."""
-    m = len(scores)
-    heaps = empty_heaps(m, k)
-    for r in prange(m):
+    for r in prange(len(scores)):
         own = barred.item[barred.indptr[r] : barred.indptr[r + 1]]
         for p in range(offered.indptr[r], offered.indptr[r + 1]):
             c = offered.item[p]
             at = np.searchsorted(own, c)
             if allowed[c] and not (at < len(own) and own[at] == c):
-                _offer(heaps.score[r], heaps.item[r], scores[r, c], c)
+                offer(heaps.score[r], heaps.item[r], scores[r, c], c)
         _settle(heaps.score[r], heaps.item[r])
-    return heaps
 
 
 @parallel_kernel
@@ -137,6 +131,17 @@ def pack(weights: F32, start: int, width: int) -> F32:
     for i in prange(n):
         for c in range(start, stop):
             tile[i, c - start] = weights[i, c]
+    return tile
+
+
+@parallel_kernel
+def unpack(columns: Rows, value: F32, start: int, width: int) -> F32:
+    """As `pack`, from sparse weights by column: column c has rows columns.item[…] with `value` beside them."""
+    n = len(columns.indptr) - 1
+    tile = np.zeros((n, width), dtype=np.float32)
+    for c in prange(min(width, n - start)):
+        for p in range(columns.indptr[start + c], columns.indptr[start + c + 1]):
+            tile[columns.item[p], c] = value[p]
     return tile
 
 
@@ -214,16 +219,21 @@ def offer_tile(rows: Rows, tile: F32, start: int, allowed: Bool, pointer: I64, h
         worst = best_score[0]
         for c in range(stop - start):
             if total[c] >= worst and allowed[start + c]:
-                _offer(best_score, best_item, total[c], start + c)
+                offer(best_score, best_item, total[c], start + c)
                 worst = best_score[0]
+
+
+@kernel
+def _add_sparse(total: F32, own: I32, weights: Rows, value: F32) -> None:
+    """total (n,) += the sparse rows of weights that stand in `own`."""
+    start, column = weights.indptr, weights.item
+    for i in own:
+        for q in range(start[i], start[i + 1]):
+            total[column[q]] += value[q]
 
 
 @parallel_kernel
 def score_sparse(rows: Rows, weights: Rows, value: F32, out: F32) -> None:
     """out[r] = Σ over items i of row r of the sparse weight row i; `out` (m, n) comes in as zeros."""
     for r in prange(len(rows.indptr) - 1):
-        total = out[r]
-        for p in range(rows.indptr[r], rows.indptr[r + 1]):
-            i = rows.item[p]
-            for q in range(weights.indptr[i], weights.indptr[i + 1]):
-                total[weights.item[q]] += value[q]
+        _add_sparse(out[r], rows.item[rows.indptr[r] : rows.indptr[r + 1]], weights, value)

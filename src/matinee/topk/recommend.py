@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from matinee.contract import Fitted, Mask, Progress, silent
 from matinee.data import Histories
@@ -62,15 +62,16 @@ def choose(
     if np.isnan(scores).any():
         raise ModelFailed(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
     barred, allowed = seen_rows(histories, bar=mask.seen), mask.allowed(scores.shape[1])
+    best = kernels.empty_heaps(len(scores), k)
     if mask.candidates is None:
-        best = kernels.select(scores, k, barred, allowed)
+        kernels.select(scores, barred, allowed, best)
     else:
-        best = kernels.select_among(scores, k, barred, allowed, rows_of(mask.candidates))
+        kernels.select_among(scores, barred, allowed, rows_of(mask.candidates), best)
     return best.item, best.score
 
 
-def rows_of(matrix: csr_array) -> kernels.Rows:
-    """The columns of a CSR's rows, in the types compiled loops take."""
+def rows_of(matrix: csr_array | csc_array) -> kernels.Rows:
+    """The columns of a CSR's rows, or the rows of a CSC's columns, in the types compiled loops take."""
     return kernels.Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False))
 
 
@@ -79,44 +80,3 @@ def seen_rows(histories: Histories, *, bar: bool) -> kernels.Rows:
     if not bar:
         return kernels.Rows(np.zeros(len(histories) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
     return rows_of(histories.matrix)
-
-
-def tile_width(n_items: int) -> int:
-    """Columns a tile of item–item weights has, so that a tile of float32 stays in a 2 MB cache where it can."""
-    return kernels.WIDE if n_items * kernels.WIDE * 4 <= 3_000_000 else kernels.NARROW
-
-
-def score_item_item(histories: Histories, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores (m, n) of item–item weights (n, n): row sums over the history, tile by tile."""
-    rows = rows_of(histories.matrix)
-    out = np.empty((len(histories), weights.shape[1]), dtype=np.float32)
-    width = tile_width(len(weights))
-    for start in range(0, weights.shape[1], width):
-        kernels.score_tile(rows, kernels.pack(weights, start, width), out, start)
-    return out
-
-
-def top_item_item(
-    histories: Histories, weights: NDArray[np.float32], k: int, mask: Mask
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best k under item–item weights (n, n) without ever holding (m, n) scores.
-
-    Cost: nnz · n adds, reading nnz · n · 4 bytes of weights from the second-level cache; m · k · 8 bytes of state.
-    """
-    rows, allowed = rows_of(histories.matrix), mask.allowed(weights.shape[1])
-    heaps = kernels.empty_heaps(len(histories), k)
-    pointer = np.zeros(len(histories) if mask.seen else 0, dtype=np.int64)
-    width = tile_width(len(weights))
-    for start in range(0, weights.shape[1], width):
-        tile = kernels.pack(weights, start, width)
-        kernels.offer_tile(rows, tile, start, allowed, pointer, heaps)
-    kernels.settle_all(heaps)
-    return heaps.item, heaps.score
-
-
-def score_sparse_item_item(histories: Histories, weights: csr_array) -> NDArray[np.float32]:
-    """Scores (m, n) of sparse item–item weights (n, n)."""
-    out = np.zeros((len(histories), weights.shape[1]), dtype=np.float32)
-    value = weights.data.astype(np.float32, copy=False)
-    kernels.score_sparse(rows_of(histories.matrix), rows_of(weights), value, out)
-    return out
