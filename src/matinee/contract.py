@@ -98,7 +98,7 @@ class Context:
     validate: Callable[[Fitted], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
 
-    memory: int = field(default_factory=free_memory)
+    memory: int = field(default_factory=lambda: free_memory())
     """Bytes a fit may take; what is predicted to need more is refused before anything is allocated."""
 
     def rng(self, *key: int) -> np.random.Generator:
@@ -150,6 +150,9 @@ class ModelSpec(Spec):
 
     uses_validation: ClassVar[bool] = False
     """Whether it decides something (epochs, steps) on the stop fold."""
+
+    personal: ClassVar[bool] = True
+    """Whether different people should get different lists; a guard warns when they do not."""
 
     new_users: ClassVar[bool] = True
     """Whether somebody it was not fitted on can be scored from their history."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
@@ -20,7 +21,7 @@ from matinee.contract import Fitted, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
 from matinee.topk.item_item import score_scattered, score_tiled, tiled, top_tiled
-from matinee.topk.recommend import choose
+from matinee.topk.rank import choose
 
 F32: TypeAlias = NDArray[np.float32]
 Best: TypeAlias = tuple[NDArray[np.int32], F32]
@@ -147,6 +148,6 @@ def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec])
             else:
                 values[name] = value
         return shape(**values, **arrays)
-    except (OSError, KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+    except (OSError, KeyError, ValueError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         found = f"the model kept here cannot be read ({type(error).__name__}: {error})"
         raise RunError(folder, found, "Delete the run folder and run the experiment again.") from error

@@ -24,5 +24,5 @@ def parallel_kernel(function: F) -> F:
     return cast(F, numba.njit(cache=True, nogil=True, parallel=True)(function))
 
 
-prange = cast("type[range]", numba.prange)
+prange: type[range] = numba.prange  # pyright: ignore[reportAssignmentType]
 """`numba.prange`: iterations of this loop may run side by side."""

@@ -124,14 +124,14 @@ class Kinds(Generic[S]):
         there = [e.name for e in entry_points(group=self._room.__name__)]
         return sorted({*here, *there})
 
-    def get(self, name: str) -> type[S]:
+    def get(self, name: str, where: str = "") -> type[S]:
         """The spec class of a kind. A name nobody knows raises `UnknownName` with the nearest one."""
         name = name.replace("-", "_")
         for entry in entry_points(group=self._room.__name__):
             if entry.name == name:
                 return cast("type[S]", entry.load())
         if name not in self.names():
-            raise UnknownName(self._what, name, self.names())
+            raise UnknownName(self._what, name, self.names(), where)
         module = importlib.import_module(f"{self._room.__name__}.{name}")
         return self._only(module)
 
@@ -154,4 +154,4 @@ class Kinds(Generic[S]):
         kind = rest.pop("kind", None)
         if not isinstance(kind, str):
             raise SpecError(where, "no kind is given", f"kind = one of {', '.join(self.names())}")
-        return build(self.get(kind), rest, f"{where} ({kind})")
+        return build(self.get(kind, where), rest, f"{where} ({kind})")

@@ -8,7 +8,7 @@ from scipy.sparse import csc_array, csr_array
 
 from matinee.kernel import parallel_kernel, prange
 from matinee.topk.kernels import I64, Heaps, Rows, empty_heaps, offer, settle_all
-from matinee.topk.recommend import rows_of
+from matinee.topk.rank import rows_of
 
 F64 = NDArray[np.float64]
 CHUNKS = 64
@@ -56,5 +56,6 @@ def _nearest(rows: Rows, columns: Rows, order: I64, rule: tuple[F64, F64, float]
             for t in range(size):
                 i = touched[t]
                 if i != j:
-                    offer(heaps.score[j], heaps.item[j], together[i] / (voting[i] * voted[j] + shrink), i)
+                    similarity = np.float32(together[i] / (voting[i] * voted[j] + shrink))
+                    offer(heaps.score[j], heaps.item[j], float(similarity), i)
                 together[i] = 0

@@ -8,7 +8,7 @@ counts one. Cost: one pass over the log. The baseline every board carries: a mod
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,8 @@ DAY = 86_400.0
 
 class Popularity(ModelSpec):
     """The same list for everybody, minus what each has seen."""
+
+    personal: ClassVar[bool] = False
 
     half_life: Annotated[float | None, Field(gt=0), Search(1, 1000, log=True)] = None
     """Days after which a take counts half; nothing means that age does not matter."""

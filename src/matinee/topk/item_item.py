@@ -18,7 +18,7 @@ from scipy.sparse import csc_array, csr_array
 from matinee.contract import Mask
 from matinee.data import Histories
 from matinee.topk import kernels
-from matinee.topk.recommend import rows_of
+from matinee.topk.rank import rows_of
 
 F32: TypeAlias = NDArray[np.float32]
 Weights: TypeAlias = F32 | csr_array

@@ -225,7 +225,7 @@ def offer_tile(rows: Rows, tile: F32, start: int, allowed: Bool, pointer: I64, h
 
 @kernel
 def _add_sparse(total: F32, own: I32, weights: Rows, value: F32) -> None:
-    """total (n,) += the sparse rows of weights that stand in `own`."""
+    """Add to total (n,) the sparse rows of weights that stand in `own`."""
     start, column = weights.indptr, weights.item
     for i in own:
         for q in range(start[i], start[i + 1]):

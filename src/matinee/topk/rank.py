@@ -17,6 +17,9 @@ from matinee.topk.lists import TopK
 if TYPE_CHECKING:
     from matinee.data import Interactions
 
+EVERYTHING_NEW = Mask()
+"""Seen items are barred, nothing else."""
+
 BLOCK_BYTES = 256_000_000
 """Scores held at once on the path that materialises them."""
 
@@ -25,7 +28,7 @@ def recommend(
     fitted: Fitted,
     histories: Histories | Interactions,
     k: int = 10,
-    mask: Mask = Mask(),
+    mask: Mask = EVERYTHING_NEW,
     progress: Progress = silent,
 ) -> TopK:
     """The best k items for every row of `histories`; a whole log asks for every user of it.

@@ -1,0 +1,52 @@
+"""The command line: one file a command group. Only the file of the command that was typed is imported."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from matinee.errors import MatineeError
+
+SUMMARY = "A workbench for top-N recommendation: from a log of who took what, when, to a checked shortlist."
+
+
+def commands() -> list[str]:
+    """Every command there is: the files of this folder."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """The application with the command that was typed, or with all of them where help is wanted."""
+    app = typer.Typer(help=SUMMARY, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(_version)
+    known = commands()
+    for name in [words[0]] if words and words[0] in known else known:
+        importlib.import_module(f"{__name__}.{name}").add(app)
+    return app
+
+
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    if version:
+        from matinee import __version__
+
+        sys.stdout.write(f"matinee {__version__}\n")
+        raise typer.Exit
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a command. A user's mistake is one line on stderr and exit code 2; nothing half-written is left behind."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        app_for(words)(args=list(words), prog_name="matinee")
+    except MatineeError as error:
+        sys.stderr.write(f"matinee: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("matinee: stopped; what was finished is kept, the same command goes on from there\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,71 @@
+"""What the command line reads off a spec: options, help, ranges. A knob is written once, where the spec is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import typer
+
+from matinee.contract import ModelSpec
+from matinee.spec import Search, Spec
+
+
+def described(kind: str, spec: type[ModelSpec]) -> dict[str, Any]:
+    """A model in plain values: kind, sentence, what it needs and can, knobs."""
+    can = ("uses_order", "uses_time", "uses_attributes", "uses_validation", "new_users", "new_items")
+    return {
+        "kind": kind,
+        "sentence": first_line(spec),
+        **{name: getattr(spec, name) for name in can},
+        "knobs": [_knob(spec, name) for name in spec.model_fields],
+    }
+
+
+def first_line(spec: type[Spec]) -> str:
+    """The first sentence of a spec's docstring."""
+    return inspect.cleandoc(spec.__doc__ or "").partition("\n")[0]
+
+
+def _knob(spec: type[Spec], name: str) -> dict[str, Any]:
+    field, search = spec.model_fields[name], spec.searchable().get(name)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    return {"name": name, "default": default, "search": _range(search), "sentence": field.description or ""}
+
+
+def _range(search: Search | None) -> str | None:
+    if search is None:
+        return None
+    if search.choices:
+        return ", ".join(map(str, search.choices))
+    return f"{search.low:g} … {search.high:g}" + (" (log)" if search.log else "")
+
+
+def with_options(command: Callable[..., None], spec: type[Spec]) -> Callable[..., None]:
+    """The command with one option a knob that `spec` itself declares, handed to it as `knobs`: the words typed, by name.
+
+    Values stay text; the spec itself checks and converts them, so its messages are the only ones.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters.values()
+    own = [p.replace(annotation=hints[p.name]) for p in parameters if p.name != "knobs"]
+    options = [_option(spec, name) for name in spec.model_fields if name in inspect.get_annotations(spec)]
+    names = [option.name for option in options]
+
+    def run(**values: Any) -> None:
+        knobs = {name: values.pop(name) for name in names}
+        command(**values, knobs={name: value for name, value in knobs.items() if value is not None})
+
+    run.__doc__ = command.__doc__
+    run.__signature__ = inspect.Signature([*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
+    return run
+
+
+def _option(spec: type[Spec], name: str) -> inspect.Parameter:
+    field = spec.model_fields[name]
+    default = "" if field.is_required() else f" By default {field.get_default(call_default_factory=True)}."
+    option = typer.Option(None, f"--{name.replace('_', '-')}", help=f"{field.description}{default}", show_default=False)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=option, annotation=str | None)

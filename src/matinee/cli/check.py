@@ -1,0 +1,40 @@
+"""`matinee check`: a list file made elsewhere, held against the rules and scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("check")(check)
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="user,item rows, best first: .csv, .tsv or .parquet.")],
+    experiment: Annotated[Path, typer.Argument(help="The experiment file, or a run folder: its log and its rules.")],
+    answers: Annotated[Path | None, typer.Option(help="user,item rows to score the lists against.")] = None,
+    users: Annotated[Path | None, typer.Option(help="A file with the users that must be served.")] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="The lists were made from the learn part: score them on the answers.")
+    ] = False,
+) -> None:
+    """Check a list file: exactly k items a user, none seen, none twice, known ids; and score it if answers are given."""
+    from matinee.cli._screen import out
+    from matinee.runs import load, open_run
+    from matinee.runs.deliver import experiment_of, wanted
+    from matinee.runs.outside import held_against_split, held_against_task, sentences
+
+    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load(experiment)
+    if held_out:
+        checked, evaluation = held_against_split(file, asked)
+    else:
+        log = asked.data.read()
+        codes = wanted(str(users), log) if users else None
+        checked, evaluation = held_against_task(file, log, asked.task, codes, answers)
+    out.print(f"{file}: {checked.sentence(asked.task.k)}.", markup=False)
+    for line in sentences(evaluation):
+        out.print(line, markup=False)

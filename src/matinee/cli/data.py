@@ -1,0 +1,70 @@
+"""`matinee data`: named data sets, and a first look at any log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Put the group on the application."""
+    group = typer.Typer(help="Named data sets, and a first look at any log.", no_args_is_help=True)
+    group.command("list")(list_sets)
+    group.command("get")(get)
+    group.command("inspect")(inspect)
+    app.add_typer(group, name="data")
+
+
+def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """The data sets that can be fetched, with size, licence and how each is verified."""
+    import json
+
+    from matinee.cli._screen import out, table
+    from matinee.data.datasets import DATASETS
+
+    rows = [
+        (e.name, e.description, f"{e.size / 1e6:,.1f} MB", e.archives[0].vouched, "yes" if e.fetched else "", e.licence)
+        for e in DATASETS.values()
+    ]
+    headers = ["name", "what it is", "download", "verified by", "fetched", "licence"]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(headers, row, strict=True)) for row in rows], indent=2))
+    else:
+        out.print(table("", headers, [list(row) for row in rows]))
+
+
+def get(name: Annotated[str, typer.Argument(help="A name from `matinee data list`.")]) -> None:
+    """Fetch a data set into the cache (MATINEE_DATA), verify and unpack it."""
+    from matinee.data.datasets import fetch
+
+    typer.echo(str(fetch(name)))
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(help="A file, a folder or the name of a data set.")],
+    kind: Annotated[str | None, typer.Option(help="The reader, where it cannot be guessed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Read a log and say what is in it."""
+    import json
+
+    from matinee.cli._screen import out, table
+    from matinee.data.datasets import DATASETS
+    from matinee.data.read import data_spec
+
+    if path in DATASETS:
+        log = data_spec({"kind": path}, "inspect").read()
+    else:
+        given = {"path": Path(path)} | ({"kind": kind} if kind else {})
+        log = data_spec(given, "inspect").read()
+    summary = log.summary()
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    shown = [
+        [name, f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value]
+        for name, value in summary.items()
+    ]
+    out.print(table("", ["", path], shown))

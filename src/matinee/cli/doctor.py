@@ -1,0 +1,75 @@
+"""`matinee doctor`: what this machine offers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+PACKAGES = ("numpy", "scipy", "numba", "torch", "polars", "pydantic", "typer", "rich")
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Versions, threads, BLAS, memory, GPU, cache folder: the first thing to send along with a question."""
+    import json
+
+    from matinee.cli._screen import out, table
+
+    facts = gathered()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        out.print(table("", ["", "this machine"], [[name, str(value)] for name, value in facts.items()]))
+
+
+def gathered() -> dict[str, str | int | float]:
+    """The facts, in plain values."""
+    import os
+    import platform
+    from importlib import metadata
+
+    import numba
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    from matinee import __version__
+    from matinee.contract import free_memory
+    from matinee.data.fetch import cache
+
+    np.ones((2, 2)) @ np.ones((2, 2))  # loads BLAS, so that it can be asked
+    pools = {
+        f"{pool['internal_api']} {pool.get('version') or ''}".strip(): pool["num_threads"] for pool in threadpool_info()
+    }
+    facts: dict[str, str | int | float] = {"matinee": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            facts[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            facts[name] = "not installed"
+    return facts | {
+        "system": platform.platform(),
+        "cores": os.cpu_count() or 1,
+        "numba threads": numba.get_num_threads(),
+        "BLAS and OpenMP": ", ".join(f"{name}: {threads} threads" for name, threads in pools.items()) or "none found",
+        "memory free (GB)": round(free_memory() / 1e9, 1),
+        "GPU": _gpu(),
+        "data cache": str(cache()),
+    }
+
+
+def _gpu() -> str:
+    """The CUDA devices, asked of the driver's tool so that torch need not be imported."""
+    import shutil
+    import subprocess
+
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "none"
+    ask = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    said = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False)
+    return "; ".join(said.stdout.strip().splitlines()) or "none"

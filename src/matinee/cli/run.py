@@ -1,0 +1,48 @@
+"""`matinee run`: an experiment from file to board, and its submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("run")(run)
+
+
+def run(
+    experiment: Annotated[Path | None, typer.Argument(help="A TOML file; without one the built-in demo runs.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value, e.g. model.ease.l2=200.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of experiment files.")] = False,
+) -> None:
+    """Run an experiment: fit, rank and judge its models, show the board, write its submission.
+
+    Finished runs are not computed again; a run that was killed goes on where it stopped.
+    """
+    import json
+
+    from matinee.cli._board import show
+    from matinee.cli._screen import out, progress, say
+    from matinee.runs import Stage, board_of, execute
+    from matinee.runs.deliver import deliver
+    from matinee.runs.demo import DEMO, prepared
+    from matinee.runs.experiment import load
+    from matinee.runs.experiment import schema as schema_of
+
+    if schema:
+        out.print_json(json.dumps(schema_of()))
+        return
+    ready = prepared(load(experiment or DEMO, tuple(changes or ())), say, demo=experiment is None)
+    stage = Stage(runs, progress, say)
+    finished = execute(ready, stage)
+    board = board_of(finished)
+    show(board)
+    if ready.experiment.submission is not None:
+        out.print(deliver(ready, board, ready.experiment.submission, progress), markup=False)
+    out.print(f"Runs are kept in {runs}/. See them again: matinee board --runs {runs}", markup=False)

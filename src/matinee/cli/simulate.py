@@ -1,0 +1,29 @@
+"""`matinee simulate`: a log with planted structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from matinee.cli._screen import out
+from matinee.cli._specs import with_options
+from matinee.data.simulate import Simulate
+from matinee.data.simulate_write import write
+from matinee.spec import build
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("simulate")(with_options(simulate, Simulate))
+
+
+def simulate(
+    to: Annotated[Path, typer.Argument(help="A folder (competition files) or one .csv or .parquet file.")],
+    knobs: dict[str, Any],
+) -> None:
+    """Make a log with planted tastes, a popularity law, genres, series, sessions and drift; the same seed, the same log."""
+    log = build(Simulate, knobs, "simulate").read()
+    write(log, to)
+    out.print(f"{to}: {len(log):,} rows, {log.n_users:,} users, {log.n_items:,} items", markup=False)

@@ -1,0 +1,105 @@
+"""The board: runs of one split ranked by one number, each with its interval and whether its gap to the best is noise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from matinee import models
+from matinee.errors import RunError
+from matinee.metrics import Difference, compare_all
+from matinee.runs.folder import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Runs best first; `gaps[name]` is how far a run is behind the first, Holm-adjusted over the board."""
+
+    runs: tuple[Run, ...]
+    metric: str
+    gaps: dict[str, Difference]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain object a run: run, kind, knobs, split, seconds, and for each metric mean, low, high."""
+        return [self._row(run) for run in self.runs]
+
+    def _row(self, run: Run) -> dict[str, Any]:
+        gap = self.gaps.get(run.name)
+        return {
+            "run": run.name,
+            "kind": run.kind,
+            "knobs": run.knobs,
+            "split": run.split,
+            "fit_seconds": run.said["fit_seconds"],
+            "score_seconds": run.said["score_seconds"],
+            **run.said["metrics"],
+            "behind": None
+            if gap is None
+            else {"mean": -gap.mean, "low": -gap.high, "high": -gap.low, "p": gap.adjusted},
+            "noise": None if gap is None else gap.noise,
+            "warnings": run.said["warnings"],
+        }
+
+    def frame(self) -> pl.DataFrame:
+        """One row a run, metrics as three columns each: `recall@10`, `recall@10 low`, `recall@10 high`."""
+        rows: list[dict[str, Any]] = []
+        for run, row in zip(self.runs, self.rows(), strict=True):
+            flat = {name: row[name] for name in ("run", "kind", "split", "fit_seconds", "score_seconds")}
+            flat["knobs"] = ", ".join(f"{name}={value}" for name, value in changed_knobs(run).items())
+            for name, said in run.said["metrics"].items():
+                flat |= {name: said["mean"], f"{name} low": said["low"], f"{name} high": said["high"]}
+            rows.append(flat)
+        return pl.DataFrame(rows)
+
+
+def board_of(runs: Sequence[Run], metric: str | None = None) -> Board:
+    """Rank runs by a metric they all have, or by that of their task. Runs of different splits are refused."""
+    if not runs:
+        raise RunError("board", "there are no finished runs here", "Run an experiment first: matinee run FILE.")
+    _refuse_mixed(runs)
+    metric = metric or str(runs[0].said["task"]["metric"])
+    lacking = [run.name for run in runs if metric not in run.said["metrics"]]
+    if lacking:
+        known = sorted(set.intersection(*(set(run.said["metrics"]) for run in runs)))
+        found = f"{', '.join(lacking[:3])} did not compute {metric}"
+        raise RunError("board", found, f"All runs have {', '.join(known) or 'no metric in common'}.")
+    ranked = sorted(runs, key=lambda run: (-run.said["metrics"][metric]["mean"], run.name))
+    gaps: dict[str, Difference] = {}
+    if runs[0].said["metrics"][metric]["low"] is not None:
+        evaluations = {run.name: run.evaluation for run in ranked}
+        gaps = {gap.one: gap for gap in compare_all(evaluations, metric, to=ranked[0].name)}
+    return Board(tuple(ranked), metric, gaps)
+
+
+def _refuse_mixed(runs: Sequence[Run]) -> None:
+    """Numbers of different splits or rules cannot stand in one ranking."""
+    rules = Counter((run.split, _rules(run)) for run in runs)
+    if len(rules) == 1:
+        return
+    splits = Counter(run.split for run in runs)
+    if len(splits) > 1:
+        listed = ", ".join(f"{split[:10]} ({n} runs, {_protocol(runs, split)})" for split, n in splits.items())
+        found = f"these runs are of {len(splits)} different splits: {listed}"
+        raise RunError("board", found, "Choose one with --split and the first letters of its fingerprint.")
+    found = f"these runs follow {len(rules)} different rules (k, seen items, availability, metric profile)"
+    raise RunError("board", found, "Name the runs to compare.")
+
+
+def _rules(run: Run) -> str:
+    return str([run.said["task"][name] for name in ("k", "seen", "available", "recent_days", "profile")])
+
+
+def _protocol(runs: Sequence[Run], split: str) -> str:
+    return next(str(run.said["split"]["kind"]) for run in runs if run.split == split)
+
+
+def changed_knobs(run: Run) -> dict[str, Any]:
+    """The knobs that are not at their default; a kind that is not installed shows all."""
+    if run.kind not in models.kinds():
+        return run.knobs
+    default = models.get(run.kind)().knobs()
+    return {name: value for name, value in run.knobs.items() if value != default.get(name)}

@@ -1,0 +1,204 @@
+"""From an experiment to finished run folders: one a model, written once, picked up where a killed run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from matinee import fitted, models
+from matinee.contract import Context, Fitted, Mask, ModelSpec, Progress, Task, silent
+from matinee.data import Interactions
+from matinee.errors import RunError, SpecError
+from matinee.metrics import Evaluation, evaluate, parse
+from matinee.runs import folder as run_folder
+from matinee.runs import guards
+from matinee.runs.experiment import Experiment
+from matinee.runs.folder import FORMAT, Run, open_run
+from matinee.split import Split
+from matinee.topk import TopK, recommend
+
+PARTIAL = ".partial"
+"""Where runs grow before they are moved, whole, to their place."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How an execution talks to whoever started it."""
+
+    root: Path
+    """Where run folders go."""
+
+    progress: Progress = silent
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all models of an experiment share."""
+
+    experiment: Experiment
+    log: Interactions
+    split: Split
+
+
+def prepare(experiment: Experiment) -> Prepared:
+    """Read the log and cut it; refuse now what would fail later: cut-offs, needs of models, memory."""
+    log = experiment.data.read()
+    task = experiment.task
+    longest = max([task.k, *(m.k for name in (task.metric, *task.also) for m in parse(name).metrics)])
+    if longest > log.n_items:
+        found = f"lists of {longest} items are asked for"
+        raise SpecError("task.k", found, f"at most the {log.n_items:,} items of the log", "Lower k or read more items.")
+    for spec in experiment.model:
+        Context(seed=experiment.seed).admit(spec, log)
+    split = experiment.split.cut(log)
+    return Prepared(experiment, log, split.without_seen() if task.seen == "exclude" else split)
+
+
+def execute(prepared: Prepared, stage: Stage) -> list[Run]:
+    """Fit, rank and judge every model of the experiment that has no finished run yet; all runs, in its order."""
+    (stage.root / PARTIAL).mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    baseline: Run | None = None
+    for spec in sorted(prepared.experiment.model, key=lambda one: one.kind != "popularity"):
+        name = f"{spec.kind}-{key(prepared, spec)[:10]}"
+        finished = stage.root / name
+        if (finished / "run.json").is_file():
+            stage.say(f"{name}: done before, nothing to compute")
+            run = open_run(finished)
+        else:
+            run = _one(prepared, spec, stage.root / PARTIAL / name, stage, baseline)
+            for warning in run.said["warnings"]:
+                stage.say(f"{name}: warning: {warning}")
+        baseline = baseline or run
+        runs.append(run)
+    return runs
+
+
+def key(prepared: Prepared, spec: ModelSpec) -> str:
+    """The cache key of a run: everything that decides its content, the log's included."""
+    decides = {
+        "format": FORMAT,
+        "version": version("matinee"),
+        "split": prepared.split.fingerprint,
+        "task": prepared.experiment.task.knobs(),
+        "model": spec.written(),
+        "seed": prepared.experiment.seed,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def mask_of(task: Task, split: Split) -> Mask:
+    """The task's rules for the people the split asks about."""
+    return Mask(seen=task.seen == "exclude", available=task.allowed(split.learn), candidates=split.candidates)
+
+
+def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline: Run | None) -> Run:
+    """One run, grown in `work` and moved to its place at the end; finished steps found there are not repeated."""
+    work.mkdir(parents=True, exist_ok=True)
+    task, split = prepared.experiment.task, prepared.split
+    model, fit_seconds = _fit(prepared, spec, work, stage)
+    started = time.perf_counter()
+    depth = min(max(task.depth, task.k), prepared.log.n_items)
+    lists = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
+    score_seconds = time.perf_counter() - started
+    note(work, "score", score_seconds)
+    evaluation, seconds = judged(lists, prepared)
+    note(work, "evaluate", seconds)
+    warnings = guards.check(spec, task, lists, split.ask)
+    if baseline is not None:
+        warnings += guards.beats(evaluation, baseline.evaluation, task.metric)
+    run_folder.lists_frame(lists).write_parquet(work / "lists.parquet")
+    run_folder.metrics_frame(evaluation).write_parquet(work / "metrics.parquet")
+    said = {
+        "format": FORMAT,
+        "matinee": version("matinee"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": spec.written(),
+        "refit": model.refit_spec().written(),
+        "task": task.knobs(),
+        "seed": prepared.experiment.seed,
+        "split": {"fingerprint": split.fingerprint, "source": split.source, **split.protocol.written()},
+        "log": prepared.log.summary(),
+        "fit_seconds": fit_seconds,
+        "score_seconds": score_seconds,
+        "metrics": numbers(evaluation),
+        "evaluation": run_folder.evaluation_said(evaluation),
+        "warnings": warnings,
+        "machine": {"python": platform.python_version(), "system": platform.platform()},
+        "experiment": prepared.experiment.written(),
+    }
+    return _finish(work, stage.root / work.name, said, keep_model=prepared.experiment.keep_models)
+
+
+def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
+    """The evaluation the task asks for, and the seconds it took."""
+    task, started = prepared.experiment.task, time.perf_counter()
+    names = list(dict.fromkeys([task.metric, *task.also]))
+    popularity = prepared.split.learn.popularity
+    evaluation = evaluate(lists, prepared.split.answer, names, task.profile, popularity, seed=prepared.experiment.seed)
+    return evaluation, time.perf_counter() - started
+
+
+def _fit(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage) -> tuple[Fitted, float]:
+    """The fitted model and the seconds it took; kept in `work` as soon as it exists."""
+    kept, timing = work / "model", work / "fit.json"
+    if kept.is_dir() and timing.is_file():
+        stage.say(f"{work.name}: fitted before it was stopped, going on from there")
+        return models.load(kept), json.loads(timing.read_text())["seconds"]
+    started = time.perf_counter()
+    with stage.progress(f"fitting {spec.kind}", 1) as advance:
+        model = spec.fit(prepared.split.learn, Context(seed=prepared.experiment.seed, progress=stage.progress))
+        advance(1)
+    seconds = time.perf_counter() - started
+    note(work, "fit", seconds)
+    half = work / "model.half"
+    shutil.rmtree(half, ignore_errors=True)
+    fitted.save(model, half)
+    timing.write_text(json.dumps({"seconds": seconds}))
+    shutil.rmtree(kept, ignore_errors=True)
+    half.rename(kept)
+    return model, seconds
+
+
+def _finish(work: Path, place: Path, said: dict[str, Any], *, keep_model: bool) -> Run:
+    (work / "fit.json").unlink(missing_ok=True)
+    if not keep_model:
+        shutil.rmtree(work / "model", ignore_errors=True)
+    (work / "run.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    try:
+        work.rename(place)
+    except OSError:
+        if not (place / "run.json").is_file():
+            found = "it is in the way of a finished run and is none itself"
+            raise RunError(place, found, "Move it away and run again.") from None
+        shutil.rmtree(work)  # another process finished the same run first
+    return open_run(place)
+
+
+def numbers(evaluation: Evaluation) -> dict[str, Any]:
+    """Mean, low and high of every metric, and of every part where there are several."""
+    found: dict[str, Any] = {}
+    for row in evaluation.frame().iter_rows(named=True):
+        here = {name: row[name] for name in ("mean", "low", "high")}
+        if row["part"] == "all":
+            found.setdefault(row["metric"], {}).update(here)
+        else:
+            found[row["metric"]].setdefault("parts", {})[row["part"]] = here
+    return found
+
+
+def note(work: Path, stage: str, seconds: float) -> None:
+    """One line in the run's log."""
+    line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, "seconds": round(seconds, 4)}
+    with (work / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")

@@ -1,0 +1,180 @@
+"""Commands as a person types them: exit codes, one-line errors, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from matinee.cli import commands, main
+
+EXPERIMENT = """
+seed = 5
+[data]
+kind = "simulate"
+users = 120
+items = 60
+rows = 3000
+[task]
+k = 5
+metric = "recall@5"
+also = ["ndcg@5"]
+depth = 10
+[split]
+kind = "mixture"
+random = 3
+tail = 2
+[[model]]
+kind = "ease"
+l2 = 20
+[submission]
+path = "SUBMISSION"
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exp.toml").write_text(EXPERIMENT.replace("SUBMISSION", "out/submission.csv"))
+    return tmp_path
+
+
+def typed(*words: str) -> int:
+    """The exit code of a command."""
+    try:
+        main(list(words))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_every_command_has_help(capsys):
+    assert set(commands()) == {"board", "check", "data", "doctor", "models", "run", "simulate", "submit"}
+    assert typed("--help") == 0
+    assert "submission" in capsys.readouterr().out
+    for name in commands():
+        assert typed(name, "--help") == 0
+
+
+def test_help_imports_no_torch():
+    code = "import sys; from matinee.cli import app_for; app_for(['--help']); import matinee.models.ease; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+def test_from_a_file_to_a_checked_submission(here, capsys):
+    assert typed("run", "exp.toml") == 0
+    shown = capsys.readouterr()
+    assert "best" in shown.out
+    assert "checked: 600 rows, 120 users, 5 items each" in shown.out.replace("\n", " ")
+    assert typed("run", "exp.toml") == 0
+    assert "done before" in capsys.readouterr().err
+    assert typed("board", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["kind"] for row in rows} == {"ease", "popularity"}
+    assert rows[0]["recall@5"]["low"] <= rows[0]["recall@5"]["mean"]
+    assert typed("board", "--csv") == 0
+    assert capsys.readouterr().out.startswith("run,kind,split")
+    assert typed("submit", "best", "--to", "again.parquet") == 0
+    assert pl.read_parquet("again.parquet").equals(pl.read_csv("out/submission.csv"))
+    assert typed("check", "again.parquet", "exp.toml") == 0
+    assert "no seen item" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_check_scores_and_refuses(here, capsys):
+    assert typed("run", "exp.toml") == 0
+    frame = pl.read_csv("out/submission.csv")
+    frame.head(40).write_csv("answers.csv")
+    capsys.readouterr()
+    assert typed("check", "out/submission.csv", "exp.toml", "--answers", "answers.csv") == 0
+    assert "recall@5: 1.0000" in capsys.readouterr().out
+    frame.tail(-1).write_csv("short.csv")
+    assert typed("check", "short.csv", "exp.toml") == 2
+    error = capsys.readouterr().err
+    assert "users with fewer than 5 rows" in error
+    assert error.count("\n") == 1
+
+
+def test_users_of_a_sample_are_served_in_their_order(here, capsys):
+    assert typed("run", "exp.toml") == 0
+    ids = pl.read_csv("out/submission.csv")["user"].unique(maintain_order=True).to_list()
+    Path("sample.csv").write_text("user,item\n" + "".join(f"{u},0\n" for u in (ids[7], ids[3], ids[7])))
+    assert typed("submit", "--users", "sample.csv", "--to", "some.csv") == 0
+    assert pl.read_csv("some.csv")["user"].unique(maintain_order=True).to_list() == [ids[7], ids[3]]
+    Path("sample.csv").write_text("user\n-5\n")
+    assert typed("submit", "--users", "sample.csv", "--to", "none.csv") == 2
+    assert "-5" in capsys.readouterr().err
+    assert not Path("none.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "nowhere.toml"], "no such file"),
+        (["run", "exp.toml", "--set", "model.ease.l3=1"], "did you mean 'l2'"),
+        (["run", "exp.toml", "--set", "task.k=x"], "found 'x'"),
+        (["board", "--runs", "nowhere"], "no finished runs"),
+        (["models", "eas"], "did you mean 'ease'"),
+        (["data", "get", "ml-100"], "did you mean 'ml-100k'"),
+        (["data", "inspect", "nowhere.csv"], "nowhere.csv"),
+        (["submit", "nowhere"], "no run.json"),
+        (["check", "nowhere.csv", "exp.toml"], "nowhere.csv"),
+        (["simulate", "out.csv", "--users", "-3"], "users"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, words, message):
+    before = sorted(p.name for p in here.iterdir())
+    assert typed(*words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert error.startswith("matinee: ")
+    assert error.count("\n") == 1
+    assert sorted(p.name for p in here.iterdir()) == before
+
+
+def test_an_unknown_command_or_option_ends_with_2(capsys):
+    assert typed("rum") == 2
+    assert typed("board", "--no-such") == 2
+
+
+def test_simulate_inspect_models_doctor(here, capsys):
+    assert typed("simulate", "log.csv", "--users", "50", "--items", "40", "--rows", "900") == 0
+    assert pl.read_csv("log.csv").height == 900
+    capsys.readouterr()
+    assert typed("data", "inspect", "log.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["users"] == 50
+    assert typed("data", "list", "--json") == 0
+    assert "ml-100k" in {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert typed("models", "--json") == 0
+    knobs = {row["kind"]: row["knobs"] for row in json.loads(capsys.readouterr().out)}
+    assert knobs["ease"][0]["name"] == "l2"
+    assert typed("models", "ease") == 0
+    assert "Ridge penalty" in capsys.readouterr().out
+    assert typed("doctor", "--json") == 0
+    assert {"matinee", "cores", "BLAS and OpenMP", "memory free (GB)", "GPU"} <= json.loads(
+        capsys.readouterr().out
+    ).keys()
+    assert typed("run", "--schema") == 0
+    assert "$schema" in json.loads(capsys.readouterr().out)
+
+
+def test_a_killed_command_leaves_nothing_half_written_and_goes_on(here):
+    """SIGKILL in the middle; the same command then finishes, and only whole runs are ever listed."""
+    command = [sys.executable, "-m", "matinee", "run", "exp.toml"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        if list(here.glob("runs/.partial/*/model")) or list(here.glob("runs/*/run.json")) or process.poll() is not None:
+            break
+        __import__("time").sleep(0.05)
+    process.kill()
+    process.wait()
+    for folder in here.glob("runs/*/"):
+        assert folder.name == ".partial" or (folder / "run.json").is_file()
+    assert not (here / "out").exists() or not list((here / "out").glob(".*"))
+    assert typed("run", "exp.toml") == 0
+    assert len(list(here.glob("runs/*/run.json"))) == 2

@@ -1,0 +1,282 @@
+"""From an experiment to run folders, the board and the submission."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matinee import models
+from matinee.errors import CannotDo, RunError, SpecError, TooLarge, UnknownName
+from matinee.models.ease import EASE
+from matinee.runs import Stage, board_of, execute, open_run, prepare, runs_in
+from matinee.runs import execute as execute_verb
+from matinee.runs.deliver import deliver, experiment_of
+from matinee.runs.experiment import read, schema
+
+TABLES = {
+    "seed": 5,
+    "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
+    "task": {"k": 5, "metric": "recall@5", "also": ["ndcg@5", "coverage@5"], "depth": 20},
+    "split": {"kind": "mixture", "random": 3, "tail": 2},
+    "model": [{"kind": "item_knn"}, {"kind": "ease", "l2": 20}],
+}
+
+
+def with_(**changes):
+    return {**TABLES, **changes}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    prepared = prepare(read(TABLES, "exp.toml"))
+    return prepared, root, execute(prepared, Stage(root))
+
+
+def test_a_run_folder_holds_everything(done):
+    _, root, runs = done
+    assert [run.kind for run in runs] == ["popularity", "item_knn", "ease"]
+    for run in runs:
+        names = {path.name for path in run.folder.iterdir()}
+        assert names == {"run.json", "lists.parquet", "metrics.parquet", "log.jsonl", "model"}
+        stages = [json.loads(line)["stage"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
+        assert stages == ["fit", "score", "evaluate"]
+    assert not list((root / ".partial").iterdir())
+
+
+def test_numbers_read_back_are_those_written(done):
+    prepared, _, runs = done
+    for run in runs:
+        evaluation = run.evaluation
+        said = run.said["metrics"]
+        assert set(said) == {"recall@5", "ndcg@5", "coverage@5"}
+        assert evaluation["recall@5"] == pytest.approx(said["recall@5"]["mean"])
+        assert evaluation.interval("ndcg@5") == pytest.approx((said["ndcg@5"]["low"], said["ndcg@5"]["high"]))
+        assert evaluation.part("tail")["recall@5"] == pytest.approx(said["recall@5"]["parts"]["tail"]["mean"])
+        lists = run.lists(prepared.log.users, prepared.log.items)
+        assert lists.item.shape == (len(prepared.split.ask), 20)
+        assert (np.diff(lists.score, axis=1) <= 0).all()
+
+
+def test_the_kept_model_gives_the_kept_lists(done):
+    from matinee.runs.execute import mask_of
+    from matinee.topk import recommend
+
+    prepared, _, runs = done
+    for run in runs:
+        again = recommend(run.model(), prepared.split.ask, 20, mask_of(prepared.experiment.task, prepared.split))
+        np.testing.assert_array_equal(again.item, run.lists(prepared.log.users, prepared.log.items).item)
+
+
+def test_running_again_computes_nothing(done, monkeypatch):
+    prepared, root, runs = done
+    monkeypatch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
+    said = []
+    again = execute(prepared, Stage(root, say=said.append))
+    assert [run.name for run in again] == [run.name for run in runs]
+    assert all("done before" in line for line in said)
+
+
+def test_any_change_is_another_run(done, tmp_path):
+    _, _, runs = done
+    names = {run.name for run in runs}
+    for changes in ({"seed": 6}, {"task": {**TABLES["task"], "k": 4}}, {"split": {"kind": "tail", "k": 2}}):
+        other = execute(prepare(read(with_(**changes), "exp.toml")), Stage(tmp_path))
+        assert not names & {run.name for run in other}
+        names |= {run.name for run in other}
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    prepared = prepare(read(TABLES, "exp.toml"))
+    module = __import__("matinee.runs.execute", fromlist=["judged"])
+    judged = module.judged
+    monkeypatch.setattr(module, "judged", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        execute_verb(prepared, Stage(tmp_path))
+    assert not runs_in(tmp_path)
+    monkeypatch.setattr(module, "judged", judged)
+    fits = []
+    real = models.get("popularity").fit
+    monkeypatch.setattr(models.get("popularity"), "fit", lambda self, *a: fits.append(1) or real(self, *a))
+    said = []
+    runs = execute_verb(prepared, Stage(tmp_path, say=said.append))
+    assert len(runs) == 3
+    assert not fits
+    assert any("going on from there" in line for line in said)
+
+
+def test_a_half_written_model_is_fitted_anew(tmp_path):
+    prepared = prepare(read(TABLES, "exp.toml"))
+    from matinee.runs.execute import key
+
+    spec = prepared.experiment.model[0]
+    half = tmp_path / ".partial" / f"{spec.kind}-{key(prepared, spec)[:10]}" / "model.half"
+    half.mkdir(parents=True)
+    (half / "model.json").write_text("{")
+    assert len(execute(prepared, Stage(tmp_path))) == 3
+
+
+def test_the_board_ranks_with_intervals_and_gaps(done):
+    _, root, _ = done
+    board = board_of(runs_in(root))
+    rows = board.rows()
+    means = [row["recall@5"]["mean"] for row in rows]
+    assert means == sorted(means, reverse=True)
+    for row in rows:
+        assert {"run", "kind", "knobs", "split", "fit_seconds", "score_seconds", "recall@5"} <= row.keys()
+        assert row["recall@5"]["low"] <= row["recall@5"]["mean"] <= row["recall@5"]["high"]
+    assert rows[0]["behind"] is None
+    assert rows[-1]["behind"]["mean"] == pytest.approx(means[0] - means[-1])
+    assert board.frame().height == 3
+    assert board_of(runs_in(root), "ndcg@5").metric == "ndcg@5"
+    with pytest.raises(RunError, match="did not compute map@5"):
+        board_of(runs_in(root), "map@5")
+
+
+def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
+    _, _, runs = done
+    other = execute(prepare(read(with_(seed=6), "exp.toml")), Stage(tmp_path))
+    with pytest.raises(RunError, match="2 different splits.*mixture.*--split"):
+        board_of([*runs, *other])
+    ruled = execute(prepare(read(with_(task={**TABLES["task"], "k": 4}), "exp.toml")), Stage(tmp_path))
+    with pytest.raises(RunError, match="different rules"):
+        board_of([*runs, *ruled])
+    with pytest.raises(RunError, match="no finished runs"):
+        board_of([])
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: (f / "run.json").write_text("{"), "damaged"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 1"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 1})), "damaged: .*missing"),
+        (lambda f: (f / "lists.parquet").unlink(), "lists.parquet missing"),
+        (lambda f: (f / "run.json").unlink(), "no run.json"),
+    ],
+)
+def test_a_damaged_folder_is_refused(done, tmp_path, harm, message):
+    _, _, runs = done
+    shutil.copytree(runs[0].folder, tmp_path / "run")
+    harm(tmp_path / "run")
+    with pytest.raises(RunError, match=message):
+        open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("file", ["metrics.parquet", "lists.parquet", "model/arrays.safetensors", "model/model.json"])
+def test_damaged_content_is_refused_when_read(done, tmp_path, file):
+    prepared, _, runs = done
+    shutil.copytree(runs[-1].folder, tmp_path / "run")
+    (tmp_path / "run" / file).write_bytes(b"no such thing")
+    run = open_run(tmp_path / "run")
+    with pytest.raises(RunError, match="cannot be read"):
+        _ = run.evaluation, run.lists(prepared.log.users, prepared.log.items), run.model()
+
+
+def test_a_guard_warns_when_a_model_does_not_beat_popularity(tmp_path, monkeypatch):
+    real = EASE.fit
+
+    def broken(self, data, ctx):
+        fitted = real(self, data, ctx)
+        return type(fitted)(fitted.spec, fitted.items, -fitted.weights, fitted.prior)
+
+    monkeypatch.setattr(EASE, "fit", broken)
+    runs = execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))
+    assert any("does not beat popularity" in warning for warning in runs[-1].said["warnings"])
+    assert not runs[0].said["warnings"]
+
+
+def test_the_submission_is_refitted_written_and_checked(done, tmp_path):
+    prepared, _, runs = done
+    board = board_of(runs)
+    from matinee.runs.experiment import Submission
+
+    path = tmp_path / "new" / "submission.csv"
+    said = deliver(prepared, board, Submission(path=str(path), model="ease"))
+    assert "checked" in said
+    frame = pl.read_csv(path)
+    assert frame.columns == ["user", "item"]
+    assert len(frame) == 5 * prepared.log.n_users
+    assert frame["user"].unique(maintain_order=True).to_list() == prepared.log.users.ids.to_list()
+    seen = prepared.log.frame().select("user", "item")
+    assert frame.join(seen, on=["user", "item"]).height == 0
+    assert [p.name for p in path.parent.iterdir()] == ["submission.csv"]
+
+
+def test_what_a_run_keeps_is_the_experiment(done):
+    prepared, _, runs = done
+    assert experiment_of(runs[1]) == prepared.experiment
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": [{"kind": "easy"}]}, UnknownName, r"exp.toml: model 1: .*'easy'; did you mean 'ease'"),
+        ({"model": [{"kind": "ease", "l3": 1}]}, UnknownName, r"model 1 \(ease\): .*knob 'l3'; did you mean 'l2'"),
+        (
+            {"model": [{"kind": "ease", "l2": -1}]},
+            SpecError,
+            r"model 1 \(ease\).l2: found -1; expected .*greater than 0",
+        ),
+        ({"model": [{"kind": "ease", "l2": "abc"}]}, SpecError, r"l2: found 'abc'"),
+        ({"model": []}, SpecError, "no model is listed"),
+        ({"split": {"kind": "mixture", "randm": 1}}, UnknownName, "did you mean 'random'"),
+        ({"split": {"kind": "mixtur"}}, UnknownName, "did you mean 'mixture'"),
+        ({"split": {}}, SpecError, "no kind is given"),
+        ({"task": {"metric": "recal@10"}}, UnknownName, "did you mean 'recall'"),
+        ({"task": {"k": 0}}, SpecError, r"exp.toml: task.k: found 0"),
+        ({"task": {"profile": "rectool"}}, UnknownName, "did you mean 'rectools'"),
+        ({"task": {"metric": "recall@500"}}, SpecError, "500"),
+        ({"data": {"kind": "ml-100"}}, UnknownName, "did you mean 'ml-100k'"),
+        ({"data": 3}, SpecError, "expected a table"),
+        ({"modle": 1}, UnknownName, "did you mean 'model'"),
+        ({"submission": {"path": "x.csv", "model": "eas"}}, UnknownName, "did you mean 'ease'"),
+    ],
+)
+def test_a_wrong_file_is_refused_when_it_is_read(changes, error, message):
+    with pytest.raises(error, match=message):
+        read(with_(**changes), "exp.toml")
+
+
+def test_a_missing_table_is_named():
+    with pytest.raises(SpecError, match=r"no table \[split\]"):
+        read({k: v for k, v in TABLES.items() if k != "split"}, "exp.toml")
+
+
+def test_set_changes_values():
+    experiment = read(TABLES, "exp.toml", ("model.ease.l2=7", "task.k=4", "seed=9", "split.tail=1"))
+    assert (experiment.model[-1].l2, experiment.task.k, experiment.seed, experiment.split.tail) == (7, 4, 9, 1)
+    assert experiment.split.seed == 9
+    with pytest.raises(UnknownName, match="did you mean 'ease'"):
+        read(TABLES, "exp.toml", ("model.eas.l2=7",))
+    with pytest.raises(SpecError, match="path=value"):
+        read(TABLES, "exp.toml", ("model.ease.l2",))
+
+
+def test_what_cannot_be_done_is_refused_before_any_fit(monkeypatch, tmp_path):
+    with pytest.raises(SpecError, match="at most the 6. items"):
+        prepare(read(with_(task={"k": 500, "depth": 500, "metric": "recall@500", "also": []}), "exp.toml"))
+    monkeypatch.setattr("matinee.contract.free_memory", lambda: 1000)
+    with pytest.raises(TooLarge, match=r"nothing was allocated"):
+        prepare(read(TABLES, "exp.toml"))
+    monkeypatch.undo()
+    path = tmp_path / "log.csv"
+    pl.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 3]}).write_csv(path)
+    tables = with_(
+        data={"path": str(path)}, model=[{"kind": "popularity", "half_life": 3}], split={"kind": "random", "k": 1}
+    )
+    with pytest.raises((CannotDo, SpecError), match="half_life|at most"):
+        prepare(read({**tables, "task": {"k": 1, "metric": "recall@1", "also": []}}, "exp.toml"))
+
+
+def test_the_schema_knows_every_kind_and_knob():
+    said = schema()
+    kinds = {one["properties"]["kind"]["const"] for one in said["properties"]["model"]["items"]["oneOf"]}
+    assert kinds == set(models.kinds())
+    text = json.dumps(said)
+    assert "Ridge penalty" in text
+    assert "ml-100k" in text

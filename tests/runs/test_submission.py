@@ -1,0 +1,110 @@
+"""A list file against the rules of its task; every fault is named."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from matinee.contract import Task
+from matinee.errors import DataError, SpecError, SubmissionError
+from matinee.runs.submission import check, judge, write
+from matinee.topk import TopK
+from tests.logs import log_of
+
+TASK = Task(k=2, metric="recall@2", also=("hit@1",))
+
+
+@pytest.fixture
+def log():
+    """Three users, six items; user 0 took 0 and 1, user 1 took 2, user 2 took all but one."""
+    return log_of([0, 0, 1, 2, 2, 2, 2, 2], [0, 1, 2, 0, 1, 2, 3, 4], users=3, items=6)
+
+
+GOOD = [(1000, 5002), (1000, 5003), (1001, 5000), (1001, 5001), (1002, 5005)]
+
+
+def file(tmp_path, rows, suffix=".csv"):
+    frame = pl.DataFrame(rows, schema=["user", "item"], orient="row")
+    path = tmp_path / f"lists{suffix}"
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_good_file_passes_and_says_who_is_short(tmp_path, log, suffix):
+    checked = check(file(tmp_path, GOOD, suffix), log, TASK)
+    assert checked.short == 1
+    assert checked.lists.item.tolist() == [[2, 3], [0, 1], [5, -1]]
+    assert "1 users have fewer" in checked.sentence(2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*GOOD, (9, 5000)], r"1 × unknown user \(line 7: 9,5000\)"),
+        ([*GOOD[:-1], (1002, 77)], r"1 × unknown item \(line 6: 1002,77\)"),
+        ([(1000, 5000), *GOOD[1:]], r"1 × seen item \(line 2: 1000,5000\)"),
+        ([(1000, 5003), *GOOD[1:]], r"1 × row that repeats an item of the same user \(line 3: 1000,5003\)"),
+        (GOOD[1:], r"1 users with fewer than 2 rows \(user 1000\)"),
+        ([*GOOD, (1001, 5004)], r"1 users with more than 2 rows \(user 1001\)"),
+        (GOOD[:2] + GOOD[4:], r"1 users without a row \(user 1001\)"),
+    ],
+)
+def test_every_fault_is_named_with_its_line(tmp_path, log, rows, message):
+    with pytest.raises(SubmissionError, match=message):
+        check(file(tmp_path, rows), log, TASK)
+
+
+def test_all_faults_come_in_one_message(tmp_path, log):
+    with pytest.raises(SubmissionError) as error:
+        check(file(tmp_path, [(9, 5000), (1000, 5000), (1001, 77)]), log, TASK)
+    assert len(error.value.faults) == 5
+    assert error.value.exit_code == 2
+
+
+def test_seen_items_pass_where_they_are_allowed(tmp_path, log):
+    task = Task(k=2, metric="recall@2", also=(), seen="include")
+    rows = [(u, i) for u in (1000, 1001, 1002) for i in (5000, 5001)]
+    assert check(file(tmp_path, rows), log, task).short == 0
+
+
+def test_only_the_users_asked_for_must_be_there(tmp_path, log):
+    import numpy as np
+
+    wanted = np.array([1], dtype=np.int32)
+    assert len(check(file(tmp_path, GOOD[2:4]), log, TASK, wanted).lists) == 1
+    with pytest.raises(SubmissionError, match="users nobody asked for"):
+        check(file(tmp_path, GOOD), log, TASK, wanted)
+
+
+def test_files_that_are_none(tmp_path, log):
+    with pytest.raises(DataError):
+        check(tmp_path / "nowhere.csv", log, TASK)
+    empty = tmp_path / "empty.csv"
+    empty.write_text("user,item\n")
+    with pytest.raises(DataError, match="no rows"):
+        check(empty, log, TASK)
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("user,thing\n1,2\n")
+    with pytest.raises(DataError, match="item"):
+        check(wrong, log, TASK)
+
+
+def test_lists_are_scored_against_answers_and_unknown_items_are_misses(tmp_path, log):
+    checked = check(file(tmp_path, GOOD), log, TASK)
+    answers = tmp_path / "answers.csv"
+    answers.write_text("user,item\n1000,5003\n1001,5000\n1001,9999\n")
+    evaluation = judge(checked.lists, answers, TASK)
+    assert evaluation["recall@2"] == pytest.approx((1.0 + 0.5) / 2)
+    assert evaluation["hit@1"] == pytest.approx(0.5)
+    answers.write_text("user,item\n55,5003\n")
+    with pytest.raises(DataError, match="line 2"):
+        judge(checked.lists, answers, TASK)
+
+
+def test_another_ending_is_refused_and_nothing_is_written(tmp_path, log):
+    lists = check(file(tmp_path, GOOD), log, TASK).lists
+    with pytest.raises(SpecError, match=r"\.csv or \.parquet"):
+        write(lists, tmp_path / "out" / "lists.xls")
+    assert not (tmp_path / "out").exists()
+    assert isinstance(lists, TopK)
