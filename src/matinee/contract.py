@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 class Task(Spec):
     """What has to be delivered, and by what number it is judged."""
 
-    k: int = Field(10, ge=1)
+    k: Annotated[int, Field(ge=1)] = 10
     """Length of the list every user gets."""
 
     metric: str = "recall@10"
@@ -44,10 +44,10 @@ class Task(Spec):
     available: Literal["all", "learned", "recent"] = "all"
     """Which items may be recommended: all known, those with a row in the learn part, or those taken recently."""
 
-    recent_days: float = Field(90.0, gt=0)
+    recent_days: Annotated[float, Field(gt=0)] = 90.0
     """With available = "recent": an item counts while somebody took it within this many days of the log's end."""
 
-    depth: int = Field(100, ge=1)
+    depth: Annotated[int, Field(ge=1)] = 100
     """How many items a user a run keeps, so that ensembles and other cut-offs need no model."""
 
     def allowed(self, learn: Interactions) -> NDArray[np.bool_] | None:
@@ -98,8 +98,8 @@ class Context:
     validate: Callable[[Fitted], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
 
-    memory: int = field(default_factory=lambda: free_memory())
-    """Bytes a fit may take; what is predicted to need more is refused before anything is allocated."""
+    memory: int | None = None
+    """Bytes a fit may take, None what is free then; what is predicted to need more is refused before it is allocated."""
 
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
@@ -109,9 +109,10 @@ class Context:
         """Refuse now what `spec` cannot learn from `data`, or what it predicts to need more memory than there is."""
         spec.require(data)
         needed = spec.memory(data.n_users, data.n_items, len(data))
-        if needed > self.memory:
+        available = free_memory() if self.memory is None else self.memory
+        if needed > available:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
-            raise TooLarge(what, needed, self.memory, spec.if_too_large)
+            raise TooLarge(what, needed, available, spec.if_too_large)
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,10 @@ def test_every_command_has_help(capsys):
 
 
 def test_help_imports_no_torch():
-    code = "import sys; from matinee.cli import app_for; app_for(['--help']); import matinee.models.ease; print('torch' in sys.modules)"
+    code = (
+        "import sys; from matinee.cli import app_for; app_for(['--help']); "
+        "import matinee.models.ease; print('torch' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 

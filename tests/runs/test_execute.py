@@ -140,7 +140,7 @@ def test_the_board_ranks_with_intervals_and_gaps(done):
 def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     _, _, runs = done
     other = execute(prepare(read(with_(seed=6), "exp.toml")), Stage(tmp_path))
-    with pytest.raises(RunError, match="2 different splits.*mixture.*--split"):
+    with pytest.raises(RunError, match=r"2 different splits.*mixture.*--split"):
         board_of([*runs, *other])
     ruled = execute(prepare(read(with_(task={**TABLES["task"], "k": 4}), "exp.toml")), Stage(tmp_path))
     with pytest.raises(RunError, match="different rules"):
@@ -258,7 +258,7 @@ def test_set_changes_values():
 
 
 def test_what_cannot_be_done_is_refused_before_any_fit(monkeypatch, tmp_path):
-    with pytest.raises(SpecError, match="at most the 6. items"):
+    with pytest.raises(SpecError, match=r"at most the 6. items"):
         prepare(read(with_(task={"k": 500, "depth": 500, "metric": "recall@500", "also": []}), "exp.toml"))
     monkeypatch.setattr("matinee.contract.free_memory", lambda: 1000)
     with pytest.raises(TooLarge, match=r"nothing was allocated"):
@@ -269,7 +269,7 @@ def test_what_cannot_be_done_is_refused_before_any_fit(monkeypatch, tmp_path):
     tables = with_(
         data={"path": str(path)}, model=[{"kind": "popularity", "half_life": 3}], split={"kind": "random", "k": 1}
     )
-    with pytest.raises((CannotDo, SpecError), match="half_life|at most"):
+    with pytest.raises((CannotDo, SpecError), match=r"half_life|at most"):
         prepare(read({**tables, "task": {"k": 1, "metric": "recall@1", "also": []}}, "exp.toml"))
 
 

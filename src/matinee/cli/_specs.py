@@ -43,7 +43,7 @@ def _range(search: Search | None) -> str | None:
 
 
 def with_options(command: Callable[..., None], spec: type[Spec]) -> Callable[..., None]:
-    """The command with one option a knob that `spec` itself declares, handed to it as `knobs`: the words typed, by name.
+    """The command with one option a knob that `spec` itself declares, handed to it as `knobs`: words by name.
 
     Values stay text; the spec itself checks and converts them, so its messages are the only ones.
     """

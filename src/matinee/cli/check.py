@@ -22,7 +22,7 @@ def check(
         bool, typer.Option("--held-out", help="The lists were made from the learn part: score them on the answers.")
     ] = False,
 ) -> None:
-    """Check a list file: exactly k items a user, none seen, none twice, known ids; and score it if answers are given."""
+    """Check a list file: exactly k items a user, none seen, none twice, known ids; score it where answers are given."""
     from matinee.cli._screen import out
     from matinee.runs import load, open_run
     from matinee.runs.deliver import experiment_of, wanted

@@ -35,11 +35,14 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
         out.print(table("", headers, [list(row) for row in rows]))
 
 
-def get(name: Annotated[str, typer.Argument(help="A name from `matinee data list`.")]) -> None:
+def get(
+    name: Annotated[str, typer.Argument(help="A name from `matinee data list`.")],
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is in the cache.")] = False,
+) -> None:
     """Fetch a data set into the cache (MATINEE_DATA), verify and unpack it."""
     from matinee.data.datasets import fetch
 
-    typer.echo(str(fetch(name)))
+    typer.echo(str(fetch(name, force=force)))
 
 
 def inspect(

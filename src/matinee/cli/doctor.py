@@ -41,7 +41,7 @@ def gathered() -> dict[str, str | int | float]:
     from matinee.contract import free_memory
     from matinee.data.fetch import cache
 
-    np.ones((2, 2)) @ np.ones((2, 2))  # loads BLAS, so that it can be asked
+    np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS, so that it can be asked
     pools = {
         f"{pool['internal_api']} {pool.get('version') or ''}".strip(): pool["num_threads"] for pool in threadpool_info()
     }

@@ -23,7 +23,7 @@ def simulate(
     to: Annotated[Path, typer.Argument(help="A folder (competition files) or one .csv or .parquet file.")],
     knobs: dict[str, Any],
 ) -> None:
-    """Make a log with planted tastes, a popularity law, genres, series, sessions and drift; the same seed, the same log."""
+    """Make a log with planted tastes, a popularity law, genres, series, sessions and drift; same seed, same log."""
     log = build(Simulate, knobs, "simulate").read()
     write(log, to)
     out.print(f"{to}: {len(log):,} rows, {log.n_users:,} users, {log.n_items:,} items", markup=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from matinee.data.ragged import frozen
+from matinee.data.ragged import frozen, order_by_row_time_item
 from matinee.data.vocabulary import Vocabulary
 
 
@@ -48,8 +48,10 @@ class Answers:
         `asked` is (user codes of the rows (m,), users, items).
         """
         user, users, items = asked
-        order = np.lexsort((part, item, row))
-        row, item, part = row[order], item[order], part[order]
+        row, item, part = row.astype(np.int32), item.astype(np.int64), part.astype(np.int32)
+        order = order_by_row_time_item(row, item, part, len(user), len(parts))
+        if order is not None:
+            row, item, part = row[order], item[order], part[order]
         first = np.ones(len(row), dtype=np.bool_)
         first[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
         offsets = np.zeros(len(user) + 1, dtype=np.int64)

@@ -130,9 +130,9 @@ def _take(column: Column, row: NDArray[np.int32]) -> Column:
 
 
 def _take_many(column: Many, row: NDArray[np.int32]) -> Many:
-    safe = np.maximum(row, 0)
-    length = np.where(row >= 0, (column.offsets[1:] - column.offsets[:-1])[safe], 0)
+    lengths = np.append(np.diff(column.offsets), 0)  # the last one is the length of a row that is not there
+    length = lengths[row]
     offsets = np.zeros(len(row) + 1, dtype=np.int64)
     np.cumsum(length, out=offsets[1:])
-    at = np.repeat(column.offsets[safe] - offsets[:-1], length) + np.arange(offsets[-1])
+    at = np.repeat(column.offsets[row] - offsets[:-1], length) + np.arange(offsets[-1])
     return Many(column.values, offsets, column.code[at], None if column.weight is None else column.weight[at])

@@ -92,7 +92,9 @@ class Interactions:
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """How many different users took each item, (n_items,)."""
-        return np.bincount(self.matrix.indices, minlength=self.n_items)
+        count = np.bincount(self.matrix.indices, minlength=self.n_items)
+        frozen(count)
+        return count
 
     @property
     def titles(self) -> pl.Series | None:

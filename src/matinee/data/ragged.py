@@ -22,16 +22,14 @@ def offsets_of(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
     """Where each row starts, (n_rows + 1,), given the row (N,) of every entry in ascending order."""
     offsets = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(row, minlength=n_rows), out=offsets[1:])
+    frozen(offsets)
     return offsets
 
 
 def ones_matrix(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
     """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, repeats folded."""
-    matrix = counts_matrix(offsets, column, n_columns)
-    matrix.data.flags.writeable = True
-    matrix.data[:] = 1.0
-    frozen(matrix.data)
-    return matrix
+    counts = counts_matrix(offsets, column, n_columns)
+    return _csr(np.ones_like(counts.data), counts.indices, counts.indptr, n_columns)
 
 
 def counts_matrix(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
@@ -40,10 +38,19 @@ def counts_matrix(offsets: NDArray[np.int64], column: NDArray[np.int32], n_colum
     indptr = np.zeros(len(offsets), dtype=np.int64)
     np.cumsum(length, out=indptr[1:])
     indices, data = _squeeze(offsets, indptr, sorted_column, count)
-    frozen(indptr, indices, data)
-    matrix = csr_array((data, indices, indptr), shape=(len(offsets) - 1, n_columns), copy=False)
+    return _csr(data, indices, indptr, n_columns)
+
+
+def _csr(
+    data: NDArray[np.float32], indices: NDArray[np.int32], indptr: NDArray[np.integer], n_columns: int
+) -> csr_array:
+    """A read-only CSR on these arrays; 32-bit offsets where they suffice, or SciPy would widen the columns too."""
+    if int(indptr[-1]) < 2**31:
+        indptr = indptr.astype(np.int32, copy=False)
+    matrix = csr_array((data, indices, indptr), shape=(len(indptr) - 1, n_columns), copy=False)
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
+    frozen(matrix.indptr, matrix.indices, matrix.data)
     return matrix
 
 

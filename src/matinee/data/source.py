@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Annotated, Literal, TypeAlias
 
 import polars as pl
+from pydantic import Field
 
-from matinee.data.attributes import Column
+from matinee.data import prune
+from matinee.data.attributes import Attributes, Column
 from matinee.data.interactions import Clock, Interactions
 from matinee.data.vocabulary import Vocabulary
+from matinee.errors import DataError
 from matinee.spec import Spec
 
 Describe: TypeAlias = Callable[[Vocabulary], Mapping[str, Column]]
@@ -23,22 +28,40 @@ class Table:
 
     `frame` has `user` and `item` (whole numbers or text), and where known `time` (int64, seconds since 1970 or
     positions, as `clock` says) and `weight` (float32). `where` names the file in messages; `lines` maps row
-    numbers to line numbers (the line of row 0), 0 where lines mean nothing.
+    numbers to line numbers: the line of row 0, or a function of the row; 0 where lines mean nothing.
     """
 
     frame: pl.DataFrame
     where: str
     clock: Clock = "none"
-    lines: int = 0
+    lines: int | Callable[[int], int] = 0
     of_items: Describe | None = field(default=None)
     of_users: Describe | None = field(default=None)
+
+    def place(self, row: int) -> str:
+        """Where a row (counted from 0) stands, for messages: the file and its line, or the row counted from 1."""
+        if self.lines == 0:
+            return f"{self.where} row {row + 1}"
+        return f"{self.where} line {self.lines(row) if callable(self.lines) else self.lines + row}"
 
 
 class DataSpec(Spec):
     """Where the log comes from and what of it is kept. A reader is one file of `data/readers/`."""
 
     repeats: Literal["keep", "fold", "refuse"] = "keep"
-    """A (user, item) that stands twice: kept, folded into its first row, or refused."""
+    """A (user, item) that stands twice: kept, folded into its earliest row (weights add up), or refused."""
+
+    min_weight: float | None = None
+    """Rows with a smaller weight are dropped, e.g. ratings below 4."""
+
+    core: Annotated[int, Field(ge=1)] = 1
+    """Users and items with fewer distinct partners are dropped, again and again until none is left."""
+
+    since: date | datetime | None = None
+    """Rows before this moment (UTC) are dropped."""
+
+    until: date | datetime | None = None
+    """Rows at or after this moment (UTC) are dropped."""
 
     def table(self) -> Table:
         """Read the raw table."""
@@ -46,4 +69,144 @@ class DataSpec(Spec):
 
     def read(self) -> Interactions:
         """Read, check, filter and encode the log."""
-        raise NotImplementedError
+        return build(self.table(), self)
+
+
+def build(table: Table, spec: DataSpec) -> Interactions:
+    """A log from raw ids: checked, filtered as `spec` says, encoded, sorted, with its attributes.
+
+    Linear in the rows, and for whole-number ids without hashing: 5.15 M rows take 0.5 s on two cores once the kernels
+    are compiled; cutting their 103 MB of csv takes 0.3 s, which is what polars needs on its own (400 MB/s).
+    """
+    _check_ids(table)
+    frame = _filtered(table, spec)
+    users, items = Vocabulary.of(frame["user"]), Vocabulary.of(frame["item"])
+    log = _encoded(frame, users, items, table.clock)
+    if spec.repeats == "refuse":
+        _refuse_repeats(log, table)
+    if spec.repeats == "fold":
+        log = prune.folded(log)
+    if spec.core > 1:
+        rows = len(log)
+        log = prune.core(log, spec.core)
+        if len(log) == 0:
+            raise DataError(
+                table.where,
+                f"no row is left of the {rows:,} rows by {len(users):,} users on {len(items):,} items",
+                f"users and items with at least core = {spec.core} distinct partners",
+                "Choose a smaller core.",
+            )
+    if table.clock == "order":
+        log = prune.positioned(log)
+    return replace(
+        log,
+        user_attributes=_described(log.users, table.of_users),
+        item_attributes=_described(log.items, table.of_items),
+    )
+
+
+def _described(keys: Vocabulary, describe: Describe | None) -> Attributes | None:
+    columns = describe(keys) if describe is not None else None
+    return Attributes(keys, MappingProxyType(dict(columns))) if columns else None
+
+
+def _check_ids(table: Table) -> None:
+    """Refuse a table without rows, and a row without a user or an item."""
+    if len(table.frame) == 0:
+        raise DataError(table.where, "it has no rows", "at least one row of user and item", "Give a log with rows.")
+    for name in ("user", "item"):
+        ids = table.frame[name]
+        missing = ids.is_null()
+        if ids.dtype == pl.String:
+            missing |= ids == ""
+        at = missing.fill_null(value=True).arg_true()
+        if len(at):
+            row = int(at[0])
+            found = f"the {name} is empty" + (f", and in {len(at) - 1:,} rows more" if len(at) > 1 else "")
+            raise DataError(table.place(row), found, f"a {name} id in every row", "Fill it in or drop the row.")
+
+
+def _filtered(table: Table, spec: DataSpec) -> pl.DataFrame:
+    """The rows that min_weight, since and until keep; at least one."""
+    frame = table.frame
+    if spec.min_weight is not None:
+        if "weight" not in frame.columns:
+            raise DataError(
+                table.where,
+                "min_weight is given and the log has no weight column",
+                "a weight for every row",
+                "Drop min_weight, or name the column with weight = '…'.",
+            )
+        frame = frame.filter(pl.col("weight") >= spec.min_weight)
+        if len(frame) == 0:
+            heaviest = table.frame["weight"].max()
+            raise DataError(
+                table.where,
+                f"none of {len(table.frame):,} rows has a weight of {spec.min_weight:g} or more",
+                f"some, the largest is {heaviest:g}",
+                "Choose a smaller min_weight.",
+            )
+    return _dated(table, frame, spec)
+
+
+def _dated(table: Table, frame: pl.DataFrame, spec: DataSpec) -> pl.DataFrame:
+    bounds = {"since": spec.since, "until": spec.until}
+    given = {name: _seconds(bound) for name, bound in bounds.items() if bound is not None}
+    if not given:
+        return frame
+    if table.clock != "seconds":
+        raise DataError(
+            table.where,
+            f"{' and '.join(given)} is given and the log has no times (its clock is {table.clock!r})",
+            "times in seconds since 1970",
+            f"Drop {' and '.join(given)}, or name the column with time = '…'.",
+        )
+    kept = frame
+    if "since" in given:
+        kept = kept.filter(pl.col("time") >= given["since"])
+    if "until" in given:
+        kept = kept.filter(pl.col("time") < given["until"])
+    if len(kept) == 0:
+        first, last = (datetime.fromtimestamp(int(t), UTC) for t in (frame["time"].min(), frame["time"].max()))  # pyright: ignore[reportArgumentType]
+        asked = " and ".join(f"{name} {bounds[name]}" for name in given)
+        raise DataError(
+            table.where,
+            f"none of {len(frame):,} rows is left with {asked}",
+            f"a window that meets the log, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
+            "Widen the window.",
+        )
+    return kept
+
+
+def _seconds(moment: date | datetime) -> int:
+    """Seconds since 1970; a moment without a zone is UTC, a day begins at midnight."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _encoded(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary, clock: Clock) -> Interactions:
+    columns = frame.columns
+    user, item = users.encode(frame["user"]), items.encode(frame["item"])
+    time = frame["time"].to_numpy() if clock != "none" else None
+    weight = frame["weight"].cast(pl.Float32).to_numpy() if "weight" in columns else None
+    log = Interactions.of((users, items), user, item, time, clock, weight)
+    if weight is not None and prune.ties_out_of_order(log):
+        order = weight.argsort(kind="stable")
+        times = None if time is None else time[order]
+        log = Interactions.of((users, items), user[order], item[order], times, clock, weight[order])
+    return log
+
+
+def _refuse_repeats(log: Interactions, table: Table) -> None:
+    row = prune.first_repeat(log)
+    if row is None:
+        return
+    user, item = log.users.decode(log.user[row : row + 1])[0], log.items.decode(log.item[row : row + 1])[0]
+    at = ((table.frame["user"] == user) & (table.frame["item"] == item)).arg_true()
+    raise DataError(
+        table.place(int(at[1])),
+        f"user {user!r} and item {item!r} stand together again, first in {table.place(int(at[0]))}",
+        "each pair once, because repeats = 'refuse'",
+        "Drop the repeats, or say repeats = 'keep' or 'fold'.",
+    )

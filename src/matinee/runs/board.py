@@ -1,4 +1,4 @@
-"""The board: runs of one split ranked by one number, each with its interval and whether its gap to the best is noise."""
+"""The board: runs of one split ranked by one number, with intervals, and whether a gap to the best is noise."""
 
 from __future__ import annotations
 

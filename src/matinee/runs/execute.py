@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -109,7 +109,8 @@ def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline
     model, fit_seconds = _fit(prepared, spec, work, stage)
     started = time.perf_counter()
     depth = min(max(task.depth, task.k), prepared.log.n_items)
-    lists = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
+    ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
+    lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
     note(work, "score", score_seconds)
     evaluation, seconds = judged(lists, prepared)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import inspect
 import json
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Concatenate, ParamSpec
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Concatenate, ParamSpec, cast
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.sparse import csr_array
 
 from matinee.data import Answers, Histories, Interactions
-from matinee.spec import Spec
+from matinee.errors import SpecError, SplitError
+from matinee.spec import Spec, refusal
 
 P = ParamSpec("P")
+
+LEARN, ASK_ONLY, OUT = -1, -2, -3
+"""Where a row of the log goes that is no answer: learnt from, only asked about, or nowhere. Answers are 0, 1, …"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +31,8 @@ class Split:
     """What may be learnt from, who is asked, and what they really took.
 
     Row r of `ask`, `answer` and `candidates` (m, n_items; the only items a row may get, None for all) are the same
-    person. `learn` has the vocabularies of the whole log. `protocol` says how it was cut, knobs and seed included.
+    person; everybody asked has an answer. `learn` has the vocabularies and attributes of the whole log. `ask.user`
+    is −1 for somebody with no row in `learn`; `answer.user` names them all. `protocol` says how it was cut.
     """
 
     learn: Interactions
@@ -34,16 +44,42 @@ class Split:
     candidates: csr_array | None = None
     valid: Split | None = None
     """A stop fold that came with the data; None where it is carved out of `learn` on demand."""
+    fresh: bool = False
+    """Whether answers that stand in the asked history were taken out."""
 
-    @functools.cached_property
+    @cached_property
     def fingerprint(self) -> str:
-        """The same for the same log, protocol, knobs and seed; runs are compared only when theirs are equal."""
-        said = json.dumps({"source": self.source, **self.protocol.written()}, sort_keys=True)
+        """The same for the same log, protocol, knobs and seed; runs are compared only when theirs are equal.
+
+        The seed of a protocol that draws nothing does not count: its splits are the same.
+        """
+        protocol = {**self.protocol.written(), "seed": self.protocol.seed_used if self.protocol.draws else 0}
+        said = json.dumps({"source": self.source, "fresh": self.fresh, "protocol": protocol}, sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()
 
     def stop(self) -> Split:
         """The fold early stopping looks at: cut from `learn` by the same protocol, so `answer` stays unseen."""
-        return self.valid if self.valid is not None else self.protocol.inner().cut(self.learn)
+        return self.valid if self.valid is not None else self.protocol.inner(self.learn).cut(self.learn)
+
+    def without_seen(self) -> Split:
+        """The same question without the answers that stand in the asked history: fair where seen items are barred.
+
+        People left without an answer are no longer asked. Nothing changes on a log without repeats.
+        """
+        answer, width = self.answer, len(self.learn.items)
+        row = np.repeat(np.arange(len(answer)), answer.count)
+        taken = np.repeat(np.arange(len(self.ask)), np.diff(self.ask.offsets)) * width + self.ask.item
+        new = ~np.isin(row * width + answer.item, taken)
+        keep = np.flatnonzero(np.bincount(row[new], minlength=len(answer)))
+        if len(keep) == 0:
+            raise SplitError(
+                "all answers stand in the asked histories", "somebody who took something new", "Set seen = 'include'."
+            )
+        asked = (answer.user[keep], answer.users, answer.items)
+        fresh = Answers.of(np.searchsorted(keep, row[new]), answer.item[new], answer.part[new], answer.parts, asked)
+        candidates = None if self.candidates is None else self.candidates[keep]
+        valid = None if self.valid is None else self.valid.without_seen()
+        return replace(self, ask=self.ask.take(keep), answer=fresh, candidates=candidates, valid=valid, fresh=True)
 
 
 class SplitSpec(Spec):
@@ -52,20 +88,89 @@ class SplitSpec(Spec):
     seed: int | None = None
     """Seed of the draws; nothing means the seed of the experiment, or 0."""
 
+    @property
+    def seed_used(self) -> int:
+        """The seed, 0 where none is set."""
+        return self.seed or 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance has a part in it, so that the seed matters."""
+        return True
+
     def cut(self, log: Interactions) -> Split:
         """Cut a log. Raises `SplitError` where the log cannot be cut so."""
         raise NotImplementedError
 
-    def inner(self) -> SplitSpec:
-        """The protocol that carves the stop fold: the same knobs, another seed."""
-        return self.model_copy(update={"seed": (self.seed or 0) + 1_000_003})
+    def inner(self, learn: Interactions) -> SplitSpec:
+        """The protocol that carves the stop fold out of `learn`: the same knobs, another seed."""
+        return self.model_copy(update={"seed": self.seed_used + 1_000_003})
+
+
+def assemble(
+    log: Interactions, held: NDArray[np.int8], protocol: SplitSpec, parts: tuple[str, ...], asked_from: int = LEARN
+) -> Split:
+    """The split in which row i of the log goes where `held[i]` says: `LEARN`, `ASK_ONLY`, `OUT`, or a part ≥ 0.
+
+    Histories are the rows of the people with answers that are `asked_from`. Raises `SplitError` if nobody has any.
+    """
+    learn = log.where(held == LEARN)
+    rows = np.flatnonzero(held >= 0)
+    user = log.user[rows]
+    asked = np.flatnonzero(np.bincount(user, minlength=log.n_users)).astype(np.int32)
+    if len(asked) == 0:
+        raise nobody(log)
+    row = np.searchsorted(asked, user)
+    answer = Answers.of(row, log.item[rows], held[rows], parts, (asked, log.users, log.items))
+    past = learn if asked_from == LEARN else log.where(held == asked_from)
+    return Split(learn, histories(learn, past, asked), answer, protocol, log.fingerprint)
+
+
+def histories(learn: Interactions, past: Interactions, asked: NDArray[np.int32]) -> Histories:
+    """The rows of `past` of the asked users (m,); the user is −1 where `learn` has no row of them."""
+    rows = past.histories() if len(asked) == past.n_users else past.histories(asked)
+    known = np.diff(learn.offsets)[asked] > 0
+    return rows if known.all() else replace(rows, user=np.where(known, asked, np.int32(-1)).astype(np.int32))
+
+
+def nobody(log: Interactions) -> SplitError:
+    """The complaint about a log of which nobody can be asked."""
+    longest = int(np.diff(log.offsets).max(initial=0))
+    found = f"nobody can be asked among {log.n_users:,} users, the longest history has {longest} rows"
+    return SplitError(found, "users with something to learn from and something to hold out", "Hold out less.")
+
+
+def need_order(log: Interactions, protocol: SplitSpec, todo: str) -> None:
+    """Refuse a log that does not say what came first."""
+    if log.clock == "none":
+        raise SplitError(f"the log has no times and {protocol.kind} holds out what came last", "a time column", todo)
 
 
 def verb(spec: Callable[P, SplitSpec]) -> Callable[Concatenate[Interactions, P], Split]:
     """`split.tail(log, k=3)` from the spec `Tail(k=3)`: the knobs, their types and defaults are those of the spec."""
+    cls = cast("type[SplitSpec]", spec)
 
-    @functools.wraps(spec, updated=())
     def cut(log: Interactions, *args: P.args, **knobs: P.kwargs) -> Split:
-        return spec(*args, **knobs).cut(log)
+        try:
+            protocol = spec(*args, **knobs)
+        except ValidationError as error:
+            raise refusal(error, cls, f"split.{cut.__name__}") from None
+        return protocol.cut(log)
 
+    module = sys.modules[cls.__module__]
+    knobs = sorted(inspect.signature(cls).parameters.values(), key=lambda p: p.name == "seed")
+    first = inspect.Parameter("log", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Interactions)
+    lines = [f"    {name}: {field.description}" for name, field in cls.model_fields.items()]
+    cut.__name__ = cut.__qualname__ = cls.__module__.rpartition(".")[2]
+    cut.__module__ = cls.__module__
+    cut.__doc__ = "\n".join([(module.__doc__ or "").rstrip(), "", "Knobs:", *lines])
+    cut.__signature__ = inspect.Signature([first, *knobs], return_annotation=Split)  # pyright: ignore[reportFunctionMemberAccess]
     return cut
+
+
+def one_of(where: str, **given: object) -> None:
+    """Refuse unless exactly one of these knobs is given."""
+    names, there = list(given), [name for name, value in given.items() if value is not None]
+    if len(there) != 1:
+        found = "none is given" if not there else f"{' and '.join(there)} are given"
+        raise SpecError(where, found, f"exactly one of {', '.join(names)}")

@@ -1,0 +1,298 @@
+"""Data sets by name: where each comes from, what its archive must be, who may use it, and reading it as a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+from pydantic import field_validator
+
+from matinee.data import readers
+from matinee.data.attributes import Category, Column, Many, Number, Text, many
+from matinee.data.fetch import Archive, Unreachable, forget, kept, obtain, unpacked
+from matinee.data.source import DataSpec, Describe, Table
+from matinee.data.vocabulary import Vocabulary
+from matinee.errors import DownloadError, UnknownName
+from matinee.spec import Kinds, build
+
+HOME = "https://files.grouplens.org/datasets/movielens"
+
+CLOSED = "Research only: no redistribution and no commercial use without permission; cite Harper & Konstan 2015."
+SHARED = "Research only: may be passed on under the same terms, no commercial use without permission; cite the authors."
+
+TFDS = "sha256 and size from TensorFlow Datasets (url_checksums/movielens.txt)"
+MANY = "sha256 and size agreed by several public projects"
+GROUPLENS = ", md5 as GroupLens publishes it beside the archive"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set people know by name. `archives` are tried in order; the first is the publisher's own.
+
+    `licence` says in a sentence what `terms`, an address, says in full.
+    """
+
+    name: str
+    description: str
+    licence: str
+    terms: str
+    archives: tuple[Archive, ...]
+
+    @property
+    def address(self) -> str:
+        """Where the publisher keeps it."""
+        return self.archives[0].address
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the publisher's archive."""
+        return self.archives[0].sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes of the publisher's archive."""
+        return self.archives[0].size
+
+    @property
+    def fetched(self) -> bool:
+        """Whether an archive of it is in the cache; its checksum is looked at when it is read."""
+        return any(kept(archive).exists() for archive in self.archives)
+
+
+RECBOLE = Archive(
+    address="pip:recbole==1.2.1",
+    file="recbole-1.2.1-py3-none-any.whl",
+    sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    size=2_130_151,
+    folder="recbole/dataset_example/ml-100k",
+    reader="recbole",
+    vouched="sha256 of the wheel on the package index",
+)
+"""A wheel that carries the rows of ml-100k as an example: for machines that reach an index and nothing else."""
+
+
+def _archive(name: str, sha256: str, size: int, vouched: str, *, md5: str = "", folder: str = "") -> Archive:
+    return Archive(
+        address=f"{HOME}/{name}.zip",
+        file=f"{name}.zip",
+        sha256=sha256,
+        size=size,
+        folder=folder or name,
+        reader="movielens",
+        vouched=vouched + (GROUPLENS if md5 else ""),
+        md5=md5,
+    )
+
+
+def _catalogue(*entries: Entry) -> Mapping[str, Entry]:
+    return MappingProxyType({entry.name: entry for entry in entries})
+
+
+DATASETS = _catalogue(
+    Entry(
+        "ml-100k",
+        "MovieLens 100K (1998): 100,000 ratings by 943 people of 1,682 films.",
+        CLOSED,
+        f"{HOME}/ml-100k-README.txt",
+        (
+            _archive(
+                "ml-100k",
+                "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+                4_924_029,
+                TFDS,
+                md5="0e33842e24a9c977be4e0107933c0723",
+            ),
+            RECBOLE,
+        ),
+    ),
+    Entry(
+        "ml-1m",
+        "MovieLens 1M (2003): 1,000,209 ratings by 6,040 people of 3,706 films.",
+        CLOSED,
+        f"{HOME}/ml-1m-README.txt",
+        (
+            _archive(
+                "ml-1m",
+                "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+                5_917_549,
+                TFDS,
+                md5="c4d9eecfca2ab87c1945afe126590906",
+            ),
+        ),
+    ),
+    Entry(
+        "ml-10m",
+        "MovieLens 10M (2009): 10,000,054 ratings by 69,878 people of 10,677 films.",
+        CLOSED,
+        f"{HOME}/ml-10m-README.html",
+        (
+            _archive(
+                "ml-10m",
+                "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+                65_566_137,
+                MANY,
+                md5="ce571fd55effeba0271552578f2648bd",
+                folder="ml-10M100K",
+            ),
+        ),
+    ),
+    Entry(
+        "ml-20m",
+        "MovieLens 20M (2015): 20,000,263 ratings by 138,493 people of 26,744 films.",
+        CLOSED,
+        f"{HOME}/ml-20m-README.html",
+        (
+            _archive(
+                "ml-20m",
+                "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+                198_702_078,
+                TFDS,
+                md5="cd245b17a1ae2cc31bb14903e1204af3",
+            ),
+        ),
+    ),
+    Entry(
+        "ml-25m",
+        "MovieLens 25M (2019): 25,000,095 ratings by 162,541 people of 59,047 films.",
+        CLOSED,
+        f"{HOME}/ml-25m-README.html",
+        (
+            _archive(
+                "ml-25m",
+                "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+                261_978_986,
+                TFDS,
+                md5="6b51fb2759a8657d3bfcbfc42b592ada",
+            ),
+        ),
+    ),
+    Entry(
+        "ml-32m",
+        "MovieLens 32M (2023): 32,000,204 ratings by 200,948 people of 84,432 films.",
+        SHARED,
+        f"{HOME}/ml-32m-README.html",
+        (
+            _archive(
+                "ml-32m",
+                "e4a68655d7386b8f95f2f2424b2ff975dfdd15ffd59e0d864a14dca43e99d6ee",
+                238_950_008,
+                MANY,
+                md5="d472be332d4daa821edc399621853b57",
+            ),
+        ),
+    ),
+    Entry(
+        "ml-latest-small",
+        "MovieLens latest, small (2018): 100,836 ratings by 610 people of 9,724 films. May change; not for papers.",
+        SHARED,
+        f"{HOME}/ml-latest-small-README.html",
+        (
+            _archive(
+                "ml-latest-small",
+                "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+                978_202,
+                TFDS,
+            ),
+        ),
+    ),
+)
+"""Every data set that can be asked for by name."""
+
+
+def find(name: str) -> Entry:
+    """The entry of a name; one nobody knows raises `UnknownName` with the nearest."""
+    if name not in DATASETS:
+        raise UnknownName("data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def fetch(name: str, *, force: bool = False) -> Path:
+    """The folder of a data set, from the cache or the network. `force` throws away what the cache has first."""
+    entry = find(name)
+    if force:
+        for archive in entry.archives:
+            forget(name, archive)
+    return unpacked(name, _at_hand(entry))
+
+
+def _at_hand(entry: Entry) -> Archive:
+    """The first archive that is in the cache, or else the first that can be fetched."""
+    for archive in entry.archives:
+        if kept(archive).exists():
+            return archive
+    tried: list[str] = []
+    for archive in entry.archives:
+        try:
+            obtain(entry.name, archive)
+        except Unreachable as error:
+            tried.append(str(error))
+        else:
+            return archive
+    todo = f"Connect to the network, or put the file at {kept(entry.archives[0])} and try again"
+    raise DownloadError(entry.name, f"nothing could be reached; tried {'; then '.join(tried)}", todo)
+
+
+class Dataset(DataSpec):
+    """A data set by name, fetched once and then read from the cache."""
+
+    name: str
+    """Which one: a name that `matinee data list` shows."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the data set: in a file, `kind = "ml-100k"` is all there is to say."""
+        return self.name
+
+    def written(self) -> dict[str, object]:
+        """What a file would say: the kind, which is the name, then the knobs."""
+        return {"kind": self.name, **{knob: value for knob, value in self.knobs().items() if knob != "name"}}
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return find(name).name
+
+    def table(self) -> Table:
+        """The rows of the log as its reader finds them, fetched first if need be."""
+        entry = find(self.name)
+        archive = _at_hand(entry)
+        values = {"path": str(unpacked(self.name, archive))}
+        reader: Kinds[DataSpec] = Kinds(readers, DataSpec, "reader")
+        table = build(reader.get(archive.reader), values, f"data ({self.name})").table()
+        if archive is not RECBOLE:
+            return table
+        return replace(table, of_items=_as_published(table.of_items), of_users=_as_published(table.of_users))
+
+
+def _as_published(describe: Describe | None) -> Describe | None:
+    """The facts of the wheel under the names, and in the types, that the publisher's own files give them."""
+    if describe is None:
+        return None
+    facts = describe
+
+    def renamed(keys: Vocabulary) -> dict[str, Column]:
+        found = dict(facts(keys))
+        title, year, genres = found.get("title"), found.get("release_year"), found.get("class")
+        if isinstance(title, Text) and isinstance(year, Category) and isinstance(genres, Many):
+            dated = pl.Series(year.values.decode(year.code))
+            titles = pl.select(pl.lit(title.value) + " (" + pl.lit(dated) + ")").to_series()
+            known = genres.values.decode(genres.code)
+            row = np.repeat(np.arange(len(keys)), np.diff(genres.offsets))
+            known = known.set(known == "unknown", None)
+            return {"title": Text(titles), "year": _number(year), "genres": many(keys, keys.ids.gather(row), known)}
+        age, sex, occupation = found.get("age"), found.get("gender"), found.get("occupation")
+        if isinstance(age, Category) and sex is not None and occupation is not None:
+            return {"age": _number(age), "sex": sex, "occupation": occupation}
+        return found
+
+    return renamed
+
+
+def _number(column: Category) -> Number:
+    """The numbers that categories spell out; what spells none is missing."""
+    spelt = column.values.ids.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    return Number(np.where(column.code >= 0, spelt[column.code], np.nan))

@@ -1,0 +1,139 @@
+"""One door to every log: a path or a table in memory, the kind guessed where it can be."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from matinee.data import readers
+from matinee.data.datasets import DATASETS, Dataset
+from matinee.data.interactions import Interactions
+from matinee.data.readers._columns import Columned, by_alias
+from matinee.data.readers._frames import frame_table, is_frame
+from matinee.data.simulate import Simulate
+from matinee.data.source import DataSpec
+from matinee.data.source import build as encode
+from matinee.errors import DataError, SpecError, UnknownName
+from matinee.spec import Kinds, build
+
+READERS: Kinds[DataSpec] = Kinds(readers, DataSpec, "reader")
+"""Every file format, by kind."""
+
+SUFFIXES = {".csv": "delimited", ".tsv": "delimited", ".parquet": "parquet", ".inter": "recbole", ".npz": "csr"}
+FILES = {"ratings.dat": "movielens", "u.data": "movielens"}
+FOLDERS = {
+    "ratings.csv": "movielens",
+    "ratings.dat": "movielens",
+    "u.data": "movielens",
+    "train_ratings.csv": "competition",
+    "train/train_ratings.csv": "competition",
+    "*.inter": "recbole",
+}
+"""What lies in a folder (a pattern) → the kind of the folder, the first that matches."""
+
+
+def read(source: Any, kind: str | None = None, **knobs: Any) -> Interactions:
+    """The log in a file, a folder, or a polars, pandas or Arrow table; knobs are those of its reader.
+
+    Without a `kind` it is guessed by the name of the file, its first line or what lies in the folder.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return build(READERS.get(kind or guess(path)), {"path": path, **knobs}, "read").read()
+    if kind is not None or not is_frame(source):
+        found = f"a {type(source).__name__}" + (f" with kind = {kind!r}" if kind else "")
+        raise DataError("read", found, "a path, or a polars, pandas or Arrow table without a kind", "Give one of them.")
+    spec = build(Columned, knobs, "read")
+    return encode(frame_table(source, spec, f"the {type(source).__name__}"), spec)
+
+
+def data_spec(values: Mapping[str, Any], where: str) -> DataSpec:
+    """The data spec of an experiment's table: a named data set, a simulated log or a reader, by its `kind`.
+
+    A table without a kind but with a path is read as what the path looks like.
+    """
+    rest = dict(values)
+    kind = rest.pop("kind", None)
+    if kind is None and isinstance(rest.get("path"), str | Path):
+        kind = guess(Path(rest["path"]))
+    names = [*DATASETS, "simulate", *READERS.names()]
+    if not isinstance(kind, str):
+        raise SpecError(where, "no kind is given", f"kind = one of {', '.join(names)}", "Add it, or a path.")
+    if kind in DATASETS:
+        return build(Dataset, {"name": kind, **rest}, f"{where} ({kind})")
+    if kind == "simulate":
+        return build(Simulate, rest, f"{where} ({kind})")
+    if kind.replace("-", "_") not in READERS.names():
+        raise UnknownName("data set or reader", kind, names, where)
+    return build(READERS.get(kind), rest, f"{where} ({kind})")
+
+
+def guess(path: Path) -> str:
+    """The kind of reader a path calls for."""
+    path = path.expanduser()
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.exists() and path.with_name(f"{path.name}.inter").exists():
+        return "recbole"
+    suffixes = [s.lower() for s in path.suffixes]
+    suffix = next((s for s in reversed(suffixes) if s != ".gz"), "")
+    known = FILES.get(path.name, SUFFIXES.get(suffix))
+    if known is not None or not path.exists() or path.stat().st_size == 0:
+        return known or "delimited"
+    if _has_header(path):
+        return "delimited"
+    raise _unclear(path, "the kind cannot be told from its name, and its first line names no user and item")
+
+
+def _of_folder(folder: Path) -> str:
+    for pattern, kind in FOLDERS.items():
+        if next(folder.glob(pattern), None) is not None:
+            return kind
+    names = sorted(p.name for p in folder.iterdir())[:8]
+    raise _unclear(folder, f"the kind cannot be told from what the folder holds ({', '.join(names) or 'nothing'})")
+
+
+def _unclear(path: Path, found: str) -> DataError:
+    return DataError(path, found, f"a kind, one of {', '.join(READERS.names())}", "Say kind = '…'.")
+
+
+def _has_header(path: Path) -> bool:
+    """Whether the first line has names for a user and an item."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            line = file.readline(65536).decode("utf-8", "replace").strip().removeprefix("\ufeff")
+    except (OSError, EOFError):
+        return False
+    for separator in "\t,;|":
+        names = [name.strip('"') for name in line.split(separator)]
+        if by_alias("user", names) and by_alias("item", names):
+            return True
+    return False
+
+
+def data_kinds() -> dict[str, type[DataSpec]]:
+    """Every kind of the `[data]` table with the spec it is checked by."""
+    from matinee.data.datasets import DATASETS, Dataset
+    from matinee.data.simulate import Simulate
+
+    sets: dict[str, type[DataSpec]] = dict.fromkeys(DATASETS, Dataset)
+    return {**sets, "simulate": Simulate, **{kind: READERS.get(kind) for kind in READERS.names()}}
+
+
+def user_ids(path: Path) -> pl.Series:
+    """The column of users of a file that may have no other, such as the people to serve, in its order."""
+    try:
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        found = f"it cannot be read ({type(error).__name__})"
+        raise DataError(path, found, "a .csv or .parquet file with a column of users", "Look at the path.") from None
+    column = by_alias("user", frame.columns)
+    if column is None:
+        raise DataError(path, f"its columns are {', '.join(frame.columns)}", "one named user", "Rename it.")
+    return frame[column].drop_nulls()

@@ -1,0 +1,61 @@
+"""Competition folders: one log, and what is known of items in one small file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from matinee.data.attributes import Column
+from matinee.data.readers._columns import Columned, by_alias
+from matinee.data.readers._delimited import delimited_table, fields
+from matinee.data.readers._side import Make, long, numbers, side_table, texts
+from matinee.data.source import DataSpec, Describe, Table
+from matinee.data.vocabulary import Vocabulary
+from matinee.errors import DataError
+
+LOG = "train_ratings.csv"
+SIDES: dict[str, tuple[str, Make]] = {
+    "titles": ("title", texts),
+    "years": ("year", numbers),
+    "genres": ("genres", long),
+    "directors": ("directors", long),
+    "writers": ("writers", long),
+}
+"""File without ending → attribute and how it is made; a line is an item and one value."""
+
+
+class Competition(DataSpec):
+    """A folder with train_ratings.csv (user, item, time), itself or in train/, and titles.tsv, genres.tsv … beside."""
+
+    path: Path
+    """The folder."""
+
+    def table(self) -> Table:
+        """Read the raw table."""
+        folder = self.path.expanduser()
+        log = next((place / LOG for place in (folder, folder / "train") if (place / LOG).exists()), None)
+        if log is None:
+            raise DataError(folder, f"it has neither {LOG} nor train/{LOG}", "one of them", "Check the path.")
+        return replace(delimited_table(fields(log), Columned()), of_items=_items(log.parent))
+
+
+def _items(folder: Path) -> Describe | None:
+    sides = {name: folder / f"{name}.tsv" for name in SIDES if (folder / f"{name}.tsv").exists()}
+    if not sides:
+        return None
+
+    def describe(keys: Vocabulary) -> Mapping[str, Column]:
+        return {SIDES[name][0]: _column(path, SIDES[name][1], keys) for name, path in sides.items()}
+
+    return describe
+
+
+def _column(path: Path, make: Make, keys: Vocabulary) -> Column:
+    frame = side_table(path, "\t")
+    key = by_alias("item", frame.columns)
+    values = [column for column in frame.columns if column != key]
+    if key is None or len(values) != 1:
+        found = f"its columns are {', '.join(map(repr, frame.columns))}"
+        raise DataError(f"{path} line 1", found, "an item and one value, tab separated", "Mend the first line.")
+    return make(keys, frame[key], frame[values[0]])

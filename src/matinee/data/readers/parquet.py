@@ -1,0 +1,30 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from matinee.data.readers._bytes import check_file
+from matinee.data.readers._columns import Columned
+from matinee.data.readers._frames import frame_table
+from matinee.data.source import Table
+from matinee.errors import DataError
+
+
+class Parquet(Columned):
+    """A Parquet file with a column of users and one of items; only the columns needed are read."""
+
+    path: Path
+    """The file."""
+
+    def table(self) -> Table:
+        """Read the raw table."""
+        path = self.path.expanduser()
+        check_file(path)
+        try:
+            return frame_table(pl.scan_parquet(path), self, str(path))
+        except (pl.exceptions.ComputeError, OSError) as error:
+            found = f"it is no Parquet file ({str(error).splitlines()[0]})"
+            raise DataError(path, found, "a whole Parquet file", "Fetch or write it again.") from None

@@ -1,0 +1,19 @@
+"""A user and its items in order on a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matinee.data.readers._rows import rows_table
+from matinee.data.source import DataSpec, Table
+
+
+class Sequences(DataSpec):
+    """Lines of `user item item …`, oldest item first, cut by spaces; no times, as the SASRec family writes them."""
+
+    path: Path
+    """The file."""
+
+    def table(self) -> Table:
+        """Read the raw table."""
+        return rows_table(self.path.expanduser(), ordered=True)

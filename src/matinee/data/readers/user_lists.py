@@ -1,0 +1,19 @@
+"""A user and its items in no order on a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matinee.data.readers._rows import rows_table
+from matinee.data.source import DataSpec, Table
+
+
+class UserLists(DataSpec):
+    """Lines of `user item item …` in no order, cut by spaces, as LightGCN writes them; a line may have no items."""
+
+    path: Path
+    """The file."""
+
+    def table(self) -> Table:
+        """Read the raw table."""
+        return rows_table(self.path.expanduser(), ordered=False)

@@ -1,0 +1,128 @@
+"""A log made up from knobs, of any size: tastes, fashions, series and sessions are planted, so models can find them.
+
+What is planted (see `simulate_draw`, `simulate_items`): a person mixes a few tastes and takes items of them by
+popularity, a shifted power law; popularity and tastes move with time; items that come out late are taken late;
+who took part one of a series soon takes part two; takes come in bursts. History lengths are log-normal.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from matinee.data.simulate_draw import DAY, Manner, histories
+from matinee.data.simulate_items import catalogue, described, raw_ids, shelf
+from matinee.data.source import DataSpec, Table
+
+LEAST = 16
+"""The shortest history wherever people have twice as many rows on average."""
+
+SPREAD = 0.9
+"""Standard deviation of the logarithm of history lengths."""
+
+HEAVIEST = 0.43
+"""Share of all items the heaviest person takes; more only where the average asks for it."""
+
+
+class Simulate(DataSpec):
+    """A made-up log with planted structure: the same knobs give the same log, whatever the threads."""
+
+    users: Annotated[int, Field(ge=2, le=10_000_000)] = 2_000
+    """How many people."""
+
+    items: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
+    """How many items there are; the few that nobody takes are not in the log."""
+
+    rows: Annotated[int, Field(ge=2, le=1_000_000_000)] = 200_000
+    """How many rows, exactly."""
+
+    tastes: Annotated[int, Field(ge=1, le=200)] = 20
+    """Groups of items that are taken by the same people."""
+
+    popularity: Annotated[float, Field(ge=0, le=3)] = 1.8
+    """Exponent of the popularity law; 0 makes all items alike."""
+
+    genres: Annotated[int, Field(ge=1, le=100)] = 18
+    """How many genres; each taste leans to one."""
+
+    series: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of items that are parts of a series, taken in order."""
+
+    sessions: Annotated[float, Field(ge=1, le=10_000)] = 40.0
+    """Mean rows of a session; inside one, seconds pass between takes."""
+
+    drift: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How far fashions and tastes move from the first day to the last, and how many items come out on the way."""
+
+    again: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Share of takes that repeat an earlier one; 0 gives no pair twice."""
+
+    start: date = date(2005, 4, 11)
+    """The first day (UTC)."""
+
+    days: Annotated[int, Field(ge=1, le=36_500)] = 3_640
+    """How many days the log spans."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Another seed gives another log of the same kind."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Simulate:
+        low, high = self.users, self.users * self.items // 2
+        if not low <= self.rows <= high:
+            raise ValueError(f"rows between {low:,} (one a person) and {high:,} (half of users × items)")
+        if self.longest > self.days * DAY // 4:
+            raise ValueError(f"days enough for a history of {self.longest:,} rows, four seconds each")
+        return self
+
+    @property
+    def longest(self) -> int:
+        """The longest history there may be."""
+        mean = self.rows / self.users
+        return int(max(HEAVIEST * self.items, min(1.6 * mean, 0.9 * self.items), np.ceil(mean)))
+
+    def table(self) -> Table:
+        """The rows with raw ids, and what is said of the items."""
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        begin = int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp())
+        span = self.days * DAY
+        law = (self.tastes, self.popularity, self.series, self.drift)
+        items = catalogue(rng, self.items, law, (begin, span))
+        people = raw_ids(rng, self.users)
+        length = self._lengths(rng)
+        offsets = np.zeros(self.users + 1, dtype=np.int64)
+        np.cumsum(length, out=offsets[1:])
+        manner = Manner(self.seed, begin, span, self.sessions, self.drift, self.again)
+        item, time = histories(offsets, shelf(items, self.tastes, self.drift), manner)
+        frame = pl.DataFrame({"user": np.repeat(people, length), "item": items.raw[item], "time": time})
+        facts = rng.integers(0, 2**63)  # one draw here, so asking twice for the facts gives the same
+        return Table(
+            frame,
+            where=f"simulate (seed {self.seed})",
+            clock="seconds",
+            of_items=lambda keys: described(np.random.default_rng(facts), items, self.genres, keys),
+        )
+
+    def _lengths(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Rows of every person (users,): log-normal above the least, none above the longest, `rows` in all."""
+        least = max(1, min(LEAST, self.rows // (2 * self.users)))
+        wish = np.exp(SPREAD * rng.standard_normal(self.users))
+        most = self.longest - least
+        low, high = 0.0, 1.0
+        extra = self.rows - least * self.users
+        while np.minimum(high * wish, most).sum() < extra:
+            high *= 2
+        for _ in range(100):  # bisection: the scale at which the capped wishes add up
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.minimum(middle * wish, most).sum() < extra else (low, middle)
+        exact = np.minimum(high * wish, most)
+        length = np.floor(exact).astype(np.int64)
+        room = np.flatnonzero(length < most)
+        short = extra - int(length.sum())
+        length[room[np.argsort((length - exact)[room], kind="stable")[:short]]] += 1
+        return length + least

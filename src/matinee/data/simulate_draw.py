@@ -1,0 +1,234 @@
+"""The simulator's inner loops: one stream of random numbers a person, one history a stream.
+
+A stream is splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators") started from
+(seed, person), so who is simulated when and on which thread changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.kernel import kernel, parallel_kernel, prange
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_A = np.uint64(0xBF58476D1CE4E5B9)
+MIX_B = np.uint64(0x94D049BB133111EB)
+S30, S27, S31, S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+TRIES = 24
+"""Draws that may hit items already taken before the group is given up for everything, and that for what is left."""
+
+BROWSING = 0.22
+"""Share of takes that follow no taste, only what everybody takes."""
+
+DAY = 86_400
+"""Seconds."""
+
+
+class Shelf(NamedTuple):
+    """The items as a person meets them.
+
+    Group g has the items `member[offsets[g]:offsets[g + 1]]`; the last group has all. `cdf` (buckets, M) sums
+    their popularity within the group, for each stretch of time. `sequel` and `prequel` (n_items,) are the next
+    and the previous part of a series, −1 where there is none.
+    """
+
+    offsets: NDArray[np.int64]
+    member: NDArray[np.int32]
+    cdf: NDArray[np.float32]
+    sequel: NDArray[np.int32]
+    prequel: NDArray[np.int32]
+
+
+class Manner(NamedTuple):
+    """How people behave: knobs of the simulation as numbers. `start` and `span` are seconds."""
+
+    seed: int
+    start: int
+    span: int
+    sessions: float
+    drift: float
+    again: float
+
+
+@kernel
+def _next(state: NDArray[np.uint64]) -> np.uint64:
+    state[0] += GOLDEN
+    z = state[0]
+    z = (z ^ (z >> S30)) * MIX_A
+    z = (z ^ (z >> S27)) * MIX_B
+    return z ^ (z >> S31)
+
+
+@kernel
+def _uniform(state: NDArray[np.uint64]) -> float:
+    """In [0, 1), 53 bits."""
+    return float(_next(state) >> S11) * (1.0 / 9007199254740992.0)
+
+
+@kernel
+def _exponential(state: NDArray[np.uint64]) -> float:
+    return -math.log(1.0 - _uniform(state))
+
+
+@kernel
+def _normal(state: NDArray[np.uint64]) -> float:
+    """Box and Muller, one of the pair."""
+    return math.sqrt(2.0 * _exponential(state)) * math.cos(2.0 * math.pi * _uniform(state))
+
+
+@kernel
+def stream(seed: int, person: int) -> NDArray[np.uint64]:
+    """The state (1,) of a person's stream."""
+    state = np.empty(1, dtype=np.uint64)
+    state[0] = np.uint64(seed)
+    state[0] = _next(state) ^ np.uint64(person)
+    state[0] = _next(state)
+    return state
+
+
+@kernel
+def _mixture(state: NDArray[np.uint64], tastes: int) -> NDArray[np.float64]:
+    """Running sums (tastes,) of a person's shares of the tastes: logistic normal, a few dominate."""
+    share = np.empty(tastes)
+    for t in range(tastes):
+        share[t] = math.exp(2.5 * _normal(state))
+    return np.cumsum(share / share.sum())
+
+
+@kernel
+def _moments(state: NDArray[np.uint64], manner: Manner, time: NDArray[np.int64], opens: NDArray[np.bool_]) -> None:
+    """Strictly rising times of one history: seconds inside a session, days to months between; `opens` marks firsts."""
+    n = len(time)
+    inside, between = np.zeros(n), np.zeros(n)
+    for i in range(n):
+        opens[i] = i == 0 or _uniform(state) < 1.0 / manner.sessions
+        if i and opens[i]:
+            between[i] = DAY * math.exp(math.log(6.0) + 1.6 * _normal(state))
+        elif i:
+            inside[i] = 20.0 * _exponential(state)
+    room = 0.98 * manner.span - n
+    crowded = min(1.0, 0.5 * room / max(1.0, inside.sum()))
+    total = crowded * inside.sum()
+    hurried = min(1.0, (room - total) / max(1.0, between.sum()))
+    total += hurried * between.sum()
+    now = manner.start + _uniform(state) * (room - total)
+    for i in range(n):
+        now += 1.0 + crowded * inside[i] + hurried * between[i]
+        time[i] = int(now)
+
+
+@kernel
+def _pick(shelf: Shelf, bucket: int, group: int, u: float) -> int:
+    """The item of a group at share u of its popularity, −1 where nothing of it is out yet."""
+    low, high = shelf.offsets[group], shelf.offsets[group + 1]
+    if low == high:
+        return -1
+    sums = shelf.cdf[bucket]
+    x = np.float32(u) * sums[high - 1]
+    last = high
+    while low < high:
+        middle = (low + high) >> 1
+        if sums[middle] > x:
+            high = middle
+        else:
+            low = middle + 1
+    return int(shelf.member[low]) if low < last else -1
+
+
+@kernel
+def _leftover(state: NDArray[np.uint64], shelf: Shelf, bucket: int, taken: NDArray[np.bool_]) -> int:
+    """Among all items not taken: by popularity, or evenly where what is out is used up. O(n_items)."""
+    low, n = shelf.offsets[-2], len(taken)
+    weight = np.empty(n)
+    before = 0.0
+    for j in range(n):
+        here = shelf.cdf[bucket, low + j]
+        weight[j] = 0.0 if taken[shelf.member[low + j]] else here - before
+        before = here
+    total = weight.sum()
+    if total <= 0.0:
+        for j in range(n):
+            weight[j] = 0.0 if taken[shelf.member[low + j]] else 1.0
+        total = weight.sum()
+    x = _uniform(state) * total
+    found = -1
+    for j in range(n):
+        if weight[j] > 0.0:
+            found = int(shelf.member[low + j])
+            x -= weight[j]
+            if x < 0.0:
+                break
+    return found
+
+
+@kernel
+def _out(shelf: Shelf, bucket: int, item: int) -> bool:
+    """Whether an item is out in this stretch of time; the last group lists items in order of their number."""
+    at = shelf.offsets[-2] + item
+    before = shelf.cdf[bucket, at - 1] if item else np.float32(0.0)
+    return shelf.cdf[bucket, at] > before
+
+
+@kernel
+def _fresh(state: NDArray[np.uint64], shelf: Shelf, bucket: int, group: int, taken: NDArray[np.bool_]) -> int:
+    """An item not taken yet: of the group, or of everything, or of what is left."""
+    for attempt in range(2 * TRIES):
+        place = group if attempt < TRIES else len(shelf.offsets) - 2
+        item = _pick(shelf, bucket, place, _uniform(state))
+        if item < 0 or taken[item]:
+            continue
+        first = item
+        while shelf.prequel[first] >= 0 and not taken[shelf.prequel[first]]:
+            first = shelf.prequel[first]
+        if first != item and _uniform(state) < 0.95 and _out(shelf, bucket, first):
+            return first  # few begin a series in the middle
+        return item
+    return _leftover(state, shelf, bucket, taken)
+
+
+@kernel
+def _history(person: int, shelf: Shelf, manner: Manner, item: NDArray[np.int32], time: NDArray[np.int64]) -> None:
+    """One person's takes (length,) and times (length,), oldest first."""
+    state = stream(manner.seed, person)
+    tastes, n = len(shelf.offsets) - 2, len(item)
+    early, late = _mixture(state, tastes), _mixture(state, tastes)
+    opens = np.empty(n, dtype=np.bool_)
+    _moments(state, manner, time, opens)
+    taken = np.zeros(len(shelf.sequel), dtype=np.bool_)
+    mood, pending = 0, -1
+    for i in range(n):
+        if i and manner.again > 0.0 and _uniform(state) < manner.again:
+            item[i] = item[max(0, i - 1 - int(12.0 * _exponential(state)))]
+            continue
+        bucket = min(len(shelf.cdf) - 1, (time[i] - manner.start) * len(shelf.cdf) // manner.span)
+        shares = late if _uniform(state) < manner.drift * i / n else early
+        if opens[i] or _uniform(state) < 0.35:
+            mood = min(tastes - 1, int(np.searchsorted(shares, _uniform(state))))
+        chosen = -1
+        if pending >= 0 and _uniform(state) < 0.5:
+            chosen, pending = pending, -1
+            if taken[chosen] or not _out(shelf, bucket, chosen):
+                chosen = -1
+        if chosen < 0 and len(taken) > i:
+            group = tastes if _uniform(state) < BROWSING else mood
+            chosen = _fresh(state, shelf, bucket, group, taken)
+        item[i] = chosen
+        taken[chosen] = True
+        if shelf.sequel[chosen] >= 0 and _uniform(state) < 0.6:
+            pending = shelf.sequel[chosen]
+
+
+@parallel_kernel
+def histories(offsets: NDArray[np.int64], shelf: Shelf, manner: Manner) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Items and times (N,) of everyone; person p's rows are `offsets[p]:offsets[p + 1]`."""
+    item = np.empty(offsets[-1], dtype=np.int32)
+    time = np.empty(offsets[-1], dtype=np.int64)
+    for p in prange(len(offsets) - 1):
+        low, high = offsets[p], offsets[p + 1]
+        _history(p, shelf, manner, item[low:high], time[low:high])
+    return item, time

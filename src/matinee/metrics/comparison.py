@@ -1,0 +1,123 @@
+"""Whose lists are better, and is it noise? Differences are taken person by person before anything is averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from matinee.errors import DataError, SpecError, UnknownName
+from matinee.metrics.column import Column, Values
+from matinee.metrics.evaluation import Evaluation, percentiles
+from matinee.metrics.metric import Blend
+from matinee.metrics.table import blended, replicate
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much `one` is above `other` in a metric: the mean and its interval from bootstrap draws both share."""
+
+    metric: str
+    one: str
+    other: str
+    mean: float
+    low: float
+    high: float
+    p: float
+    """Of the two-sided paired t-test that the mean difference is 0."""
+
+    adjusted: float
+    """The same after Holm's correction for the family it was tested in; alone it is p."""
+
+    n: int
+    """People with a value in at least one of the two."""
+
+    level: float = 0.95
+
+    @property
+    def noise(self) -> bool:
+        """Whether people drawn anew could well show no difference: 0 inside the interval, or p above 1 − level."""
+        return self.low <= 0.0 <= self.high or self.adjusted >= 1.0 - self.level
+
+
+def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -> Difference:
+    """How much `a` is above `b`, over the same people."""
+    blend = a.personal(metric)
+    b.personal(metric)
+    _require_same_people(a, b)
+    columns = [one.column(m) for one in (a, b) for m in blend.metrics]
+    drawn = replicate(columns, a.table.resamples, a.table.seed)
+    n_terms = len(blend.terms)
+    low, high = percentiles(_blend(blend, drawn[:, :n_terms]) - _blend(blend, drawn[:, n_terms:]), level)
+    counts = np.any([column.weight > 0 for column in columns], axis=0)
+    here = [Column(column.value[counts], column.weight[counts]) for column in columns]
+    lifted = np.column_stack([column.influence() for column in here])
+    mean = a[metric] - b[metric]
+    p = paired_t(_blend(blend, lifted[:, :n_terms]) - _blend(blend, lifted[:, n_terms:]))
+    return Difference(str(blend), "a", "b", mean, low, high, p, p, int(counts.sum()), level)
+
+
+def compare_all(
+    evaluations: Mapping[str, Evaluation], metric: str, to: str | None = None, *, level: float = 0.95
+) -> list[Difference]:
+    """Every other evaluation minus `to` (or minus the best), in the order given, with p adjusted over all of them."""
+    if not evaluations:
+        return []
+    if to is not None and to not in evaluations:
+        raise UnknownName("evaluation", to, evaluations)
+    best = to if to is not None else max(evaluations, key=lambda name: evaluations[name][metric])
+    found = [
+        replace(compare(one, evaluations[best], metric, level=level), one=name, other=best)
+        for name, one in evaluations.items()
+        if name != best
+    ]
+    return [replace(one, adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+
+
+def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
+    """p-values of one family adjusted by Holm's step-down rule (1979), in the order given.
+
+    Sorted ascending, the i-th of n is multiplied by n − i + 1, is at least its predecessor, and at most 1.
+    """
+    raw = np.asarray(p, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    stepped = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1))
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(one) for one in adjusted]
+
+
+def paired_t(difference: Values) -> float:
+    """Two-sided p that differences (n,) have mean 0; 1 where all are 0 or there are fewer than two."""
+    n = len(difference)
+    if n < 2 or not difference.any():
+        return 1.0
+    spread = float(difference.std(ddof=1)) / np.sqrt(n)
+    if spread == 0.0:
+        return 0.0
+    return float(2.0 * stats.t.sf(abs(float(difference.mean())) / spread, n - 1))
+
+
+def _blend(blend: Blend, columns: NDArray[np.float64]) -> Values:
+    return blended(blend, {metric: columns[:, i] for i, metric in enumerate(blend.metrics)})
+
+
+def _require_same_people(a: Evaluation, b: Evaluation) -> None:
+    """Refuse evaluations whose numbers cannot be subtracted person by person."""
+    if a.profile != b.profile:
+        raise SpecError(
+            "compare", f"profiles {a.profile!r} and {b.profile!r}", "one profile", "Evaluate both with the same one."
+        )
+    if a.which != b.which:
+        raise SpecError("compare", f"parts {a.which!r} and {b.which!r}", "the same part", "Take .part of both.")
+    same = a.table.users == b.table.users and np.array_equal(a.users, b.users)
+    if not same or not np.array_equal(a.table.user, b.table.user):
+        raise DataError(
+            "compare",
+            f"{a.n_users} and {b.n_users} people who are not the same",
+            "the same people with answers",
+            "Evaluate both lists on one set of answers.",
+        )

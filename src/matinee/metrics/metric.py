@@ -1,0 +1,107 @@
+"""A metric is a value: `Metric("recall", 10)` prints as `recall@10` and is read back from it; a `Blend` weighs several.
+
+The notation follows ir-measures (MacAvaney et al. 2022): a name, an at-sign, a cut-off.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from matinee.errors import SpecError, UnknownName
+from matinee.metrics.catalogue import CATALOGUE
+from matinee.metrics.profile import per_user_names
+
+_TERM = re.compile(
+    r"\s*(?:(?P<weight>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*)?(?P<name>[A-Za-z_]\w*)\s*@\s*(?P<k>\d+)\s*"
+)
+_SHAPE = "recall@10, or a blend such as 0.75*recall@25+0.25*ndcg@25"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number at one cut-off: `name` looks at the first `k` items of every list."""
+
+    name: str
+    k: int
+
+    def __post_init__(self) -> None:
+        if self.name not in names():
+            raise UnknownName("metric", self.name, names())
+        if self.k < 1:
+            raise SpecError("metric", f"{self.name}@{self.k} has a cut-off below 1", "k of at least 1")
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
+
+    @property
+    def per_user(self) -> bool:
+        """Whether every person has a value of it; the others are one number from all lists together."""
+        return self.name not in CATALOGUE
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A weighted sum: `terms` are (weight, metric), each metric once. One term of weight 1 is that metric."""
+
+    terms: tuple[tuple[float, Metric], ...]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise SpecError("metric", "an empty blend", _SHAPE)
+        for weight, metric in self.terms:
+            if not math.isfinite(weight) or weight <= 0:
+                raise SpecError("metric", f"the weight of {metric} is {weight}", "a finite weight above 0")
+            if not metric.per_user and (len(self.terms) > 1 or weight != 1.0):
+                raise SpecError(
+                    "metric",
+                    f"{metric} stands in a blend",
+                    f"only metrics with a value for every person ({', '.join(per_user_names())})",
+                    f"Report {metric} beside the blend.",
+                )
+
+    def __str__(self) -> str:
+        return "+".join(f"{_written(weight)}{metric}" for weight, metric in self.terms)
+
+    @property
+    def k(self) -> int:
+        """The longest list it looks at."""
+        return max(metric.k for _, metric in self.terms)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics it is made of."""
+        return tuple(metric for _, metric in self.terms)
+
+    @property
+    def per_user(self) -> bool:
+        """Whether every person has a value of it."""
+        return all(metric.per_user for metric in self.metrics)
+
+
+def names() -> list[str]:
+    """Every metric that some profile defines for a person, and the catalogue's; sorted."""
+    return sorted({*per_user_names(), *CATALOGUE})
+
+
+def parse(text: str) -> Blend:
+    """A metric or a blend from what a file says; names in any case, the weights of a repeated metric add up."""
+    terms: dict[Metric, float] = {}
+    at = 0
+    while True:
+        found = _TERM.match(text, at)
+        if found is None:
+            raise SpecError("metric", f"cannot read {text!r} from character {at + 1}", _SHAPE)
+        metric = Metric(found["name"].lower(), int(found["k"]))
+        terms[metric] = terms.get(metric, 0.0) + float(found["weight"] or 1.0)
+        at = found.end()
+        if at == len(text):
+            return Blend(tuple((weight, metric) for metric, weight in terms.items()))
+        if text[at] != "+":
+            raise SpecError("metric", f"cannot read {text!r} from character {at + 1}", _SHAPE)
+        at += 1
+
+
+def _written(weight: float) -> str:
+    return "" if weight == 1.0 else f"{weight!r}*".replace(".0*", "*")

@@ -1,0 +1,47 @@
+"""Normalised discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
+
+DCG = Σ_{r≤k} h_r / log2(r + 1), divided by the DCG of an ideal list. Which list is ideal is where libraries differ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matinee.metrics.column import Counts, Hits, Values
+
+
+def discounts(k: int) -> Values:
+    """1 / log2(r + 1) for the ranks r = 1..k."""
+    return 1.0 / np.log2(np.arange(2, k + 2))
+
+
+def gain(hits: Hits) -> Values:
+    """DCG of every list, (m,)."""
+    return np.where(hits, discounts(hits.shape[1]), 0.0).sum(axis=1)
+
+
+def ideal(k: int, length: Counts) -> Values:
+    """DCG of a list whose first `length` items (at most k) are all answers; that of one item where it is 0."""
+    return np.cumsum(discounts(k))[np.clip(length, 1, k) - 1]
+
+
+def achievable(hits: Hits, n_answers: Counts, length: Counts) -> Values:
+    """DCG / ideal of min(k, n) answers: 1 is reachable for everybody."""
+    return gain(hits) / ideal(hits.shape[1], n_answers)
+
+
+def full(hits: Hits, n_answers: Counts, length: Counts) -> Values:
+    """DCG / ideal of k answers for everybody: below 1 for people with fewer than k answers."""
+    return gain(hits) / discounts(hits.shape[1]).sum()
+
+
+def of_length(hits: Hits, n_answers: Counts, length: Counts) -> Values:
+    """DCG / ideal of min(n, items in the list): a short list is not held against the model."""
+    return gain(hits) / ideal(hits.shape[1], np.minimum(n_answers, length))
+
+
+def clipped(hits: Hits, n_answers: Counts, length: Counts) -> Values:
+    """Ranks 1 and 2 are worth the same, 1 / log2(max(r, 2)), as in the original paper; the ideal has min(k, n)."""
+    worth = 1.0 / np.log2(np.maximum(np.arange(1, hits.shape[1] + 1), 2))
+    best = np.cumsum(worth)[np.minimum(n_answers, hits.shape[1]) - 1]
+    return np.where(hits, worth, 0.0).sum(axis=1) / best

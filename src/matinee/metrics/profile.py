@@ -1,0 +1,149 @@
+"""Profiles: whose definitions the names follow. The same lists give other numbers in other libraries.
+
+Each profile maps the names it defines to formulas; a name a library does not have is not invented for it. The
+library profiles are held to numbers those libraries gave (`tests/metrics/golden_profiles.json`, made by
+`benchmarks/profiles/make_golden.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from matinee.errors import SpecError, UnknownName
+from matinee.metrics import average_precision, ndcg, precision, recall, reciprocal_rank
+from matinee.metrics.column import Formula
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """A named set of definitions of the per-user metrics; people without answers are left out in all of them."""
+
+    name: str
+    description: str
+    source: str
+    formulas: Mapping[str, Formula]
+
+    def formula(self, metric: str) -> Formula:
+        """The definition of a metric, by name; `SpecError` where the profile's library has none."""
+        if metric not in self.formulas:
+            raise SpecError(
+                f"profile {self.name!r}",
+                f"it does not define {metric}",
+                f"one of {', '.join(sorted(self.formulas))}",
+                "Leave the metric out or choose another profile.",
+            )
+        return self.formulas[metric]
+
+
+def profile(name: str) -> Profile:
+    """A profile by name; the nearest is offered for one that does not exist."""
+    if name not in _PROFILES:
+        raise UnknownName("metric profile", name, _PROFILES)
+    return _PROFILES[name]
+
+
+def profiles() -> list[Profile]:
+    """Every profile, the house's first."""
+    return list(_PROFILES.values())
+
+
+def per_user_names() -> list[str]:
+    """Every metric some profile defines, sorted."""
+    return sorted({name for one in _PROFILES.values() for name in one.formulas})
+
+
+_PLAIN: dict[str, Formula] = {
+    "recall": recall.plain,
+    "precision": precision.fixed,
+    "hit": recall.hit,
+    "ndcg": ndcg.achievable,
+    "map": average_precision.capped,
+    "mrr": reciprocal_rank.first_hit,
+}
+
+
+def _some(names: str, **other: Formula) -> dict[str, Formula]:
+    """The plain definitions of the names, then those that differ."""
+    return {name: _PLAIN[name] for name in names.split()} | other
+
+
+_PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            Profile(
+                "matinee",
+                "Every metric can reach 1 for everybody: recall, map and the ideal of ndcg count min(k, n) answers.",
+                "Liang et al. 2018 (recall); the Kaggle and boostcamp rules",
+                _PLAIN | {"recall": recall.capped},
+            ),
+            Profile(
+                "plain",
+                "The textbook: recall is hits / n; map and the ideal of ndcg count min(k, n) answers.",
+                "Manning, Raghavan & Schütze 2008, chapter 8",
+                _PLAIN,
+            ),
+            Profile(
+                "recbole",
+                "The plain definitions; a missing or short list counts as one full of misses.",
+                "RecBole 1.2.1, recbole/evaluator/metrics.py",
+                _PLAIN,
+            ),
+            Profile(
+                "rectools",
+                "ndcg takes k answers as ideal for everybody; map divides by n.",
+                "RecTools 0.19.0 with its defaults, rectools/metrics/{classification,ranking}.py",
+                _PLAIN | {"ndcg": ndcg.full, "map": average_precision.plain},
+            ),
+            Profile(
+                "lenskit",
+                "Recall is capped; precision and map know the list's length; ndcg discounts only from rank 3 on.",
+                "LensKit 2025.8.1, RunAnalysis.list_summary, lenskit/metrics/ranking/",
+                _PLAIN
+                | {
+                    "recall": recall.capped,
+                    "precision": precision.of_length,
+                    "ndcg": ndcg.clipped,
+                    "map": average_precision.of_length,
+                },
+            ),
+            Profile(
+                "implicit",
+                "What it calls precision is Σ hits / Σ min(k, n), the capped recall of all people pooled.",
+                "implicit 0.7.3, implicit/evaluation.pyx",
+                _some("ndcg map", precision=recall.micro),
+            ),
+            Profile(
+                "irspack",
+                "Precision and ndcg take a short list as all that could be listed; map divides by n.",
+                "irspack 0.5.2, Evaluator on a score matrix with -inf where an item is not listed",
+                _some("recall hit", precision=precision.of_length, ndcg=ndcg.of_length, map=average_precision.plain),
+            ),
+            Profile(
+                "ranx",
+                "The plain definitions, except that map divides by n as TREC does.",
+                "ranx 0.3.21 with make_comparable=True, ranx/metrics/",
+                _PLAIN | {"map": average_precision.plain},
+            ),
+            Profile(
+                "cornac",
+                "The plain definitions; it has no map and no mrr at a cut-off.",
+                "Cornac 3.0.1, cornac/metrics/ranking.py",
+                _some("recall precision hit ndcg"),
+            ),
+            Profile(
+                "recommenders",
+                "People without a list are left out of all but ndcg; the definitions are the plain ones.",
+                "Microsoft Recommenders 1.2.1, recommenders/evaluation/python_evaluation.py",
+                _some(
+                    "ndcg",
+                    recall=recall.plain_listed,
+                    precision=precision.fixed_listed,
+                    map=average_precision.capped_listed,
+                ),
+            ),
+        )
+    }
+)

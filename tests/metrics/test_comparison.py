@@ -1,0 +1,234 @@
+"""Intervals against theory, differences against pairs, corrections against worked examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lists_and_answers import answers_of, drawn, lists_of
+from scipy import stats
+
+from matinee.errors import DataError, SpecError, UnknownName
+from matinee.metrics import compare, compare_all, evaluate, holm
+from matinee.metrics.bootstrap import draw, sums
+from matinee.metrics.column import Column
+from matinee.metrics.comparison import paired_t
+from matinee.metrics.table import replicate
+
+M = 400
+
+
+def _worlds(seed: int, shares: tuple[float, ...], n: int = M):
+    """Evaluations of the same people by lists of one item, right for a share of them; nested, so they correlate."""
+    rng = np.random.default_rng(seed)
+    answers = answers_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "tail"), n, 4)
+    luck = rng.random(n)
+    return [
+        evaluate(
+            lists_of({u: [1, 3] if luck[u] < share else [3, 0] for u in range(n)}, 2, n, 4),
+            answers,
+            ["hit@2", "recall@2", "ndcg@2", "coverage@2"],
+        )
+        for share in shares
+    ]
+
+
+def _counts(seed: int, replicate_: int, m: int) -> np.ndarray:
+    count = np.zeros(m, dtype=np.int32)
+    draw(count, np.uint64(seed), replicate_)
+    return count
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**63), st.integers(0, 10**6), st.integers(1, 300))
+def test_a_replicate_draws_m_people(seed: int, b: int, m: int):
+    count = _counts(seed, b, m)
+    assert count.sum() == m
+    assert (count >= 0).all()
+    np.testing.assert_array_equal(count, _counts(seed, b, m))
+
+
+def test_draws_are_uniform_and_independent():
+    counts = np.array([_counts(0, b, 50) for b in range(4000)])
+    assert stats.chisquare(counts.sum(axis=0)).pvalue > 1e-4
+    assert counts.var() == pytest.approx(1 - 1 / 50, rel=0.02)
+    assert abs(np.corrcoef(counts[:-1].ravel(), counts[1:].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(counts[:, 0:-1:2].ravel(), counts[:, 1::2].ravel())[0, 1] + 1 / 49) < 0.015
+    assert (_counts(0, 0, 50) != _counts(1, 0, 50)).any()
+
+
+def test_sums_are_the_counts_times_the_rows():
+    rows = np.random.default_rng(0).normal(size=(37, 5))
+    expected = np.array([_counts(9, b, 37) @ rows for b in range(21)])
+    np.testing.assert_allclose(sums(rows, 21, 9), expected, atol=1e-12)
+    np.testing.assert_array_equal(sums(rows, 21, 9)[:5], sums(rows, 5, 9))
+    np.testing.assert_array_equal(sums(rows, 21, 9)[:, 2], sums(rows[:, 2:3], 21, 9)[:, 0])
+
+
+def test_a_ratio_is_resampled_as_a_ratio():
+    rng = np.random.default_rng(1)
+    value, weight = rng.random(60), rng.integers(0, 4, 60).astype(float)
+    found = replicate([Column(value, weight), Column(value, np.ones(60))], 50, 3)
+    for b in range(50):
+        count = _counts(3, b, 60)
+        assert found[b, 0] == pytest.approx((count * weight) @ value / (count @ weight))
+        assert found[b, 1] == pytest.approx(count @ value / 60)
+
+
+def test_intervals_match_the_normal_theory():
+    rng = np.random.default_rng(0)
+    value = rng.normal(0.3, 0.2, 5000)
+    drawn_means = replicate([Column(value, np.ones(5000))], 4000, 0)[:, 0]
+    error = value.std(ddof=1) / np.sqrt(5000)
+    assert drawn_means.std() == pytest.approx(error, rel=0.05)
+    low, high = np.quantile(drawn_means, [0.025, 0.975])
+    assert low == pytest.approx(value.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(value.mean() + 1.96 * error, abs=0.15 * error)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(2)
+    inside = 0
+    for trial in range(400):
+        value = (rng.random(200) < 0.3).astype(float)
+        low, high = np.quantile(replicate([Column(value, np.ones(200))], 400, trial)[:, 0], [0.05, 0.95])
+        inside += low <= 0.3 <= high
+    assert 0.85 <= inside / 400 <= 0.94
+
+
+def test_levels_nest():
+    (one,) = _worlds(0, (0.4,))
+    low, high = one.interval("hit@2")
+    wide = one.interval("hit@2", 0.99)
+    assert wide[0] < low < one["hit@2"] < high < wide[1]
+    assert one.interval("hit@2") == _worlds(0, (0.4,))[0].interval("hit@2")
+
+
+def test_identical_lists_do_not_differ():
+    one, same = _worlds(0, (0.4, 0.4))
+    for profile_view in (one, same):
+        found = compare(one, profile_view, "0.75*recall@2+0.25*ndcg@2")
+        assert (found.mean, found.low, found.high, found.p, found.noise) == (0.0, 0.0, 0.0, 1.0, True)
+
+
+def test_the_difference_is_paired():
+    """The lists of the two agree on nearly everybody: the unpaired intervals overlap, the paired one is sharp."""
+    one, other = _worlds(0, (0.44, 0.40))
+    found = compare(one, other, "hit@2")
+    gain = one.per_user("hit@2") - other.per_user("hit@2")
+    assert found.mean == pytest.approx(gain.mean())
+    assert found.n == M
+    error = gain.std(ddof=1) / np.sqrt(M)
+    assert found.low == pytest.approx(gain.mean() - 1.96 * error, abs=0.25 * error)
+    assert found.high == pytest.approx(gain.mean() + 1.96 * error, abs=0.25 * error)
+    assert not found.noise
+    assert one.interval("hit@2")[0] < other.interval("hit@2")[1]
+    assert found.p == pytest.approx(stats.ttest_rel(one.per_user("hit@2"), other.per_user("hit@2")).pvalue)
+    back = compare(other, one, "hit@2")
+    assert (back.mean, back.low, back.high) == pytest.approx((-found.mean, -found.high, -found.low))
+    assert back.p == found.p
+
+
+def test_the_interval_is_of_the_common_draws():
+    one, other = _worlds(3, (0.5, 0.3))
+    found = compare(one, other, "recall@2", level=0.9)
+    gain = one.per_user("recall@2") - other.per_user("recall@2")
+    means = [_counts(0, b, M) @ gain / M for b in range(1000)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])))
+
+
+def test_parts_are_compared_over_their_people():
+    *_, topk, answer = drawn(11, n_users=40)
+    *_, other, _ = drawn(12, n_users=40)
+    one, two = (evaluate(lists, answer, ["ndcg@10"]).part("tail") for lists in (topk, other))
+    found = compare(one, two, "ndcg@10")
+    assert found.n == one.n_users < len(answer)
+    assert found.p == pytest.approx(stats.ttest_rel(one.per_user("ndcg@10"), two.per_user("ndcg@10")).pvalue)
+    assert found.mean == pytest.approx((one.per_user("ndcg@10") - two.per_user("ndcg@10")).mean())
+
+
+def test_a_ratio_is_compared_by_its_linearisation():
+    *_, topk, answer = drawn(21, n_users=300)
+    *_, other, _ = drawn(22, n_users=300)
+    one, two = (evaluate(lists, answer, ["precision@10"], profile="implicit") for lists in (topk, other))
+    found = compare(one, two, "precision@10")
+    assert found.mean == pytest.approx(one["precision@10"] - two["precision@10"])
+    spread = (found.high - found.low) / (2 * 1.96)
+    by_t = abs(found.mean) / stats.t.isf(found.p / 2, found.n - 1)
+    assert by_t == pytest.approx(spread, rel=0.1)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.02, 0.021, 0.9]) == pytest.approx([0.06, 0.06, 0.9])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_what_the_step_down_rule_rejects(p: list[float]):
+    adjusted = holm(p)
+    assert all(a >= b for a, b in zip(adjusted, p, strict=True))
+    assert max(adjusted) <= 1.0
+    for alpha in (0.01, 0.05, 0.2):
+        rejected: set[int] = set()
+        for step, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+            if p[i] * (len(p) - step) > alpha:
+                break
+            rejected.add(i)
+        assert {i for i, a in enumerate(adjusted) if a <= alpha} == rejected
+
+
+def test_all_against_the_best():
+    one, two, three = _worlds(0, (0.40, 0.44, 0.43))
+    runs = {"ease": one, "vae": two, "pop": three}
+    found = compare_all(runs, "hit@2")
+    assert [(d.one, d.other) for d in found] == [("ease", "vae"), ("pop", "vae")]
+    assert all(d.mean <= 0 for d in found)
+    assert [d.adjusted for d in found] == holm([d.p for d in found])
+    assert found[0].mean == compare(one, two, "hit@2").mean
+    to = compare_all(runs, "hit@2", to="ease")
+    assert [(d.one, d.other) for d in to] == [("vae", "ease"), ("pop", "ease")]
+    assert all(d.mean > 0 for d in to)
+    assert compare_all({"ease": one}, "hit@2") == []
+    with pytest.raises(UnknownName, match="did you mean 'ease'"):
+        compare_all(runs, "hit@2", to="esae")
+
+
+def test_noise_looks_at_the_adjusted_p():
+    one, two, *_ = worlds = _worlds(5, (0.40, 0.415, 0.41, 0.408, 0.404, 0.402))
+    alone = compare(two, one, "hit@2")
+    family = compare_all({str(i): w for i, w in enumerate(worlds)}, "hit@2", to="0")[0]
+    assert alone.p == family.p < 0.05 < family.adjusted
+    assert (alone.noise, family.noise) == (False, True)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=30))
+def test_paired_t(values: list[float]):
+    difference = np.array(values)
+    if difference.std() < 1e-6:
+        return
+    assert paired_t(difference) == pytest.approx(stats.ttest_1samp(difference, 0.0).pvalue, abs=1e-12)
+
+
+def test_paired_t_of_nothing_to_test():
+    assert paired_t(np.zeros(9)) == 1.0
+    assert paired_t(np.array([0.3])) == 1.0
+    assert paired_t(np.full(9, 0.25)) == 0.0
+
+
+def test_what_cannot_be_compared():
+    one, other = _worlds(0, (0.4, 0.5))
+    with pytest.raises(DataError, match="not the same"):
+        compare(one, _worlds(0, (0.4,), n=M - 1)[0], "hit@2")
+    with pytest.raises(SpecError, match="the same part"):
+        compare(one.part("tail"), other, "hit@2")
+    with pytest.raises(SpecError, match="one number from all lists"):
+        compare(one, other, "coverage@2")
+    *_, topk, answer = drawn(0)
+    plain, house = (evaluate(topk, answer, ["ndcg@10"], profile=name) for name in ("plain", "matinee"))
+    with pytest.raises(SpecError, match="one profile"):
+        compare(plain, house, "ndcg@10")
