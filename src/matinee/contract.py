@@ -71,11 +71,12 @@ def silent(what: str, total: int) -> Generator[Advance]:
 
 def free_memory() -> int:
     """Bytes this process may still take: what the system says is available, and its control group's limit."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         found = [int(rows["MemAvailable"].split()[0]) * 1024]
+    else:  # no Linux: what there is at all
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and limit.read_text().strip().isdigit():
         found.append(int(limit.read_text()) - int(used.read_text()))
@@ -99,7 +100,7 @@ class Context:
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
 
     memory: int | None = None
-    """Bytes a fit may take, None what is free then; what is predicted to need more is refused before it is allocated."""
+    """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
 
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""

@@ -95,12 +95,3 @@ class SubmissionError(MatineeError):
     def __init__(self, path: str | Path, faults: list[str]) -> None:
         self.faults = faults
         super().__init__(f"{path}: {'; '.join(faults)}. Mend these rows and check again.")
-
-
-class MissingExtra(MatineeError):
-    """An optional package that the chosen step needs."""
-
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs the package {package!r}, which is not installed. pip install 'matinee[{extra}]'"
-        )

@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from matinee.cli import commands, main
+from matinee.cli import commands
+from tests.typing_words import typed
 
 EXPERIMENT = """
 seed = 5
@@ -41,15 +42,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "exp.toml").write_text(EXPERIMENT.replace("SUBMISSION", "out/submission.csv"))
     return tmp_path
-
-
-def typed(*words: str) -> int:
-    """The exit code of a command."""
-    try:
-        main(list(words))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_every_command_has_help(capsys):
@@ -181,3 +173,56 @@ def test_a_killed_command_leaves_nothing_half_written_and_goes_on(here):
     assert not (here / "out").exists() or not list((here / "out").glob(".*"))
     assert typed("run", "exp.toml") == 0
     assert len(list(here.glob("runs/*/run.json"))) == 2
+
+
+BAD_LOGS = {
+    "user,thing\n1,2\n": "no column for the item",
+    "": "log.csv",
+    "user,item,rating\n1,2,3\n1,3,abc\n": "line 3",
+    "user,item\n1,2\n,3\n": "line 3",
+    "user,item,time\n1,2,1600000000000\n1,3,1600000001000\n": "milliseconds",
+    "user,item\n1,2\n1,3,4\n": "line 3",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_LOGS.items(), ids=range(len(BAD_LOGS)))
+def test_a_bad_log_is_one_line_and_exit_code_2(here, capsys, text, message):
+    Path("log.csv").write_text(text)
+    assert typed("data", "inspect", "log.csv") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("matinee: log.csv")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def bad_experiments():
+    data = ["--set", 'data={kind = "delimited", path = "log.csv"}']
+    return {
+        "repeats refused": ([*data, "--set", 'data.repeats="refuse"'], "log.csv"),
+        "core leaves nothing": ([*data, "--set", "data.core=50"], "no row is left"),
+        "k beyond the catalogue": ([*data, "--set", "task.k=4000"], "at most the"),
+        "nothing left to learn": ([*data, "--set", 'split.short="refuse"'], "split"),
+        "split key": (["--set", "split.randm=1"], "did you mean 'random'"),
+        "metric": (["--set", 'task.metric="ndgc@10"'], "did you mean 'ndcg'"),
+    }
+
+
+@pytest.mark.parametrize("case", bad_experiments())
+def test_a_bad_experiment_leaves_nothing_behind(here, capsys, case):
+    changes, message = bad_experiments()[case]
+    rows = [f"{u},{i},{10**9 + u * 100 + i}" for u in range(9) for i in range(u + 1)]
+    Path("log.csv").write_text("\n".join(["user,item,time", *rows, "8,8,1000000900"]) + "\n")
+    assert typed("run", "exp.toml", *changes) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("out").exists()
+    assert not list(Path().glob("runs/*/run.json"))
+
+
+def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeypatch):
+    monkeypatch.setattr("matinee.contract.free_memory", lambda: 30_000)
+    assert typed("run", "exp.toml") == 2
+    error = capsys.readouterr().err
+    assert "nothing was allocated" in error
+    assert "Use item_knn" in error

@@ -1,0 +1,40 @@
+"""Every example file is validated as it stands, and run small."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from matinee.errors import DownloadError
+from matinee.runs import Stage, execute, load, prepare
+from matinee.runs.demo import DEMO, prepared
+from matinee.runs.experiment import read
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_and_runs(path, tmp_path):
+    load(path)
+    tables = tomllib.loads(path.read_text())
+    tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
+    runs = execute(prepare(read(tables, str(path))), Stage(tmp_path))
+    assert len(runs) >= 2
+    best = max(run.said["metrics"][tables["task"]["metric"]]["mean"] for run in runs)
+    assert best > runs[0].said["metrics"][tables["task"]["metric"]]["mean"] - 1e-12
+
+
+def test_the_demo_falls_back_to_a_simulated_log_and_says_so(monkeypatch):
+    def unreachable(self):
+        raise DownloadError("ml-100k", "nothing could be reached", "Look at the network.")
+
+    monkeypatch.setattr("matinee.data.datasets.Dataset.read", unreachable)
+    said: list[str] = []
+    ready = prepared(load(DEMO), said.append, demo=True)
+    assert (ready.log.n_users, len(ready.log)) == (943, 100_000)
+    assert any("SIMULATED" in line for line in said)
+    assert any("nothing could be reached" in line for line in said)
+    with pytest.raises(DownloadError):
+        prepared(load(DEMO), said.append, demo=False)

@@ -1,0 +1,50 @@
+"""Golden numbers on a real log: a two-sided band, so that a change for the better is looked at too.
+
+`python -m tests.test_golden` prints what the numbers are now beside what they were.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import matinee
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "ml-latest-small"
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "ml-latest-small.json").read_text())
+BAND = 0.002
+"""About two standard errors of a paired difference on these 610 people."""
+
+
+def now(kind: str) -> dict[str, float]:
+    """Mean and parts at default knobs."""
+    log = matinee.read(DATA, min_weight=3, core=3)
+    split = matinee.split.mixture(log, random=7, tail=3, seed=7)
+    lists = matinee.recommend(matinee.models.get(kind)().fit(split.learn), split.ask, k=10)
+    evaluation = matinee.evaluate(lists, split.answer, ["recall@10", "ndcg@10"])
+    return {
+        "recall@10": evaluation["recall@10"],
+        "ndcg@10": evaluation["ndcg@10"],
+        "recall@10 tail": evaluation.part("tail")["recall@10"],
+    }
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not DATA.is_dir(), reason="the research data is not beside the project")
+@pytest.mark.parametrize("kind", matinee.models.kinds())
+def test_numbers_stay_where_they_were(kind):
+    assert kind in GOLDEN, f"no golden numbers for {kind}: python -m tests.test_golden prints them"
+    assert now(kind) == pytest.approx(GOLDEN[kind], abs=BAND)
+
+
+def main() -> None:
+    """Print the numbers of every kind as JSON, ready to be put into the golden file once they are understood."""
+    import sys
+
+    sys.stdout.write(json.dumps({kind: now(kind) for kind in matinee.models.kinds()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
