@@ -41,7 +41,7 @@ def random_log(
     """Two tastes and a popularity law; every user has at least one row."""
     rng = np.random.default_rng(seed)
     user = np.concatenate([np.arange(users), rng.integers(0, users, rows - users)])
-    law = 1.0 / np.arange(1, items + 1)
+    law = 1.0 / rng.permutation(np.arange(1, items + 1))  # what is popular must not stand first
     taste = np.stack([np.where(np.arange(items) % 2 == side, law, 0.15 * law) for side in (0, 1)])
     taste /= taste.sum(axis=1, keepdims=True)
     item = np.array([rng.choice(items, p=taste[u % 2]) for u in user])

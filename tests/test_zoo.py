@@ -122,6 +122,7 @@ def test_an_empty_history_gets_what_is_popular(spec, fitted, log):
     lists = recommend(fitted, nobody, 3)
     most = np.argsort(-log.popularity, kind="stable")[:3]
     assert set(lists.item[0].tolist()) == set(most.tolist())
+    assert set(np.argsort(-scores[0], kind="stable")[:3].tolist()) == set(most.tolist())
     np.testing.assert_array_equal(lists.item[1], recommend(fitted, nobody.rows(1, 2), 3).item[0])
 
 

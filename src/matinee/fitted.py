@@ -20,8 +20,9 @@ from scipy.sparse import csr_array
 from matinee.contract import Fitted, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
-from matinee.topk.item_item import score_scattered, score_tiled, tiled, top_tiled
+from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_tiled
 from matinee.topk.rank import choose
+from matinee.topk.view import as_set, fading, with_pairs
 
 F32: TypeAlias = NDArray[np.float32]
 Best: TypeAlias = tuple[NDArray[np.int32], F32]
@@ -61,15 +62,19 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class ItemItem:
-    """Scores x W for item–item weights W (n_items, n_items), dense or sparse.
+    """Scores φ(x) W for item–item weights W (r, n_items), dense or sparse, φ how the model sees a history x.
 
-    `prior` (n_items,), how many people took each item, scores an empty history.
+    φ(x) is x as a set; with `fading`, every item counts exp(−a / fading), a the items taken since; with `pairs`
+    (p, 2), ascending, W has r = n_items + p rows, one more for each pair of items that stand in x together. `prior`
+    (n_items,), how many people took each item, scores an empty history.
     """
 
     spec: ModelSpec
     items: Vocabulary
     weights: F32 | csr_array
     prior: F32
+    fading: float = 0.0
+    pairs: NDArray[np.int32] | None = None
 
     @cached_property
     def _tiled(self) -> bool:
@@ -80,12 +85,18 @@ class ItemItem:
         """Whether lists are made without holding (m, n_items) scores."""
         return self._tiled
 
+    def asked(self, histories: Histories) -> Asked:
+        """φ of every history."""
+        if self.pairs is not None:
+            return with_pairs(histories, self.pairs)
+        return fading(histories, self.fading) if self.fading else as_set(histories)
+
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
         if isinstance(self.weights, csr_array) and not self.fused:
-            scores = score_scattered(histories, self.weights)
+            scores = score_scattered(self.asked(histories), self.weights)
         else:
-            scores = score_tiled(histories, self.weights)
+            scores = score_tiled(self.asked(histories), self.weights)
         scores[np.diff(histories.offsets) == 0] = self.prior
         return scores
 
@@ -93,7 +104,7 @@ class ItemItem:
         """The best k allowed items (m, k) and their scores."""
         if mask.candidates is not None or not self.fused:
             return choose(self.score(histories), histories, k, mask, self.spec.kind)
-        item, score = top_tiled(histories, self.weights, k, mask)
+        item, score = top_tiled(self.asked(histories), self.weights, k, mask)
         empty = np.flatnonzero(np.diff(histories.offsets) == 0)
         if len(empty):
             nobody = histories.take(empty[:1])
@@ -105,7 +116,38 @@ class ItemItem:
         return self.spec
 
 
-SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem)}
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """Scores x L R for L (n_items, d) and R (d, n_items), x the history as a set; an empty one is scored by `prior`."""
+
+    spec: ModelSpec
+    items: Vocabulary
+    left: F32
+    right: F32
+    prior: F32
+
+    @property
+    def fused(self) -> bool:
+        """Scores are held, a block of people at a time."""
+        return False
+
+    def score(self, histories: Histories) -> F32:
+        """Scores (m, n_items)."""
+        inner = score_tiled(as_set(histories), self.left)
+        scores = inner @ self.right
+        scores[np.diff(histories.offsets) == 0] = self.prior
+        return scores
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+        """The best k allowed items (m, k) and their scores."""
+        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+
+    def refit_spec(self) -> ModelSpec:
+        """Nothing was decided on validation."""
+        return self.spec
+
+
+SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, LowRank)}
 
 
 def save(fitted: Fitted, folder: Path) -> None:

@@ -14,6 +14,7 @@ from matinee.errors import ModelFailed, SpecError
 from matinee.fitted import Constant, ItemItem
 from matinee.models.popularity import Popularity
 from matinee.topk import choose, item_item, recommend
+from matinee.topk.view import as_set, fading, with_pairs
 from tests.logs import random_log
 
 
@@ -68,11 +69,11 @@ def test_tiles_and_scatter_are_a_matrix_product(n, sparse, seen):
         [rng.integers(0, n, rng.integers(0, 12)).tolist() for _ in range(50)], random_log(items=n, rows=90 + n).items
     )
     slow = np.asarray(histories.matrix @ dense)
-    np.testing.assert_array_equal(item_item.score_tiled(histories, weights), slow)
+    np.testing.assert_array_equal(item_item.score_tiled(as_set(histories), weights), slow)
     if sparse:
-        np.testing.assert_array_equal(item_item.score_scattered(histories, weights), slow)
+        np.testing.assert_array_equal(item_item.score_scattered(as_set(histories), weights), slow)
     mask, k = Mask(seen=seen, available=rng.random(n) < 0.8), max(1, n // 2)
-    item, score = item_item.top_tiled(histories, weights, k, mask)
+    item, score = item_item.top_tiled(as_set(histories), weights, k, mask)
     slow_item, slow_score = slow_top(slow, histories, k, mask)
     np.testing.assert_array_equal(item, slow_item)
     np.testing.assert_array_equal(score, slow_score)
@@ -84,7 +85,37 @@ def test_narrow_tiles_too(monkeypatch):
     rng = np.random.default_rng(0)
     weights = rng.integers(-2, 3, (70, 70)).astype(np.float32)
     histories = Histories.of([rng.integers(0, 70, 9).tolist() for _ in range(20)], random_log(items=70, rows=200).items)
-    np.testing.assert_array_equal(item_item.score_tiled(histories, weights), np.asarray(histories.matrix @ weights))
+    np.testing.assert_array_equal(
+        item_item.score_tiled(as_set(histories), weights), np.asarray(histories.matrix @ weights)
+    )
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_fading_weighs_by_the_newest_take(sparse):
+    rng = np.random.default_rng(5)
+    dense = rng.normal(size=(30, 30)).astype(np.float32)
+    rows = [rng.integers(0, 30, rng.integers(0, 15)).tolist() for _ in range(40)]
+    slow = np.zeros((40, 30))
+    for r, row in enumerate(rows):
+        value = {item: np.exp(-(len(row) - 1 - p) / 3.0) for p, item in enumerate(row)}
+        for item, v in value.items():
+            slow[r] += v * dense[item]
+    asked = fading(Histories.of(rows, random_log(items=30, rows=200).items), 3.0)
+    np.testing.assert_allclose(item_item.score_tiled(asked, dense), slow, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(item_item.score_scattered(asked, csr_array(dense)), slow, rtol=1e-4, atol=1e-5)
+
+
+def test_pairs_stand_where_both_items_do():
+    rng = np.random.default_rng(6)
+    rows = [rng.choice(20, size=rng.integers(0, 12), replace=False).tolist() for _ in range(40)]
+    pairs = np.array(
+        sorted({tuple(sorted(rng.choice(20, 2, replace=False).tolist())) for _ in range(30)}), dtype=np.int32
+    )
+    asked = with_pairs(Histories.of(rows, random_log(items=20, rows=150).items), pairs)
+    for r, row in enumerate(rows):
+        found = asked.rows.item[asked.rows.indptr[r] : asked.rows.indptr[r + 1]].tolist()
+        wanted = [20 + p for p, (a, b) in enumerate(pairs.tolist()) if a in row and b in row]
+        assert found == sorted(row) + wanted
 
 
 def popular(n, scores=None) -> Constant:

@@ -124,7 +124,7 @@ def select_among(scores: F32, barred: Rows, allowed: Bool, offered: Rows, heaps:
 
 @parallel_kernel
 def pack(weights: F32, start: int, width: int) -> F32:
-    """Columns start..start+width of weights (n, n) as one contiguous tile (n, width), zero beyond the last column."""
+    """Columns start..start+width of weights (r, n) as one contiguous tile (r, width), zero beyond the last column."""
     n = len(weights)
     stop = min(start + width, weights.shape[1])
     tile = np.zeros((n, width), dtype=np.float32)
@@ -135,10 +135,10 @@ def pack(weights: F32, start: int, width: int) -> F32:
 
 
 @parallel_kernel
-def unpack(columns: Rows, value: F32, start: int, width: int) -> F32:
+def unpack(columns: Rows, value: F32, n_rows: int, start: int, width: int) -> F32:
     """As `pack`, from sparse weights by column: column c has rows columns.item[…] with `value` beside them."""
     n = len(columns.indptr) - 1
-    tile = np.zeros((n, width), dtype=np.float32)
+    tile = np.zeros((n_rows, width), dtype=np.float32)
     for c in prange(min(width, n - start)):
         for p in range(columns.indptr[start + c], columns.indptr[start + c + 1]):
             tile[columns.item[p], c] = value[p]
@@ -146,76 +146,108 @@ def unpack(columns: Rows, value: F32, start: int, width: int) -> F32:
 
 
 @kernel
-def _add_wide(total: F32, tile: F32, items: I32) -> None:
-    """Total (64,) = Σ tile[i] over items; four rows a turn keep the adder and not the store port busy."""
+def _add_wide(total: F32, tile: F32, own: I32, value: F32) -> None:
+    """Make total (64,) = Σ value · tile[i] over the rows i of `own`, value 1 where `value` is empty.
+
+    Four rows a turn keep the adder and not the store port busy.
+    """
     for c in range(WIDE):
         total[c] = 0.0
-    n = len(items)
-    for p in range(0, n - 3, 4):
-        a, b, d, e = items[p], items[p + 1], items[p + 2], items[p + 3]
-        for c in range(WIDE):
-            total[c] += (tile[a, c] + tile[b, c]) + (tile[d, c] + tile[e, c])
-    for p in range(n - n % 4, n):
-        a = items[p]
-        for c in range(WIDE):
-            total[c] += tile[a, c]
+    n = len(own)
+    if len(value) == 0:
+        for p in range(0, n - 3, 4):
+            a, b, d, e = own[p], own[p + 1], own[p + 2], own[p + 3]
+            for c in range(WIDE):
+                total[c] += (tile[a, c] + tile[b, c]) + (tile[d, c] + tile[e, c])
+        for p in range(n - n % 4, n):
+            a = own[p]
+            for c in range(WIDE):
+                total[c] += tile[a, c]
+    else:
+        for p in range(n):
+            a, v = own[p], value[p]
+            for c in range(WIDE):
+                total[c] += v * tile[a, c]
 
 
 @kernel
-def _add_narrow(total: F32, tile: F32, items: I32) -> None:
+def _add_narrow(total: F32, tile: F32, own: I32, value: F32) -> None:
     """As `_add_wide` for tiles of 16 columns."""
     for c in range(NARROW):
         total[c] = 0.0
-    n = len(items)
-    for p in range(0, n - 3, 4):
-        a, b, d, e = items[p], items[p + 1], items[p + 2], items[p + 3]
-        for c in range(NARROW):
-            total[c] += (tile[a, c] + tile[b, c]) + (tile[d, c] + tile[e, c])
-    for p in range(n - n % 4, n):
-        a = items[p]
-        for c in range(NARROW):
-            total[c] += tile[a, c]
+    n = len(own)
+    if len(value) == 0:
+        for p in range(0, n - 3, 4):
+            a, b, d, e = own[p], own[p + 1], own[p + 2], own[p + 3]
+            for c in range(NARROW):
+                total[c] += (tile[a, c] + tile[b, c]) + (tile[d, c] + tile[e, c])
+        for p in range(n - n % 4, n):
+            a = own[p]
+            for c in range(NARROW):
+                total[c] += tile[a, c]
+    else:
+        for p in range(n):
+            a, v = own[p], value[p]
+            for c in range(NARROW):
+                total[c] += v * tile[a, c]
+
+
+@kernel
+def _add_row(total: F32, tile: F32, own: I32, value: F32) -> None:
+    """Make `total` the sum of the tile's rows that stand in `own`, times `value`."""
+    if tile.shape[1] == WIDE:
+        _add_wide(total, tile, own, value)
+    else:
+        _add_narrow(total, tile, own, value)
 
 
 @parallel_kernel
-def score_tile(rows: Rows, tile: F32, out: F32, start: int) -> None:
-    """out[r, start:start + width] = Σ tile[i] over the items of row r."""
+def score_tile(rows: Rows, value: F32, tile: F32, out: F32, start: int) -> None:
+    """out[r, start:start + width] = Σ value · tile[i] over the entries of row r; value 1 where `value` is empty."""
     width = tile.shape[1]
     stop = min(start + width, out.shape[1])
-    for r in prange(len(rows.indptr) - 1):
+    indptr, item = rows.indptr, rows.item
+    weighted = len(value) > 0
+    for r in prange(len(indptr) - 1):
         total = np.empty(width, dtype=np.float32)
-        own = rows.item[rows.indptr[r] : rows.indptr[r + 1]]
-        if width == WIDE:
-            _add_wide(total, tile, own)
-        else:
-            _add_narrow(total, tile, own)
+        low, high = indptr[r], indptr[r + 1]
+        _add_row(total, tile, item[low:high], value[low:high] if weighted else value[:0])
         for c in range(start, stop):
             out[r, c] = total[c - start]
 
 
-@parallel_kernel
-def offer_tile(rows: Rows, tile: F32, start: int, allowed: Bool, pointer: I64, heaps: Heaps) -> None:
-    """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored.
-
-    `pointer` (m,) remembers how far each row's own items, which are barred, have been passed; of length 0 it
-    bars nothing.
+class Ask(NamedTuple):
+    """Who is asked and by what rules: ascending rows with their values (empty means 1), items anybody may get (n,),
+    and `passed` (m,), how many of a row's own items, which are barred, lie before the tile; of length 0 none is.
     """
+
+    rows: Rows
+    value: F32
+    allowed: Bool
+    passed: I64
+
+
+@parallel_kernel
+def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
+    """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored."""
     width = tile.shape[1]
+    indptr, item = ask.rows.indptr, ask.rows.item
+    value, allowed, passed = ask.value, ask.allowed, ask.passed
+    kept_score, kept_item = heaps.score, heaps.item
+    weighted, bar = len(value) > 0, len(passed) > 0
     stop = min(start + width, len(allowed))
-    for r in prange(len(rows.indptr) - 1):
+    for r in prange(len(indptr) - 1):
         total = np.empty(width, dtype=np.float32)
-        own = rows.item[rows.indptr[r] : rows.indptr[r + 1]]
-        if width == WIDE:
-            _add_wide(total, tile, own)
-        else:
-            _add_narrow(total, tile, own)
-        if len(pointer) > 0:
-            at = pointer[r]
+        low, high = indptr[r], indptr[r + 1]
+        own = item[low:high]
+        _add_row(total, tile, own, value[low:high] if weighted else value[:0])
+        if bar:
+            at = passed[r]
             while at < len(own) and own[at] < stop:
                 total[own[at] - start] = np.nan
                 at += 1
-            pointer[r] = at
-        best_score, best_item = heaps.score[r], heaps.item[r]
+            passed[r] = at
+        best_score, best_item = kept_score[r], kept_item[r]
         worst = best_score[0]
         for c in range(stop - start):
             if total[c] >= worst and allowed[start + c]:
@@ -223,17 +255,16 @@ def offer_tile(rows: Rows, tile: F32, start: int, allowed: Bool, pointer: I64, h
                 worst = best_score[0]
 
 
-@kernel
-def _add_sparse(total: F32, own: I32, weights: Rows, value: F32) -> None:
-    """Add to total (n,) the sparse rows of weights that stand in `own`."""
-    start, column = weights.indptr, weights.item
-    for i in own:
-        for q in range(start[i], start[i + 1]):
-            total[column[q]] += value[q]
-
-
 @parallel_kernel
-def score_sparse(rows: Rows, weights: Rows, value: F32, out: F32) -> None:
-    """out[r] = Σ over items i of row r of the sparse weight row i; `out` (m, n) comes in as zeros."""
-    for r in prange(len(rows.indptr) - 1):
-        _add_sparse(out[r], rows.item[rows.indptr[r] : rows.indptr[r + 1]], weights, value)
+def score_sparse(rows: Rows, value: F32, weights: Rows, entry: F32, out: F32) -> None:
+    """out[r] = Σ value · weights[i] over the entries of row r, the weights sparse; `out` (m, n) comes in as zeros."""
+    indptr, item = rows.indptr, rows.item
+    start, column = weights.indptr, weights.item
+    weighted = len(value) > 0
+    for r in prange(len(indptr) - 1):
+        total = out[r]
+        for p in range(indptr[r], indptr[r + 1]):
+            i = item[p]
+            v = value[p] if weighted else np.float32(1.0)
+            for q in range(start[i], start[i + 1]):
+                total[column[q]] += v * entry[q]
