@@ -137,6 +137,13 @@ def test_the_board_ranks_with_intervals_and_gaps(done):
         board_of(runs_in(root), "map@5")
 
 
+def test_a_blend_may_be_written_with_spaces(tmp_path):
+    task = {"k": 5, "metric": "0.75*recall@5 + 0.25 * ndcg@5", "also": ["recall@5"]}
+    board = board_of(execute(prepare(read(with_(task=task), "exp.toml")), Stage(tmp_path)))
+    assert board.metric == "0.75*recall@5+0.25*ndcg@5"
+    assert len(board.gaps) == 2
+
+
 def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     _, _, runs = done
     other = execute(prepare(read(with_(seed=6), "exp.toml")), Stage(tmp_path))
@@ -231,6 +238,7 @@ def test_what_a_run_keeps_is_the_experiment(done):
         ({"task": {"k": 0}}, SpecError, r"exp.toml: task.k: found 0"),
         ({"task": {"profile": "rectool"}}, UnknownName, "did you mean 'rectools'"),
         ({"task": {"metric": "recall@500"}}, SpecError, "500"),
+        ({"task": {"metric": "coverage@10"}}, SpecError, "Put it under task.also"),
         ({"data": {"kind": "ml-100"}}, UnknownName, "did you mean 'ml-100k'"),
         ({"data": 3}, SpecError, "expected a table"),
         ({"modle": 1}, UnknownName, "did you mean 'model'"),
@@ -280,3 +288,41 @@ def test_the_schema_knows_every_kind_and_knob():
     text = json.dumps(said)
     assert "Ridge penalty" in text
     assert "ml-100k" in text
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"kind": "random", "k": 2},
+        {"kind": "tail", "k": 2},
+        {"kind": "temporal", "fraction": 0.2},
+        {"kind": "new_users", "users": 20},
+    ],
+    ids=lambda split: split["kind"],
+)
+@pytest.mark.parametrize("seen", ["exclude", "include"])
+def test_every_protocol_goes_from_log_to_board(tmp_path, split, seen):
+    data = {**TABLES["data"], "again": 0.2 if seen == "include" else 0.0}
+    tables = with_(split=split, data=data, task={**TABLES["task"], "seen": seen, "available": "learned"})
+    prepared = prepare(read(tables, "exp.toml"))
+    board = board_of(execute(prepared, Stage(tmp_path)))
+    assert len(board.runs) == 3
+    assert board.gaps
+    frame = board.runs[0].lists(prepared.log.users, prepared.log.items)
+    np.testing.assert_array_equal(frame.user, prepared.split.answer.user)
+
+
+def test_given_files_go_from_log_to_board(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame(
+        {"user": np.repeat(np.arange(30), 8), "item": [i for _ in range(30) for i in rng.permutation(20)[:8]]}
+    )
+    held = pl.int_range(pl.len()).over("user") >= 6
+    rows.filter(~held).write_csv(tmp_path / "train.csv")
+    rows.filter(held).write_csv(tmp_path / "test.csv")
+    tables = with_(
+        data={"path": str(tmp_path / "train.csv")}, split={"kind": "given", "answer": str(tmp_path / "test.csv")}
+    )
+    runs = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path / "runs"))
+    assert experiment_of(runs[0]).split.answer == tmp_path / "test.csv"
+    assert board_of(runs).runs

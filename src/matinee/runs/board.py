@@ -11,7 +11,7 @@ import polars as pl
 
 from matinee import models
 from matinee.errors import RunError
-from matinee.metrics import Difference, compare_all
+from matinee.metrics import Difference, compare_all, parse
 from matinee.runs.folder import Run
 
 
@@ -61,7 +61,7 @@ def board_of(runs: Sequence[Run], metric: str | None = None) -> Board:
     if not runs:
         raise RunError("board", "there are no finished runs here", "Run an experiment first: matinee run FILE.")
     _refuse_mixed(runs)
-    metric = metric or str(runs[0].said["task"]["metric"])
+    metric = str(parse(metric or str(runs[0].said["task"]["metric"])))
     lacking = [run.name for run in runs if metric not in run.said["metrics"]]
     if lacking:
         known = sorted(set.intersection(*(set(run.said["metrics"]) for run in runs)))

@@ -115,11 +115,12 @@ def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline
     note(work, "score", score_seconds)
     evaluation, seconds = judged(lists, prepared)
     note(work, "evaluate", seconds)
+    kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
     warnings = guards.check(spec, task, lists, split.ask)
     if baseline is not None:
-        warnings += guards.beats(evaluation, baseline.evaluation, task.metric)
+        warnings += guards.beats(run_folder.read_evaluation(kept, about), baseline.evaluation, task.metric)
     run_folder.lists_frame(lists).write_parquet(work / "lists.parquet")
-    run_folder.metrics_frame(evaluation).write_parquet(work / "metrics.parquet")
+    kept.write_parquet(work / "metrics.parquet")
     said = {
         "format": FORMAT,
         "matinee": version("matinee"),
@@ -133,7 +134,7 @@ def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline
         "fit_seconds": fit_seconds,
         "score_seconds": score_seconds,
         "metrics": numbers(evaluation),
-        "evaluation": run_folder.evaluation_said(evaluation),
+        "evaluation": about,
         "warnings": warnings,
         "machine": {"python": platform.python_version(), "system": platform.platform()},
         "experiment": prepared.experiment.written(),

@@ -14,6 +14,7 @@ from matinee.contract import ModelSpec, Task
 from matinee.data.read import data_spec
 from matinee.data.source import DataSpec
 from matinee.errors import SpecError, UnknownName
+from matinee.metrics import parse
 from matinee.metrics.evaluation import check
 from matinee.spec import Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
@@ -92,6 +93,9 @@ def read(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -
     data = data_spec(_table(tables, "data", where), f"{where}: data")
     experiment = build(Experiment, {**rest, "data": data, "split": split, "model": wanted, "task": task}, where)
     check([task.metric, *task.also], task.profile, max(task.k, task.depth))
+    if not parse(task.metric).per_user:
+        found = f"{task.metric} is one number for all lists together"
+        raise SpecError(f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.also.")
     if experiment.submission and experiment.submission.model not in {"best", *(m.kind for m in wanted)}:
         known = {"best", *(m.kind for m in wanted)}
         raise UnknownName("model", experiment.submission.model, known, f"{where}: submission.model")

@@ -67,7 +67,7 @@ class Run:
         """The numbers a person, as when they were computed: intervals and comparisons come from here."""
         path = self.folder / "metrics.parquet"
         try:
-            return _evaluation(pl.read_parquet(path), self.said["evaluation"])
+            return read_evaluation(pl.read_parquet(path), self.said["evaluation"])
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
             raise RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN) from None
 
@@ -148,7 +148,7 @@ def lists_of(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
 def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:
     """Values and weights a person, one pair of columns a metric and part."""
     table = evaluation.table
-    columns: dict[str, Any] = {"user": table.users.decode(table.user), "code": table.user, "listed": table.listed}
+    columns: dict[str, Any] = {"user": table.users.decode(table.user), "listed": table.listed}
     columns |= {f"answered|{part}": mask for part, mask in table.answered.items()}
     for (part, metric), column in table.columns.items():
         columns |= {f"value|{part}|{metric}": column.value, f"weight|{part}|{metric}": column.weight}
@@ -168,7 +168,8 @@ def evaluation_said(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _evaluation(frame: pl.DataFrame, said: dict[str, Any]) -> Evaluation:
+def read_evaluation(frame: pl.DataFrame, said: dict[str, Any]) -> Evaluation:
+    """The evaluation that `metrics_frame` and `evaluation_said` were made from, over the people in it alone."""
     columns: dict[Key, Column] = {}
     for name in frame.columns:
         if name.startswith("value|"):
