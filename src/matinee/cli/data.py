@@ -66,8 +66,10 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return
-    shown = [
-        [name, f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value]
-        for name, value in summary.items()
-    ]
-    out.print(table("", ["", path], shown))
+    out.print(table("", ["", path], [[name, _shown(value)] for name, value in summary.items()]))
+
+
+def _shown(value: int | float | str | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
