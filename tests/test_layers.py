@@ -15,7 +15,7 @@ FLOORS = [
     {"contract"},
     {"topk"},
     {"split", "metrics", "fitted", "linear", "nn", "diagnose"},
-    {"models", "ensemble", "rerank"},
+    {"models", "ensemble", "rerank", "explain"},
     {"search"},
     {"runs"},
     {"report", "serve"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,6 +168,12 @@ class ModelSpec(Spec):
     def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
         """Learn from `data`; starts with `ctx.admit(self, data)`."""
         raise NotImplementedError
+
+    @classmethod
+    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[Fitted]:
+        """What `fit` gives for each of several specs of this kind, in their order; a kind that can share work does."""
+        for spec in specs:
+            yield spec.fit(data, ctx)
 
     def require(self, data: Interactions) -> None:
         """Raise `CannotDo` where `data` lacks what this model, with these knobs, needs."""

@@ -56,9 +56,13 @@ class TooLarge(MatineeError):
     def __init__(self, what: str, needed: int, available: int, advice: str) -> None:
         self.needed, self.available = needed, available
         super().__init__(
-            f"{what} would need about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
+            f"{what} would need about {_size(needed)} of memory and {_size(available)} are free; "
             f"nothing was allocated. {advice}"
         )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
 
 
 class CannotDo(MatineeError):

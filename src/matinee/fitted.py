@@ -15,14 +15,15 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from matinee.contract import Fitted, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
 from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_tiled
-from matinee.topk.rank import choose
-from matinee.topk.view import as_set, fading, with_pairs
+from matinee.topk.people import Closeness, Crowd, score_by_people
+from matinee.topk.rank import choose, rows_of
+from matinee.topk.view import as_set, fading, with_constant, with_pairs
 
 F32: TypeAlias = NDArray[np.float32]
 Best: TypeAlias = tuple[NDArray[np.int32], F32]
@@ -65,8 +66,9 @@ class ItemItem:
     """Scores φ(x) W for item–item weights W (r, n_items), dense or sparse, φ how the model sees a history x.
 
     φ(x) is x as a set; with `fading`, every item counts exp(−a / fading), a the items taken since; with `pairs`
-    (p, 2), ascending, W has r = n_items + p rows, one more for each pair of items that stand in x together. `prior`
-    (n_items,), how many people took each item, scores an empty history.
+    (p, 2), ascending, W has r = n_items + p rows, one more for each pair of items that stand in x together; with
+    `shifted`, W has one more row at the end, which counts for every history. `prior` (n_items,), how many people took
+    each item, scores an empty history.
     """
 
     spec: ModelSpec
@@ -75,6 +77,7 @@ class ItemItem:
     prior: F32
     fading: float = 0.0
     pairs: NDArray[np.int32] | None = None
+    shifted: bool = False
 
     @cached_property
     def _tiled(self) -> bool:
@@ -88,8 +91,10 @@ class ItemItem:
     def asked(self, histories: Histories) -> Asked:
         """φ of every history."""
         if self.pairs is not None:
-            return with_pairs(histories, self.pairs)
-        return fading(histories, self.fading) if self.fading else as_set(histories)
+            asked = with_pairs(histories, self.pairs)
+        else:
+            asked = fading(histories, self.fading) if self.fading else as_set(histories)
+        return with_constant(asked, self.weights.shape[0] - 1) if self.shifted else asked
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
@@ -147,7 +152,56 @@ class LowRank:
         return self.spec
 
 
-SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, LowRank)}
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """Scores Σ sim(v, x) x_v over the `neighbours` people v of `matrix` (users, n_items) nearest to a history x.
+
+    sim divides the shared `weight` (n_items,) by voting_v · size + shrink (`product`) or voting_v + size + shrink less
+    `twice` what is shared; voting (users,), size = scale · (Σ weight over x)^exponent. `prior` scores an empty history.
+    """
+
+    spec: ModelSpec
+    items: Vocabulary
+    matrix: csr_array
+    prior: F32
+    weight: F32
+    voting: F32
+    neighbours: int
+    shrink: float
+    product: bool
+    scale: float
+    exponent: float
+    twice: float
+
+    @cached_property
+    def _crowd(self) -> Crowd:
+        return Crowd(rows_of(self.matrix), rows_of(csc_array(self.matrix)), self.weight)
+
+    @property
+    def fused(self) -> bool:
+        """Scores are held, a block of people at a time."""
+        return False
+
+    def score(self, histories: Histories) -> F32:
+        """Scores (m, n_items)."""
+        asked = histories.matrix
+        size = self.scale * np.power(asked @ self.weight.astype(np.float64), self.exponent)
+        close = Closeness(self.voting, size.astype(np.float32), float(self.shrink), self.product, float(self.twice))
+        scores = np.zeros((len(histories), len(self.items)), dtype=np.float32)
+        score_by_people(rows_of(asked), self._crowd, close, min(self.neighbours, self.matrix.shape[0]), scores)
+        scores[np.diff(histories.offsets) == 0] = self.prior
+        return scores
+
+    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+        """The best k allowed items (m, k) and their scores."""
+        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+
+    def refit_spec(self) -> ModelSpec:
+        """Nothing was decided on validation."""
+        return self.spec
+
+
+SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, LowRank, Neighbourhood)}
 
 
 def save(fitted: Fitted, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from matinee import models
 from matinee.cli import commands
 from tests.typing_words import typed
 
@@ -45,7 +46,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_every_command_has_help(capsys):
-    assert set(commands()) == {"board", "check", "data", "doctor", "models", "run", "simulate", "submit"}
+    assert set(commands()) == {"board", "check", "data", "doctor", "explain", "models", "run", "simulate", "submit"}
     assert typed("--help") == 0
     assert "submission" in capsys.readouterr().out
     for name in commands():
@@ -221,7 +222,7 @@ def test_a_bad_experiment_leaves_nothing_behind(here, capsys, case):
 
 
 def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeypatch):
-    monkeypatch.setattr("matinee.contract.free_memory", lambda: 30_000)
+    monkeypatch.setattr("matinee.contract.free_memory", lambda: models.get("ease")().memory(120, 60, 3000) - 1)
     assert typed("run", "exp.toml") == 2
     error = capsys.readouterr().err
     assert "nothing was allocated" in error

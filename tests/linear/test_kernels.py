@@ -1,4 +1,4 @@
-"""Gram, inverse and neighbours against NumPy."""
+"""Gram and inverse against NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from scipy.sparse import csr_array
 
 from matinee.errors import ModelFailed
 from matinee.linear.gram import gram, mirror
-from matinee.linear.neighbours import nearest
 from matinee.linear.spd import invert, sweep
 
 
@@ -61,20 +60,3 @@ def test_singular_is_refused():
         invert(np.zeros((4, 4), dtype=np.float32))
     with pytest.raises(ModelFailed, match="Raise l2"):
         sweep(np.zeros((4, 4), dtype=np.float32), 2)
-
-
-@given(matrices(), st.integers(1, 20), st.floats(0, 50), st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
-def test_neighbours_against_dense(X, k, shrink, alpha):
-    n = X.shape[1]
-    dense = X.toarray().astype(np.float64)
-    count = np.maximum(dense.sum(axis=0), 1)
-    voting, voted = count**alpha, count ** (1 - alpha)
-    W = (dense.T @ dense) / (np.outer(voting, voted) + shrink)
-    np.fill_diagonal(W, 0.0)
-    W = W.astype(np.float32)
-    kept = np.zeros_like(W)
-    for j in range(n):
-        best = sorted((i for i in range(n) if W[i, j] > 0), key=lambda i: (-W[i, j], i))[:k]
-        kept[best, j] = W[best, j]
-    np.testing.assert_allclose(nearest(X, voting, voted, shrink, k).toarray(), kept, rtol=1e-6)

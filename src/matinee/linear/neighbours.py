@@ -1,61 +1,138 @@
-"""The most similar items of every item, without ever holding an (n, n) matrix."""
+"""The most similar items of every item, without ever holding an (n, n) matrix; one kernel for a family of measures."""
 
 from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from matinee.kernel import parallel_kernel, prange
-from matinee.topk.kernels import I64, Heaps, Rows, empty_heaps, offer, settle_all
+from matinee.topk.kernels import F32, I64, Heaps, Rows, empty_heaps, offer, settle_all
+from matinee.topk.people import add, add_few
 from matinee.topk.rank import rows_of
 
-F64 = NDArray[np.float64]
+F64: TypeAlias = NDArray[np.float64]
+Measure: TypeAlias = Literal["cosine", "jaccard", "dice"]
+
+Keep: TypeAlias = Literal["voters", "voted"]
+
 CHUNKS = 64
 
 
-def nearest(matrix: csr_array, voting: F64, voted: F64, shrink: float, k: int) -> csr_array:
-    """W (n, n) sparse with W_ij = G_ij / (voting_i · voted_j + shrink), the k largest i of every column j.
+class Rule(NamedTuple):
+    """What a co-occurrence G_ij is divided by: a product of sizes, or a sum of them less what is counted twice.
 
-    G is the Gram matrix of `matrix` (m, n) 0/1; its diagonal is left out, ties go to the smaller code. Floor:
-    Σ_u L_u² adds. A row of G lives in one buffer of n numbers a thread.
+    product: voting_i · voted_j + shrink;   sum: voting_i + voted_j − twice · G_ij + shrink.   voting, voted (n,)
+    """
+
+    voting: F64
+    voted: F64
+    shrink: float
+    product: bool = True
+    twice: float = 0.0
+
+    def turned(self) -> Rule:
+        """The rule of the transpose."""
+        return Rule(self.voted, self.voting, self.shrink, self.product, self.twice)
+
+
+def measure(name: Measure, sizes: tuple[F64, F64], alpha: float, shrink: float) -> Rule:
+    """A similarity by what is shared and the sizes (voting, voted) of the two; it leans on the voting side by `alpha`.
+
+    cosine: G / (voting^α voted^(1−α)), α = ½ the usual one (others: Aiolli, RecSys 2013). jaccard: G / (2α voting +
+    2(1−α) voted − G), α = ½ what is shared over what is united. dice: G / (α voting + (1−α) voted). The last two are
+    Tversky's.
+    """
+    voting, voted = sizes
+    if name == "cosine":
+        return Rule(powers(voting, alpha), powers(voted, 1 - alpha), float(shrink))
+    both = 2.0 if name == "jaccard" else 1.0
+    return Rule(both * alpha * voting, both * (1 - alpha) * voted, float(shrink), product=False, twice=both - 1.0)
+
+
+def powers(size: F64, exponent: float) -> F64:
+    """size^exponent, and 1 where the size is 0."""
+    return np.power(size, exponent, where=size > 0, out=np.ones(len(size)))
+
+
+def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool = False) -> csr_array:
+    """W (n, n) sparse, W_ij = G_ij / (what `rule` says), the k largest i of every column j; `by_row`: j of every i.
+
+    G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; the diagonal is left out, ties go to
+    the smaller code. Floor: Σ_u L_u² adds. A row of G lives in one buffer of n numbers a thread; 8 k n bytes of lists.
     """
     n = matrix.shape[1]
+    rule = rule.turned() if by_row else rule
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
-    heaps = empty_heaps(n, min(k, n))
-    order = np.argsort(-np.diff(columns.indptr), kind="stable")
+    heaps = empty_heaps(n, max(1, min(k, n - 1)))
+    work = np.bincount(matrix.indices, np.repeat(np.diff(rows.indptr), np.diff(rows.indptr)), minlength=n).astype(
+        np.float64
+    )
+    order = np.argsort(-work, kind="stable")
     order = np.concatenate([order[hand::CHUNKS] for hand in range(CHUNKS)])
-    _nearest(rows, columns, order, (voting, voted, float(shrink)), heaps)
+    sides = (rule.voting, rule.voted, float(rule.shrink), rule.product, float(rule.twice))
+    _nearest((rows, columns), (weight.astype(np.float32), work), order, sides, heaps)
     settle_all(heaps)
     there = heaps.item >= 0
     indptr = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(there.sum(axis=1), out=indptr[1:])
-    W = csc_array((heaps.score[there], heaps.item[there], indptr), shape=(n, n)).tocsr()
+    kept = (heaps.score[there], heaps.item[there], indptr)
+    W = csr_array(kept, shape=(n, n)) if by_row else csc_array(kept, shape=(n, n)).tocsr()
     W.sort_indices()
     return W
 
 
+def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
+    """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, cut to `k`, no diagonal.
+
+    `keep` = "voters": of every column; "voted": of every row. `normalise` scales the rows kept to add up to 1.
+    """
+    alpha, beta = exponents
+    length = np.diff(matrix.indptr).astype(np.float64)
+    count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
+    rule = Rule(powers(count, alpha), powers(count, beta), 0.0)
+    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "voted")
+    if normalise:
+        total = np.add.reduceat(np.append(W.data, 0), W.indptr[:-1])
+        W.data /= np.repeat(total, np.diff(W.indptr)).astype(np.float32)
+    return W
+
+
 @parallel_kernel
-def _nearest(rows: Rows, columns: Rows, order: I64, rule: tuple[F64, F64, float], heaps: Heaps) -> None:
-    voting, voted, shrink = rule
+def _nearest(
+    matrix: tuple[Rows, Rows],
+    weights: tuple[F32, F64],
+    order: I64,
+    rule: tuple[F64, F64, float, bool, float],
+    heaps: Heaps,
+) -> None:
+    rows, columns = matrix
+    indptr, item, start, user = rows.indptr, rows.item, columns.indptr, columns.item
+    weight, work = weights
+    voting, voted, shrink, product, twice = rule
+    kept_score, kept_item = heaps.score, heaps.item
     n = len(order)
     for chunk in prange(CHUNKS):
-        together = np.zeros(n, dtype=np.int32)
+        shared = np.zeros(n, dtype=np.float32)
         touched = np.empty(n, dtype=np.int32)
         for o in range(chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS):
             j = order[o]
-            size = 0
-            for e in range(columns.indptr[j], columns.indptr[j + 1]):
-                u = columns.item[e]
-                for p in range(rows.indptr[u], rows.indptr[u + 1]):
-                    i = rows.item[p]
-                    if together[i] == 0:
-                        touched[size] = i
-                        size += 1
-                    together[i] += 1
+            own = user[start[j] : start[j + 1]]
+            if work[j] > n:  # most are met: looking at all costs less than remembering which
+                size = n
+                add(own, indptr, item, weight, shared)
+            else:
+                size = add_few(own, indptr, item, weight, shared, touched)
+            score, kept = kept_score[j], kept_item[j]
+            other = voted[j]
             for t in range(size):
-                i = touched[t]
-                if i != j:
-                    similarity = np.float32(together[i] / (voting[i] * voted[j] + shrink))
-                    offer(heaps.score[j], heaps.item[j], float(similarity), i)
-                together[i] = 0
+                i = t if size == n else touched[t]
+                g = shared[i]
+                if g > 0.0 and i != j:
+                    below = voting[i] * other if product else voting[i] + other - twice * g
+                    s = np.float32(g / (below + shrink))
+                    if s >= score[0]:
+                        offer(score, kept, float(s), i)
+                shared[i] = 0.0

@@ -17,6 +17,11 @@ LAPACK_LIMIT = 20_000
 BLOCK = 2048
 
 
+def invert_memory(n: int) -> int:
+    """Bytes at the peak of `invert`, the matrix (n, n) included: the sweep keeps two strips beside it, LAPACK none."""
+    return 4 * n * n + (4 * 2 * BLOCK * n if n > LAPACK_LIMIT else 0)
+
+
 def invert(A: F32) -> F32:
     """A⁻¹ (n, n) of a symmetric positive definite A, written over A, C order; only the upper triangle is read.
 

@@ -39,6 +39,15 @@ def _fade(offsets: I64, item: I32, rows: Rows, steps: float, value: F32) -> None
             value[indptr[r] + np.searchsorted(own, item[p])] = np.exp(-age / steps)
 
 
+def with_constant(asked: Asked, code: int) -> Asked:
+    """The same rows with `code`, larger than all others, at the end of each, value 1: what counts for everybody."""
+    indptr, item = asked.rows
+    ends = indptr[1:]
+    value = np.insert(asked.value, ends, np.float32(1)) if len(asked.value) else asked.value
+    longer = np.insert(item, ends, code).astype(np.int32, copy=False)
+    return Asked(Rows(indptr + np.arange(len(indptr)), longer), value)
+
+
 def with_pairs(histories: Histories, pairs: NDArray[np.int32]) -> Asked:
     """Every item once, then n + p for each pair p whose two items both stand in the history, value 1.
 

@@ -1,0 +1,54 @@
+"""matinee, asked as any peer is."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from protocol import Job
+
+import matinee
+
+METRICS = ["recall@10", "ndcg@10"]
+
+
+def compiled(job) -> None:
+    """Kernels are compiled before the clock starts, as those of the peers are when they are installed."""
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"user": rng.integers(0, 50, 900), "item": rng.integers(0, 40, 900)}).unique()
+    split = matinee.split.given(matinee.read(frame), frame.sample(50, seed=0))
+    for kind in ("ease", "item_knn", "slim"):
+        matinee.evaluate(
+            matinee.recommend(matinee.models.get(kind)().fit(split.learn), split.ask, 10), split.answer, METRICS
+        )
+
+
+def main() -> None:
+    job = Job()
+    compiled(job)
+    specs = {
+        "ease": matinee.models.get("ease")(l2=job.l2),
+        "knn": matinee.models.get("item_knn")(neighbours=job.neighbours, shrink=0.0),
+        "slim": matinee.models.get("slim")(l1=job.l1, l2=job.l2, neighbours=job.items),
+    }
+    with job.stage("read"):
+        split = matinee.split.given(matinee.read(job.folder / "learn.csv"), matinee.read(job.folder / "answer.csv"))
+    for name, spec in specs.items():
+        if not job.wants(name):
+            continue
+        with job.stage(f"{name} fit"):
+            model = spec.fit(split.learn)
+        with job.stage(f"{name} recommend"):
+            lists = matinee.recommend(model, split.learn, 10)
+        with job.stage(f"{name} evaluate"):
+            asked = matinee.recommend(model, split.ask, 10)
+            matinee.evaluate(asked, split.answer, METRICS)
+        users = lists.users.decode(lists.user).to_numpy()
+        item = lists.item.copy()
+        item[item >= 0] = lists.items.ids.to_numpy()[item[item >= 0]]
+        whole = np.full((job.users, 10), -1)
+        whole[users] = item
+        job.judged(f"{name} recommend", whole)
+    job.answer(version=matinee.__version__)
+
+
+main()

@@ -1,0 +1,162 @@
+r"""The leading right singular vectors of a scaled 0/1 matrix R = D_u X D_i, by block Lanczos.
+
+A block of random vectors is multiplied by A = R'R again and again, and every product is made orthogonal to all that
+came before; the basis Q then holds the Krylov space, in which A is the small matrix T = Q'AQ. Its eigenvectors S give
+the Ritz vectors QS, whose residual ‖AQs − θQs‖ is read off the next block, without another product. A block of 32 makes
+each step a matrix product instead of 32 reads of A, and full orthogonalisation, twice, keeps float32 exact enough:
+no restarts, no locking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
+
+from matinee.kernel import parallel_kernel, prange
+from matinee.linear.weighted_gram import weighted_gram
+from matinee.topk.kernels import Rows
+from matinee.topk.rank import rows_of
+
+F32: TypeAlias = NDArray[np.float32]
+F64: TypeAlias = NDArray[np.float64]
+Apply: TypeAlias = Callable[[F32], F32]
+
+SMALL = 512
+"""Up to this many columns, or when more than a quarter of all directions is wanted, all eigenvectors are computed."""
+
+DENSE_PAYS = 16
+"""An entry of X costs a product as much as this many entries of a dense Gram matrix."""
+
+BLOCK = 32
+TOLERANCE = 1e-2
+"""Residuals, relative to the eigenvalue, at which a direction has converged."""
+
+NOTHING = 1e-6
+"""Eigenvalues below this share of the largest are zero: their directions carry nothing."""
+
+
+def uses_gram(n_users: int, n_items: int, n_rows: int, k: int) -> bool:
+    """Whether `directions` multiplies by a dense (n_items, n_items) Gram matrix and not by the sparse matrix."""
+    return _all_of_them(n_items, k) or n_items**2 <= DENSE_PAYS * n_rows
+
+
+def room(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) -> int:
+    """Bytes at the peak of `directions`, or without `gram` of what it takes beside a Gram matrix that is there."""
+    if _all_of_them(n_items, k):
+        return (24 + 4 * gram) * n_items**2 + 36 * n_rows
+    size = min(n_items, 8 * k + 8 * BLOCK)
+    basis = 4 * n_items * (size + k + 8 * BLOCK) + 2 * 8 * size**2
+    return (
+        basis + (4 * gram * n_items**2 if uses_gram(n_users, n_items, n_rows, k) else 4 * BLOCK * n_users) + 36 * n_rows
+    )
+
+
+def directions(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
+    """The k largest singular values, descending, and right singular vectors V (n, k) of D_u X D_i, X (m, n) 0/1 CSR.
+
+    `user` (m,) and `item` (n,) are the diagonals. Fewer come back where the rank is smaller. The entry of largest
+    size of each vector is positive. Floor: about 3 k products with A, 2 n² operations each on a dense Gram matrix.
+    """
+    n = matrix.shape[1]
+    if uses_gram(*matrix.shape, matrix.nnz, k):
+        return leading(weighted_gram(matrix, user**2, item), k, rng)
+    return _lanczos(_products(matrix, user, item), n, k, rng)
+
+
+def leading(A: F32, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
+    """As `directions`, for the Gram matrix A (n, n) itself."""
+    n = len(A)
+    if _all_of_them(n, k):
+        values, vectors = np.linalg.eigh(A.astype(np.float64))
+        return _settled(values[::-1][:k], vectors[:, ::-1][:, :k])
+    return _lanczos(lambda block: cast(F32, A @ block), n, k, rng)
+
+
+def _all_of_them(n: int, k: int) -> bool:
+    return n <= SMALL or 4 * k >= n
+
+
+def _lanczos(apply: Apply, n: int, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
+    Q = np.empty((n, min(n, 8 * k + 8 * BLOCK)), dtype=np.float32, order="F")
+    T = np.zeros((Q.shape[1] + BLOCK, Q.shape[1]))
+    block = _orthonormal(rng.standard_normal((n, BLOCK), dtype=np.float32), Q[:, :0])[0]
+    size, values, S = 0, np.zeros(0), np.zeros((0, 0))
+    while size + BLOCK <= Q.shape[1]:
+        Q[:, size : size + BLOCK] = block
+        size += BLOCK
+        product = apply(block)
+        known = Q[:, :size]
+        coefficients = known.T @ product
+        block, below = _orthonormal(cast(F32, product - known @ coefficients), known)
+        T[:size, size - BLOCK : size] = coefficients
+        if size >= 2 * k and (size // BLOCK) % 2 == 0:
+            values, S = _ritz(T[:size, :size], k)
+            residual = np.linalg.norm(below @ S[-BLOCK:], axis=0)
+            if (residual <= TOLERANCE * np.maximum(values, NOTHING * values[0])).all():
+                break
+    values, S = _ritz(T[:size, :size], k)
+    return _settled(values, Q[:, :size] @ S.astype(np.float32))
+
+
+def _orthonormal(block: F32, known: F32) -> tuple[F32, F64]:
+    """An orthonormal basis of `block`, orthogonal to `known` (n, size), and the factor F: block = basis F + known (…).
+
+    By the eigenvectors of block'block, three times: two small products a time, where Householder's QR makes hundreds
+    of calls that wait for each other on a busy machine.
+    """
+    factor: F64 = np.eye(block.shape[1])
+    for _ in range(3):
+        block = cast(F32, block - known @ (known.T @ block))
+        wide: F64 = block.astype(np.float64)
+        values, Z = np.linalg.eigh(wide.T @ wide)
+        root = np.sqrt(np.maximum(values, max(1e-14 * values[-1], 1e-60)))
+        block = (wide @ (Z / root)).astype(np.float32)
+        factor = (root[:, None] * Z.T) @ factor
+    return block, factor
+
+
+def _ritz(T: F64, k: int) -> tuple[F64, F64]:
+    """The k largest eigenvalues of the upper triangle of T, descending, and their vectors."""
+    values, S = np.linalg.eigh(T, UPLO="U")
+    return values[::-1][:k], S[:, ::-1][:, :k]
+
+
+def _settled(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
+    """Singular values and vectors of the directions that carry something, each with its largest entry positive."""
+    kept = values > NOTHING * max(float(values[0]), 1e-30)
+    values, V = values[kept], vectors[:, kept].astype(np.float64)
+    sign = np.sign(V[np.abs(V).argmax(axis=0), np.arange(V.shape[1])])
+    return np.sqrt(values), np.ascontiguousarray(V * sign, dtype=np.float32)
+
+
+def _products(matrix: csr_array, user: F64, item: F64) -> Apply:
+    """The product with A = D_i X' D_u² X D_i, X left sparse: 2 nnz adds a vector."""
+    rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
+    square, scale = (user**2).astype(np.float32)[:, None], item.astype(np.float32)[:, None]
+
+    def apply(block: F32) -> F32:
+        inner = _gather(rows, np.ascontiguousarray(block * scale))
+        return _gather(columns, inner * square) * scale
+
+    return apply
+
+
+def _gather(rows: Rows, dense: F32) -> F32:
+    out = np.zeros((len(rows.indptr) - 1, dense.shape[1]), dtype=np.float32)
+    _add_rows(rows.indptr, rows.item, dense, out)
+    return out
+
+
+@parallel_kernel
+def _add_rows(indptr: NDArray[np.int64], item: NDArray[np.int32], dense: F32, out: F32) -> None:
+    """out[r] = the sum of the rows of `dense` (n, b) that row r names."""
+    for r in prange(len(out)):
+        total = out[r]
+        for p in range(indptr[r], indptr[r + 1]):
+            own = dense[item[p]]
+            for c in range(len(total)):
+                total[c] += own[c]

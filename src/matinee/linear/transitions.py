@@ -1,0 +1,95 @@
+"""How often an item came after another, near counting more than far: the moments of a regression of what comes on
+what was, summed over every position of every history without ever listing them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.kernel import kernel, parallel_kernel, prange
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+def moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
+    """(S, T), both (n, n) float32: S = Σ_t s_t s_t' (its upper triangle only) and T = Σ_t s_t y_t'.
+
+    t runs over all positions but the first of every history item[offsets[u]:offsets[u + 1]], oldest first. What was:
+    s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item p}. What comes: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
+
+    Two takes a distance d apart meet at every t between or after them, which are geometric sums: T gets the
+    convolution of both decays at d, S gets exp(−d / past) times a sum over the positions left. So each pair of takes
+    of a history is visited once, in rows of 4 n bytes that stay in the cache: Σ_u L_u² / 2 adds to each of S and T.
+    """
+    start, entry, stop = _by_item(offsets, item, n)
+    longest = int(np.diff(offsets).max(initial=0))
+    decay, meet, left = _tables(longest, past, coming)
+    S, T = np.zeros((n, n), dtype=np.float32), np.zeros((n, n), dtype=np.float32)
+    order = np.argsort(-np.diff(start), kind="stable")
+    order = np.concatenate([order[hand::64] for hand in range(64)])
+    _sum_pairs((start, entry, stop), item, order, (decay, meet, left), (S, T))
+    _fold(S)
+    return S, T
+
+
+def _tables(longest: int, past: float, coming: float) -> tuple[F64, F64, F64]:
+    """By distance d: exp(−d / past), and the convolution of both decays; by positions left: Σ exp(−2 s / past)."""
+    d = np.arange(longest + 1)
+    a, b = np.exp(-d / past), np.exp(-d / coming)
+    meet = np.zeros(longest + 1)
+    for k in range(longest):  # meet_{k+1} = Σ_{s≤k} a_s b_{k−s}
+        meet[k + 1] = meet[k] * b[min(1, longest)] + a[k]
+    left = np.concatenate([[0.0], np.cumsum(a**2)])[: longest + 1]
+    return a, meet, left
+
+
+@kernel
+def _by_item(offsets: I64, item: I32, n: int) -> tuple[I64, I64, I64]:
+    """For every item its takes: where they stand in `item`, and where their histories end."""
+    start = np.zeros(n + 1, dtype=np.int64)
+    for i in item:
+        start[i + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    fill = start[:-1].copy()
+    entry = np.empty(len(item), dtype=np.int64)
+    stop = np.empty(len(item), dtype=np.int64)
+    for u in range(len(offsets) - 1):
+        for p in range(offsets[u], offsets[u + 1]):
+            at = fill[item[p]]
+            entry[at], stop[at] = p, offsets[u + 1]
+            fill[item[p]] = at + 1
+    return start, entry, stop
+
+
+@parallel_kernel
+def _sum_pairs(
+    takes: tuple[I64, I64, I64], item: I32, order: I64, tables: tuple[F64, F64, F64], out: tuple[F32, F32]
+) -> None:
+    start, entry, stop = takes
+    decay, meet, left = tables
+    S, T = out
+    for o in prange(len(order)):
+        i = order[o]
+        row_s, row_t = S[i], T[i]
+        alone = np.float32(0.0)
+        for e in range(start[i], start[i + 1]):
+            p, end = entry[e], stop[e]
+            alone += np.float32(left[end - 1 - p])
+            for q in range(p + 1, end):
+                row_s[item[q]] += np.float32(decay[q - p] * left[end - 1 - q])
+                row_t[item[q]] += np.float32(meet[q - p])
+        row_s[i] = 2 * row_s[i] + alone  # a repeat meets itself on both sides
+
+
+@parallel_kernel
+def _fold(S: F32) -> None:
+    """Add the lower triangle to the upper one, in place: pairs were counted on the side of the earlier take."""
+    n = len(S)
+    for i in prange(n):
+        for j in range(i + 1, n):
+            S[i, j] += S[j, i]

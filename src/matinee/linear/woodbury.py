@@ -1,0 +1,99 @@
+r"""People added to a fitted EASE model, or taken out of it, without fitting again (Sherman–Morrison–Woodbury).
+
+    P' = P ∓ (UP)' (I ± UPU')⁻¹ UP,    U (k, n) the people, 0 or 1, upper signs to add
+
+A fitted model holds B alone. P = (I − B) · diagM(d) needs d = diag P (n,) as well, and d is found again from the log
+it was learnt from: row j of (G + l2 I) P = I says 1 / d_j = n_j + l2 − Σ over people with j of their score for j.
+Cost: Σ_u L_u² adds for d, once; then 2 n² k + k² n operations, against n³ and a Gram for a fit: it pays for k up to
+about n / 4. Memory: the new B (n, n) and 12 n k bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from matinee.data import Histories, Interactions
+from matinee.errors import CannotDo, ModelFailed
+from matinee.fitted import ItemItem
+from matinee.kernel import parallel_kernel, prange
+from matinee.linear.ridge import Recipe
+from matinee.topk.item_item import score_tiled
+from matinee.topk.kernels import F32, I32, I64
+from matinee.topk.rank import rows_of
+from matinee.topk.view import as_set
+
+F64: TypeAlias = NDArray[np.float64]
+
+ROWS = 512
+"""Rows of P' made at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Open:
+    """A fitted EASE model that can still change: with d = diag P (n,), all of P is known."""
+
+    model: ItemItem
+    d: F64
+
+
+def opened(model: ItemItem, learnt: Interactions) -> Open:
+    """A fitted EASE model with its diag P, found from the log it was fitted on. Variants raise `CannotDo`."""
+    recipe = Recipe.of(model.spec)
+    if recipe != Recipe(recipe.l2) or not isinstance(model.weights, np.ndarray):
+        raise CannotDo(model.spec.kind, "add people to a variant of EASE", "Fit it again, or leave l2 alone set.")
+    rows = rows_of(learnt.matrix)
+    said = _said(rows.indptr, rows.item, model.weights, np.arange(65) * (len(rows.indptr) - 1) // 64).sum(axis=0)
+    return Open(model, 1.0 / (model.prior.astype(np.float64) + recipe.l2 - said))
+
+
+def add(state: Open, people: Histories) -> Open:
+    """As if the people had been in the log."""
+    return _changed(state, people, 1.0)
+
+
+def remove(state: Open, people: Histories) -> Open:
+    """As if the people, whose whole histories these are, had never been in the log."""
+    return _changed(state, people, -1.0)
+
+
+def _changed(state: Open, people: Histories, sign: float) -> Open:
+    model, d, n, U = state.model, state.d, len(state.d), people.matrix
+    B = model.weights
+    assert isinstance(B, np.ndarray)
+    UP = -score_tiled(as_set(people), B)  # (k, n)
+    UP[np.repeat(np.arange(len(people)), np.diff(U.indptr)), U.indices] += np.float32(1.0)
+    UP *= d.astype(np.float32)
+    inner = np.eye(len(people)) + sign * (U @ UP.T).astype(np.float64)
+    try:
+        K = cho_solve(cho_factor((inner + inner.T) / 2), UP).astype(np.float32)
+    except LinAlgError:
+        raise ModelFailed(model.spec.kind, "these people cannot be taken out", "Remove only who was learnt.") from None
+    after = d - sign * np.einsum("kj,kj->j", UP, K, dtype=np.float64)
+    out = np.empty_like(B)
+    for low in range(0, n, ROWS):  # B'_ij = −P'_ij / P'_jj with P_ij = −B_ij d_j off the diagonal
+        part = out[low : low + ROWS]
+        np.matmul(UP[:, low : low + ROWS].T, K, out=part)
+        part *= (sign / after).astype(np.float32)
+        part += B[low : low + ROWS] * (d / after).astype(np.float32)
+    np.fill_diagonal(out, 0.0)
+    prior = model.prior + sign * np.bincount(U.indices, minlength=n)
+    return Open(ItemItem(model.spec, model.items, out, prior.astype(np.float32)), after)
+
+
+@parallel_kernel
+def _said(indptr: I64, column: I32, B: F32, cut: I64) -> F64:
+    """(chunks, n): for every item j the sum over people with j of Σ_i x_i B_ij."""
+    out = np.zeros((len(cut) - 1, B.shape[1]))
+    for chunk in prange(len(cut) - 1):
+        total = out[chunk]
+        for u in range(cut[chunk], cut[chunk + 1]):
+            for p in range(indptr[u], indptr[u + 1]):
+                row = B[column[p]]
+                for q in range(indptr[u], indptr[u + 1]):
+                    total[column[q]] += row[column[q]]
+    return out

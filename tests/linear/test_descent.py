@@ -1,0 +1,74 @@
+"""Coordinate descent against scikit-learn, against EASE, and against the optimality conditions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matinee.linear.descent import Elastic, descend
+from matinee.linear.gram import gram
+from matinee.models.ease import EASE
+from tests.logs import random_log
+
+
+@pytest.mark.parametrize(("l1", "l2", "non_negative"), [(1.0, 5.0, True), (0.5, 20.0, False), (0.1, 1.0, True)])
+def test_columns_are_those_of_scikit_learn(l1, l2, non_negative):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    log = random_log(seed=1)
+    X = log.matrix.toarray().astype(np.float64)
+    W = descend(gram(log.matrix), Elastic(l1, l2, non_negative, 1000, 1e-8, 2000)).toarray()
+    net = linear_model.ElasticNet(
+        alpha=(l1 + l2) / len(X),
+        l1_ratio=l1 / (l1 + l2),
+        positive=non_negative,
+        fit_intercept=False,
+        max_iter=100_000,
+        tol=1e-12,
+    )
+    for j in range(log.n_items):
+        others = X.copy()
+        others[:, j] = 0.0
+        np.testing.assert_allclose(W[:, j], net.fit(others, X[:, j]).coef_, atol=2e-6)
+
+
+def test_without_lasso_and_bounds_it_is_ease():
+    log = random_log(seed=2)
+    W = descend(gram(log.matrix), Elastic(0.0, 5.0, False, 1000, 1e-9, 5000)).toarray()
+    np.testing.assert_allclose(W, EASE(l2=5.0).fit(log).weights, atol=5e-6)
+
+
+@pytest.mark.parametrize("non_negative", [True, False])
+@pytest.mark.parametrize("items", [40, 300])
+def test_optimality_conditions(non_negative, items):
+    """On the support the gradient is −l1 · sign(w); off it, at most l1 in size (from below only, if w ≥ 0)."""
+    l1, l2 = 0.7, 3.0
+    log = random_log(seed=3, users=150, items=items, rows=4000)
+    G = gram(log.matrix).astype(np.float64)
+    W = descend(gram(log.matrix), Elastic(l1, l2, non_negative, 1000, 1e-7, 5000)).toarray().astype(np.float64)
+    gradient = G @ W - G + l2 * W
+    slack = 1e-4
+    on = W != 0
+    assert on.any()
+    assert not np.diag(on).any()
+    np.testing.assert_allclose(gradient[on], -l1 * np.sign(W[on]), atol=slack)
+    off = ~on & ~np.eye(log.n_items, dtype=bool)
+    assert (gradient[off] >= -l1 - slack).all()
+    if non_negative:
+        assert (W >= 0).all()
+    else:
+        assert (gradient[off] <= l1 + slack).all()
+        assert (W < 0).any()
+
+
+def test_candidates_are_those_of_largest_cosine():
+    log = random_log(seed=4)
+    G = gram(log.matrix)
+    W = descend(G, Elastic(0.0, 1.0, False, 5, 1e-6, 1000)).toarray()
+    norm = np.sqrt(np.maximum(np.diag(G), 1))
+    cosine = G / np.outer(norm, norm)
+    np.fill_diagonal(cosine, -1)
+    for j in range(log.n_items):
+        best = np.argsort(-cosine[:, j], kind="stable")[:5]
+        assert set(np.flatnonzero(W[:, j])) <= set(best.tolist())
+        inner = G[np.ix_(best, best)] + np.eye(5)
+        np.testing.assert_allclose(W[best, j], np.linalg.solve(inner, G[best, j]), atol=1e-4)

@@ -1,0 +1,86 @@
+"""ADMM-SLIM against its optimality conditions, and against coordinate descent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from matinee.data import Histories
+from matinee.models.admm_slim import ADMMSlim
+from tests.logs import random_log
+
+EXACT = {"tolerance": 1e-6, "steps": 2000, "rho": 1.0}
+
+
+def descend(G, penalty, l1, positive):
+    """B (n, n) by coordinate descent on the Gram matrix, one weight at a time."""
+    n = len(G)
+    B = np.zeros((n, n))
+    for j in range(n):
+        for _ in range(400):
+            for i in range(n):
+                if i == j:
+                    continue
+                rest = G[i, j] - G[i] @ B[:, j] + G[i, i] * B[i, j]
+                value = np.sign(rest) * max(abs(rest) - l1, 0.0) / (G[i, i] + penalty[i])
+                B[i, j] = max(value, 0.0) if positive else value
+    return B
+
+
+def dense(model):
+    return model.weights.toarray() if isinstance(model.weights, csr_array) else model.weights
+
+
+@pytest.mark.parametrize(("positive", "centre", "alpha"), [(True, False, 0.0), (False, False, 0.7), (False, True, 0.0)])
+def test_it_is_where_coordinate_descent_ends(positive, centre, alpha):
+    log = random_log(seed=1, items=30, rows=600)
+    X = log.matrix.toarray().astype(np.float64)
+    count = np.maximum(X.sum(axis=0), 1)
+    penalty = 5.0 * (count / count.mean()) ** alpha
+    mean = X.mean(axis=0) if centre else np.zeros(30)
+    G = (X - mean).T @ (X - mean)
+    expected = descend(G, penalty, 2.0, positive)
+    spec = ADMMSlim(l1=2.0, l2=5.0, alpha=alpha, non_negative=positive, centre=centre, **EXACT)
+    model = spec.fit(log)
+    B = dense(model)[:30]
+    np.testing.assert_allclose(B, expected, atol=1e-4)
+    assert 0.05 < (B == 0).mean() - 1 / 30 < 0.95
+    np.testing.assert_array_equal(np.diag(B), 0.0)
+    asked = Histories.of([[0, 3, 7], list(range(20))], log.items)
+    np.testing.assert_allclose(model.score(asked), (asked.matrix.toarray() - mean) @ expected + mean, atol=1e-3)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_optimality(positive):
+    """Where a weight lives the gradient is l1 against its sign; where it is zero, the gradient is no larger than l1."""
+    log = random_log(seed=2, items=30, rows=600)
+    X = log.matrix.toarray().astype(np.float64)
+    B = dense(ADMMSlim(l1=3.0, l2=7.0, non_negative=positive, **EXACT).fit(log))
+    gradient = X.T @ (X - X @ B) - 7.0 * B
+    off = ~np.eye(30, dtype=bool)
+    assert np.abs(gradient - 3.0 * np.sign(B))[off & (B != 0)].max() < 5e-3
+    assert (gradient if positive else np.abs(gradient))[off & (B == 0)].max() < 3.0 + 5e-3
+    assert not positive or (B >= 0).all()
+
+
+def test_without_l1_and_sign_it_is_ease():
+    log = random_log(seed=3)
+    X = log.matrix.toarray().astype(np.float64)
+    P = np.linalg.inv(X.T @ X + 10.0 * np.eye(log.n_items))
+    model = ADMMSlim(l1=0.0, l2=10.0, non_negative=False, **EXACT).fit(log)
+    np.testing.assert_allclose(model.weights, np.eye(log.n_items) - P / np.diag(P), atol=1e-4)
+
+
+def test_rho_changes_the_way_not_the_end():
+    log = random_log(seed=4)
+    one, two = (dense(ADMMSlim(l2=20.0, rho=rho, tolerance=1e-6, steps=3000).fit(log)) for rho in (0.5, 5.0))
+    np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_few_weights_are_kept_sparse():
+    log = random_log(seed=5)
+    few, many = ADMMSlim(l1=8.0).fit(log), ADMMSlim(l1=0.0, non_negative=False).fit(log)
+    assert isinstance(few.weights, csr_array)
+    assert few.weights.nnz == np.count_nonzero(few.weights.toarray())
+    assert isinstance(many.weights, np.ndarray)

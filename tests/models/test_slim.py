@@ -1,0 +1,36 @@
+"""SLIM's spec: what its knobs do to the weights. The descent itself: tests/linear/test_descent.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matinee.models.ease import EASE
+from matinee.models.slim import SLIM
+from tests.logs import random_log
+
+TOY = {"l1": 0.5, "l2": 2.0, "tolerance": 1e-5}
+
+
+def test_freed_of_all_its_knobs_it_is_ease():
+    log = random_log(seed=5)
+    free = SLIM(l1=0, l2=7, non_negative=False, tolerance=1e-8, passes=5000).fit(log)
+    np.testing.assert_allclose(free.weights.toarray(), EASE(l2=7).fit(log).weights, atol=5e-6)
+
+
+def test_weights_are_sparse_non_negative_and_never_own():
+    W = SLIM(**TOY).fit(random_log(seed=6)).weights
+    assert 0 < W.nnz < 0.6 * 40 * 40
+    assert W.data.min() > 0
+    np.testing.assert_array_equal(W.diagonal(), 0)
+
+
+def test_a_larger_lasso_leaves_fewer_weights():
+    log = random_log(seed=7)
+    kept = [SLIM(l1=l1, l2=2).fit(log).weights.nnz for l1 in (0.1, 1.0, 3.0, 1000.0)]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] > 2 * kept[2] > 0 == kept[3]
+
+
+def test_no_more_neighbours_than_asked():
+    W = SLIM(l1=0, l2=1, neighbours=4).fit(random_log(seed=8)).weights
+    assert np.diff(W.tocsc().indptr).max() == 4
