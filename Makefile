@@ -23,8 +23,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## each stage beside its floor
+bench: $(VENV)/.installed-dev  ## stages beside their floors, then the whole zoo; a quarter of an hour
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/zoo.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
