@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -165,9 +166,9 @@ class ModelSpec(Spec):
     if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
     """The advice when `memory` is more than there is."""
 
+    @abstractmethod
     def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
         """Learn from `data`; starts with `ctx.admit(self, data)`."""
-        raise NotImplementedError
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[Fitted]:
@@ -182,9 +183,9 @@ class ModelSpec(Spec):
         if self.uses_attributes and data.item_attributes is None and data.user_attributes is None:
             raise CannotDo(self.kind, "learn from a log without attributes", "Read a source with item or user files.")
 
+    @abstractmethod
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Bytes at the peak of `fit`, beside the data."""
-        raise NotImplementedError
 
 
 class Fitted(Protocol):

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import sys
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,9 +99,9 @@ class SplitSpec(Spec):
         """Whether chance has a part in it, so that the seed matters."""
         return True
 
+    @abstractmethod
     def cut(self, log: Interactions) -> Split:
         """Cut a log. Raises `SplitError` where the log cannot be cut so."""
-        raise NotImplementedError
 
     def inner(self, learn: Interactions) -> SplitSpec:
         """The protocol that carves the stop fold out of `learn`: the same knobs, another seed."""
