@@ -222,7 +222,7 @@ def test_a_bad_experiment_leaves_nothing_behind(here, capsys, case):
 
 
 def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeypatch):
-    monkeypatch.setattr("matinee.contract.free_memory", lambda: models.get("ease")().memory(120, 60, 3000) - 1)
+    monkeypatch.setattr(models.get("ease"), "memory", lambda self, n_users, n_items, n_rows: 10**15)
     assert typed("run", "exp.toml") == 2
     error = capsys.readouterr().err
     assert "nothing was allocated" in error
