@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test check bench format slow clean
 
-demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in two minutes, most of them installing
+demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in two minutes
 	$(BIN)/matinee run
 
 test: $(VENV)/.installed-dev  ## everything that takes seconds
