@@ -20,9 +20,9 @@ from scipy.sparse import csc_array, csr_array
 from matinee.contract import Fitted, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
-from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_tiled
+from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_scattered, top_tiled
 from matinee.topk.people import Closeness, Crowd, score_by_people
-from matinee.topk.rank import choose, rows_of
+from matinee.topk.rank import choose, refuse_nan, rows_of
 from matinee.topk.view import as_set, fading, with_constant, with_pairs
 
 F32: TypeAlias = NDArray[np.float32]
@@ -85,8 +85,8 @@ class ItemItem:
 
     @property
     def fused(self) -> bool:
-        """Whether lists are made without holding (m, n_items) scores."""
-        return self._tiled
+        """Lists are made without holding (m, n_items) scores, unless candidates are given."""
+        return True
 
     def asked(self, histories: Histories) -> Asked:
         """φ of every history."""
@@ -98,7 +98,7 @@ class ItemItem:
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        if isinstance(self.weights, csr_array) and not self.fused:
+        if isinstance(self.weights, csr_array) and not self._tiled:
             scores = score_scattered(self.asked(histories), self.weights)
         else:
             scores = score_tiled(self.asked(histories), self.weights)
@@ -107,13 +107,18 @@ class ItemItem:
 
     def top(self, histories: Histories, k: int, mask: Mask) -> Best:
         """The best k allowed items (m, k) and their scores."""
-        if mask.candidates is not None or not self.fused:
+        if mask.candidates is not None:
             return choose(self.score(histories), histories, k, mask, self.spec.kind)
-        item, score = top_tiled(self.asked(histories), self.weights, k, mask)
+        asked = self.asked(histories)
+        if isinstance(self.weights, csr_array) and not self._tiled:
+            item, score = top_scattered(asked, self.weights, k, mask)
+        else:
+            item, score = top_tiled(asked, self.weights, k, mask)
         empty = np.flatnonzero(np.diff(histories.offsets) == 0)
         if len(empty):
             nobody = histories.take(empty[:1])
             item[empty], score[empty] = choose(self.prior[None, :], nobody, k, mask, self.spec.kind)
+        refuse_nan(score, self.spec.kind)
         return item, score
 
     def refit_spec(self) -> ModelSpec:

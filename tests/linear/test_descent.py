@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from matinee.linear.descent import Elastic, descend
 from matinee.linear.gram import gram
@@ -58,6 +59,38 @@ def test_optimality_conditions(non_negative, items):
     else:
         assert (gradient[off] <= l1 + slack).all()
         assert (W < 0).any()
+
+
+@pytest.mark.parametrize("items", [40, 150])
+def test_a_few_sweeps_are_enough_and_more_are_not_taken(items):
+    """Gradients off by any part of theirs are never small: few sweeps, so that it is told in seconds."""
+    log = random_log(seed=9, users=150, items=items, rows=3000)
+    W = descend(gram(log.matrix), Elastic(0.7, 30.0, False, 1000, 1e-5, 300)).toarray().astype(np.float64)
+    G = gram(log.matrix).astype(np.float64)
+    gradient = G @ W - G + 30.0 * W
+    on = W != 0
+    np.testing.assert_allclose(gradient[on], -0.7 * np.sign(W[on]), atol=0.01)
+    assert np.abs(gradient[~on & ~np.eye(items, dtype=bool)]).max() <= 0.71
+
+
+def test_it_ends_where_it_does_from_anywhere():
+    log = random_log(seed=6, users=150, items=150, rows=3000)
+    G, rule = gram(log.matrix), Elastic(0.7, 3.0, True, 100, 1e-7, 5000)
+    rng = np.random.default_rng(0)
+    start = csr_array(np.where(rng.random(G.shape) < 0.3, rng.normal(size=G.shape), 0.0).astype(np.float32))
+    ended = descend(G, rule, start=start)
+    assert ended.data.min() > 0
+    np.testing.assert_array_equal(ended.diagonal(), 0.0)
+    np.testing.assert_allclose(ended.toarray(), descend(G, rule).toarray(), atol=1e-5)
+
+
+def test_from_the_answer_nothing_is_left_to_do():
+    """One sweep is all that is allowed: a column that began at another's weights, or at none, would not be there."""
+    log = random_log(seed=6, users=150, items=150, rows=3000)
+    G, rule = gram(log.matrix), Elastic(0.7, 3.0, True, 100, 1e-4, 5000)
+    answer = descend(G, rule)
+    np.testing.assert_allclose(descend(G, rule._replace(passes=1), start=answer).toarray(), answer.toarray(), atol=1e-4)
+    assert abs(descend(G, rule._replace(passes=1)) - answer).max() > 1e-2
 
 
 def test_candidates_are_those_of_largest_cosine():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from matinee.contract import Context
 from matinee.data import Histories
+from matinee.errors import TooLarge
+from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
 from tests.logs import random_log
 
@@ -84,3 +89,60 @@ def test_few_weights_are_kept_sparse():
     assert isinstance(few.weights, csr_array)
     assert few.weights.nnz == np.count_nonzero(few.weights.toarray())
     assert isinstance(many.weights, np.ndarray)
+
+
+PATH = [
+    *(ADMMSlim(l1=a, l2=b, non_negative=p, **EXACT) for b in (5, 50) for p in (False, True) for a in (4.0, 2.0, 0.5)),
+    ADMMSlim(l1=2.0, l2=50, alpha=0.8, **EXACT),
+    ADMMSlim(l1=2.0, l2=50, alpha=0.8, **{**EXACT, "rho": 2.0}),
+    *(ADMMSlim(l1=a, l2=50, centre=True, **EXACT) for a in (2.0, 0.0)),
+]
+
+
+def test_a_path_is_one_fit_after_another():
+    log = random_log(seed=6)
+    together = list(ADMMSlim.path(PATH, log))  # all are kept: none may be written over
+    assert [model.spec for model in together] == PATH
+    for spec, model in zip(PATH, together, strict=True):
+        np.testing.assert_allclose(dense(model), dense(spec.fit(log)), atol=1e-4)
+    assert list(ADMMSlim.path([], log)) == []
+
+
+def steps_of(fit):
+    taken = []
+
+    @contextmanager
+    def count(what, total):
+        taken.append(0)
+
+        def advance(done):
+            taken[-1] += done
+
+        yield advance
+
+    fit(Context(progress=count))
+    return taken
+
+
+def test_a_path_shares_what_it_can(monkeypatch):
+    calls = []
+    for name in ("gram", "invert"):
+        real = getattr(admm_slim, name)
+        monkeypatch.setattr(admm_slim, name, lambda A, real=real, name=name: calls.append(name) or real(A))
+    log = random_log(seed=7, users=300, items=120, rows=6000)
+    specs = [ADMMSlim(l1=a, l2=b, tolerance=1e-3) for b in (20, 60) for a in (3.0, 2.5, 2.0)]
+    warm = steps_of(lambda ctx: list(ADMMSlim.path(specs, log, ctx)))
+    assert calls == ["gram", "invert", "invert"]
+    cold = [steps_of(lambda ctx, spec=spec: spec.fit(log, ctx))[0] for spec in specs]
+    assert [warm[0], warm[3]] == [cold[0], cold[3]]
+    assert sum(warm) < 0.9 * sum(cold)
+
+
+def test_a_path_takes_less_memory_where_there_is_less():
+    log, specs = random_log(), [ADMMSlim(l1=1.0), ADMMSlim(l1=2.0)]
+    needed = specs[0].memory(log.n_users, log.n_items, len(log))
+    tight = list(ADMMSlim.path(specs, log, Context(memory=needed)))
+    for spec, model in zip(specs, tight, strict=True):
+        np.testing.assert_array_equal(dense(model), dense(spec.fit(log)))
+    with pytest.raises(TooLarge):
+        list(ADMMSlim.path(specs, log, Context(memory=needed - 1)))

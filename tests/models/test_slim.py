@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import product
 
+import numpy as np
+import pytest
+
+from matinee.contract import Context
+from matinee.errors import TooLarge
+from matinee.models import slim
 from matinee.models.ease import EASE
 from matinee.models.slim import SLIM
 from tests.logs import random_log
@@ -34,3 +40,31 @@ def test_a_larger_lasso_leaves_fewer_weights():
 def test_no_more_neighbours_than_asked():
     W = SLIM(l1=0, l2=1, neighbours=4).fit(random_log(seed=8)).weights
     assert np.diff(W.tocsc().indptr).max() == 4
+
+
+def test_a_path_is_one_fit_after_another():
+    log = random_log(seed=9)
+    fine = {"tolerance": 1e-7, "passes": 5000}
+    specs = [SLIM(l1=a, l2=b, non_negative=p, **fine) for b, p, a in product((2, 40), (False, True), (3.0, 1.0, 0.2))]
+    specs.append(SLIM(l1=0.2, l2=40, neighbours=4, **fine))
+    together = list(SLIM.path(specs, log))  # all are kept: none may be written over
+    assert [model.spec for model in together] == specs
+    for spec, model in zip(specs, together, strict=True):
+        np.testing.assert_allclose(model.weights.toarray(), spec.fit(log).weights.toarray(), atol=1e-5)
+    assert list(SLIM.path([], log)) == []
+
+
+def test_a_path_counts_once_and_takes_less_memory_where_there_is_less(monkeypatch):
+    log, specs = random_log(), [SLIM(l1=1.0), SLIM(l1=0.5)]
+    calls = []
+    real = slim.gram
+    monkeypatch.setattr(slim, "gram", lambda X: calls.append(1) or real(X))
+    list(SLIM.path(specs, log))
+    assert len(calls) == 1
+    needed = specs[0].memory(log.n_users, log.n_items, len(log))
+    tight = list(SLIM.path(specs, log, Context(memory=needed)))
+    assert len(calls) == 3
+    for spec, model in zip(specs, tight, strict=True):
+        np.testing.assert_array_equal(model.weights.toarray(), spec.fit(log).weights.toarray())
+    with pytest.raises(TooLarge):
+        list(SLIM.path(specs, log, Context(memory=needed - 1)))

@@ -194,6 +194,6 @@ def test_weights_choose_their_path_by_density_alone():
     assert not item_item.tiled(thin, some)
     items = random_log(items=n, rows=900).items
     one = ItemItem(Popularity(), items, thin, some)
-    assert not one.fused
+    assert one.fused
     lists = recommend(one, Histories.of([[3, 1]], items), 2, Mask(seen=False))
     assert lists.item.tolist() == [[1, 3]]

@@ -34,31 +34,35 @@ class Elastic(NamedTuple):
     tolerance: float
     """A column is solved when no gradient is off by more than this share of its largest co-occurrence."""
     passes: int
-    """Sweeps over the working set before the gradients of all candidates are looked at again, and how often that is."""
+    """The most sweeps over its working sets that a column is given in all."""
 
 
-def descend(G: F32, rule: Elastic, progress: Progress = silent) -> csr_array:
+def descend(G: F32, rule: Elastic, progress: Progress = silent, start: csr_array | None = None) -> csr_array:
     """W (n, n) sparse, column j the minimiser of `rule`, from the Gram matrix G (n, n).
 
     A column keeps a small working set: the weights that are not zero and the candidates whose gradients break the
     optimality conditions most. It is solved on its own dense Gram (a, a), in the second-level cache, then the
     gradients of all m candidates follow in a · m reads, until none is off. Floor: n · a · (m + sweeps · a) adds.
-    Memory beside G: 8 bytes for each of 1024 × m weights, and each thread 4 a² for the working set, a ≤ m.
+    Memory beside G: 8 bytes for each of 1024 × m weights, and each thread 4 a² for the working set, a ≤ m. Columns
+    begin at those of `start`, such as the W of another rule: the end is the same, the way shorter where they are near.
     """
     n = len(G)
     m = min(rule.candidates, n - 1)
     scale = 1.0 / np.sqrt(np.maximum(np.diag(G).astype(np.float64), 1.0))
     numbers = np.array([rule.l1, rule.l2, rule.non_negative, rule.tolerance, rule.passes], dtype=np.float64)
+    first = csc_array((n, n), dtype=np.float32) if start is None else start.tocsc()
+    first.sort_indices()
+    given = first.indptr.astype(np.int64), first.indices.astype(np.int32), first.data.astype(np.float32)
     kept: list[tuple[I32, F32, I64]] = []
     with progress("columns", n) as advance:
-        for start in range(0, n, COLUMNS):
-            stop = min(n, start + COLUMNS)
-            item = np.full((stop - start, m), -1, dtype=np.int32)
-            weight = np.zeros((stop - start, m), dtype=np.float32)
-            _columns(G, scale, start, numbers, item, weight)
+        for low in range(0, n, COLUMNS):
+            high = min(n, low + COLUMNS)
+            item = np.full((high - low, m), -1, dtype=np.int32)
+            weight = np.zeros((high - low, m), dtype=np.float32)
+            _columns((G, scale), low, numbers, given, item, weight)
             there = item >= 0
             kept.append((item[there], weight[there], there.sum(axis=1)))
-            advance(stop - start)
+            advance(high - low)
     indptr = np.concatenate([[0], *(size for _, _, size in kept)]).cumsum()
     data, rows = np.concatenate([w for _, w, _ in kept]), np.concatenate([i for i, _, _ in kept])
     W = csc_array((data, rows, indptr), shape=(n, n)).tocsr()
@@ -67,20 +71,33 @@ def descend(G: F32, rule: Elastic, progress: Progress = silent) -> csr_array:
 
 
 @parallel_kernel
-def _columns(G: F32, scale: F64, start: int, rule: F64, item: I32, weight: F32) -> None:
+def _columns(of: tuple[F32, F64], low: int, rule: F64, given: tuple[I64, I32, F32], item: I32, weight: F32) -> None:
+    G, scale = of
+    indptr, row, value = given
     for c in prange(len(item)):
-        _column(G, scale, start + c, rule, item[c], weight[c])
+        own = slice(indptr[low + c], indptr[low + c + 1])
+        chosen = _closest(G, scale, low + c, item.shape[1], rule[2] > 0.0)
+        w = _begin(chosen, row[own], value[own], rule[2] > 0.0)
+        _solve(G, low + c, chosen, rule, w)
+        _keep(chosen, w, item[c], weight[c])
 
 
 @kernel
-def _column(G: F32, scale: F64, j: int, rule: F64, item: I32, weight: F32) -> None:
-    """Solve column j; its weights that are not zero come to stand first in `item` (of −1) and `weight`, both (m,).
-
-    `rule` are the numbers of `Elastic` as an array, but for the candidates: m.
-    """
-    chosen = _closest(G, scale, j, len(item), rule[2] > 0.0)
+def _begin(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
+    """Weights (m,) of the candidates `chosen`: `value` (a,) where one is in `row` (a,), and allowed; both ascend."""
     w = np.zeros(len(chosen), dtype=np.float64)
-    _solve(G, j, chosen, rule, w)
+    at = 0
+    for p in range(len(chosen)):
+        while at < len(row) and row[at] < chosen[p]:
+            at += 1
+        if at < len(row) and row[at] == chosen[p] and (value[at] > 0.0 or not non_negative):
+            w[p] = value[at]
+    return w
+
+
+@kernel
+def _keep(chosen: I32, w: F64, item: I32, weight: F32) -> None:
+    """The weights that are not zero come to stand first in `item` (of −1) and `weight`, both (m,)."""
     size = 0
     for p in range(len(chosen)):
         if w[p] != 0.0:
@@ -132,7 +149,11 @@ def _step(gradient: float, weight: float, curvature: float, l1: float, non_negat
 
 @kernel
 def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
-    """Column j over its candidates `chosen` (m,) into w (m,), which comes in as zeros."""
+    """Column j over its candidates `chosen` (m,), in place from w (m,) on.
+
+    `rule` are the numbers of `Elastic` as an array, but for the candidates. At most `passes` sweeps in all: gradients
+    that a mistake or rounding keeps from ever being small cost no more than that.
+    """
     l1, l2, non_negative = rule[0], rule[1], rule[2] > 0.0
     m = len(chosen)
     gradient = np.empty(m, dtype=np.float64)  # of ½‖x_j − Xw‖² + ½ l2 ‖w‖²
@@ -141,10 +162,13 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
     for p in range(m):
         gradient[p] = -G[j, chosen[p]]
         largest = max(largest, float(G[j, chosen[p]]))
+    for q in range(m):
+        if w[q] != 0.0:
+            _move(G, chosen, q, w[q], l2, gradient)
     enough = rule[3] * largest
     own = rule.copy()
     own[3] = enough
-    for _ in range(int(rule[4])):
+    while own[4] > 0.0:
         worst, wrong, size = 0.0, 0, 0
         for p in range(m):
             curvature = G[chosen[p], chosen[p]] + l2
@@ -164,12 +188,12 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
             if w[p] != 0.0 or off[p] > bar:
                 working[a] = p
                 a += 1
-        _work(G, chosen, working[:a], own, w, gradient)
+        own[4] -= _work(G, chosen, working[:a], own, w, gradient)
 
 
 @kernel
-def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -> None:
-    """Solve for the working set alone, then bring the gradients of all candidates up to date."""
+def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -> int:
+    """Solve for the working set alone, then bring the gradients of all candidates up to date; the sweeps it took."""
     l1, l2, non_negative, enough = rule[0], rule[1], rule[2] > 0.0, rule[3]
     a = len(working)
     small = _among(G, chosen[working])
@@ -177,7 +201,9 @@ def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -
     for x in range(a):
         here[x], slope[x] = w[working[x]], gradient[working[x]]
         before[x] = here[x]
-    for _ in range(int(rule[4])):
+    sweeps, worst = 0, np.inf
+    while sweeps < rule[4] and worst > 0.3 * enough:
+        sweeps += 1
         worst = 0.0
         for x in range(a):
             curvature = small[x, x] + l2
@@ -189,16 +215,21 @@ def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -
                 slope[x] += change * l2
                 here[x] += change
                 worst = max(worst, abs(change) * curvature)
-        if worst <= 0.3 * enough:
-            break
     for x in range(a):
         change = here[x] - before[x]
         if change != 0.0:
             w[working[x]] = here[x]
-            row = G[chosen[working[x]]]
-            for p in range(len(chosen)):
-                gradient[p] += change * row[chosen[p]]
-            gradient[working[x]] += change * l2
+            _move(G, chosen, working[x], change, l2, gradient)
+    return sweeps
+
+
+@kernel
+def _move(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64) -> None:
+    """What the gradients (m,) become when weight `at` of the candidates changes."""
+    row = G[chosen[at]]
+    for p in range(len(chosen)):
+        gradient[p] += change * row[chosen[p]]
+    gradient[at] += change * l2
 
 
 @kernel

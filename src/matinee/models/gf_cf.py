@@ -32,10 +32,10 @@ class GFCF(ModelSpec):
 
     if_too_large: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
 
-    low_pass: Annotated[float, Field(ge=0), Search(0, 2)] = 0.3
+    low_pass: Annotated[float, Field(ge=0), Search(0, 2)] = 0.6
     """How much the projection on the leading directions counts beside the neighbours; 0 leaves it out."""
 
-    factors: Annotated[int, Field(ge=1), Search(16, 1024, log=True)] = 256
+    factors: Annotated[int, Field(ge=1), Search(16, 1024, log=True)] = 128
     """How many directions the low-pass filter lets through."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:

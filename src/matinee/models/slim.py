@@ -14,13 +14,14 @@ Ning and Karypis, SLIM: Sparse Linear Methods for Top-N Recommender Systems, ICD
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, cast
 
 import numba
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import Context, ModelSpec, free_memory
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.descent import COLUMNS, Elastic, descend
@@ -48,16 +49,39 @@ class SLIM(ModelSpec):
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """An item is done when no gradient is off by more than this share of its largest co-occurrence."""
 
-    passes: Annotated[int, Field(ge=1)] = 100
-    """The most sweeps over the weights of an item, and over its neighbours."""
+    passes: Annotated[int, Field(ge=1)] = 1000
+    """The most sweeps over the weights of an item."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
         """One Gram matrix, one regression an item."""
         ctx.admit(self, data)
         G = gram(data.matrix)
-        rule = Elastic(self.l1, self.l2, self.non_negative, self.neighbours, self.tolerance, self.passes)
-        W = descend(G, rule, ctx.progress)
-        return ItemItem(self, data.items, W, np.diag(G).copy())
+        return ItemItem(self, data.items, descend(G, self._rule(), ctx.progress), np.diag(G).copy())
+
+    @classmethod
+    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
+        """One Gram matrix for all; every item goes on from its weights in the one before, within `tolerance` of `fit`.
+
+        Order a grid so that `l1` changes fastest. Holds the weights of two models more than `fit`; where that is more
+        than there is, each spec is fitted by itself.
+        """
+        own = cast(Sequence[SLIM], specs)
+        for spec in own:
+            ctx.admit(spec, data)
+        available = free_memory() if ctx.memory is None else ctx.memory
+        most = max((spec.memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
+        weights = data.n_items * max((min(spec.neighbours, data.n_items) for spec in own), default=0)
+        if most + 2 * 12 * weights > available:
+            yield from (spec.fit(data, ctx) for spec in own)
+            return
+        G = gram(data.matrix)
+        W = None
+        for spec in own:
+            W = descend(G, spec._rule(), ctx.progress, W)
+            yield ItemItem(spec, data.items, W, np.diag(G).copy())
+
+    def _rule(self) -> Elastic:
+        return Elastic(self.l1, self.l2, self.non_negative, self.neighbours, self.tolerance, self.passes)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The Gram matrix, a working set a thread, and `neighbours` weights an item, twice on the way to CSR."""

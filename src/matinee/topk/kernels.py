@@ -38,7 +38,8 @@ class Heaps(NamedTuple):
 
 
 @kernel
-def _worse(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
+def worse(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
+    """Whether a stands behind b in a list."""
     return score_a < score_b or (score_a == score_b and item_a > item_b)
 
 
@@ -51,9 +52,9 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
         if child >= size:
             break
         right = child + 1
-        if right < size and _worse(score[right], item[right], score[child], item[child]):
+        if right < size and worse(score[right], item[right], score[child], item[child]):
             child = right
-        if not _worse(score[child], item[child], s, i):
+        if not worse(score[child], item[child], s, i):
             break
         score[at], item[at] = score[child], item[child]
         at = child
@@ -63,13 +64,13 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
 @kernel
 def offer(score: F32, item: I32, s: float, i: int) -> None:
     """Take (s, i) instead of the worst item kept, if it is better."""
-    if _worse(score[0], item[0], s, i):
+    if worse(score[0], item[0], s, i):
         score[0], item[0] = s, i
         _sift(score, item, 0, len(score))
 
 
 @kernel
-def _settle(score: F32, item: I32) -> None:
+def settle(score: F32, item: I32) -> None:
     """Turn the heap into a list, best first, padding (−inf, −1) last."""
     for size in range(len(score) - 1, 0, -1):
         score[0], score[size] = score[size], score[0]
@@ -89,7 +90,7 @@ def empty_heaps(m: int, k: int) -> Heaps:
 def settle_all(heaps: Heaps) -> None:
     """Every heap into a list, in place."""
     for r in prange(len(heaps.score)):
-        _settle(heaps.score[r], heaps.item[r])
+        settle(heaps.score[r], heaps.item[r])
 
 
 @parallel_kernel
@@ -106,7 +107,7 @@ def select(scores: F32, barred: Rows, allowed: Bool, heaps: Heaps) -> None:
                 at += 1
             elif scores[r, c] >= best_score[0] and allowed[c]:
                 offer(best_score, best_item, scores[r, c], c)
-        _settle(best_score, best_item)
+        settle(best_score, best_item)
 
 
 @parallel_kernel
@@ -119,7 +120,7 @@ def select_among(scores: F32, barred: Rows, allowed: Bool, offered: Rows, heaps:
             at = np.searchsorted(own, c)
             if allowed[c] and not (at < len(own) and own[at] == c):
                 offer(heaps.score[r], heaps.item[r], scores[r, c], c)
-        _settle(heaps.score[r], heaps.item[r])
+        settle(heaps.score[r], heaps.item[r])
 
 
 @parallel_kernel
@@ -229,7 +230,10 @@ class Ask(NamedTuple):
 
 @parallel_kernel
 def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
-    """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored."""
+    """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored.
+
+    NaN among a row's scores makes its root NaN, which nothing can replace.
+    """
     width = tile.shape[1]
     indptr, item = ask.rows.indptr, ask.rows.item
     value, allowed, passed = ask.value, ask.allowed, ask.passed
@@ -241,6 +245,9 @@ def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
         low, high = indptr[r], indptr[r + 1]
         own = item[low:high]
         _add_row(total, tile, own, value[low:high] if weighted else value[:0])
+        unknown = 0
+        for c in range(width):
+            unknown += total[c] != total[c]
         if bar:
             at = passed[r]
             while at < len(own) and own[at] < stop:
@@ -248,23 +255,10 @@ def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
                 at += 1
             passed[r] = at
         best_score, best_item = kept_score[r], kept_item[r]
+        if unknown:
+            best_score[0] = np.nan
         worst = best_score[0]
         for c in range(stop - start):
             if total[c] >= worst and allowed[start + c]:
                 offer(best_score, best_item, total[c], start + c)
                 worst = best_score[0]
-
-
-@parallel_kernel
-def score_sparse(rows: Rows, value: F32, weights: Rows, entry: F32, out: F32) -> None:
-    """out[r] = Σ value · weights[i] over the entries of row r, the weights sparse; `out` (m, n) comes in as zeros."""
-    indptr, item = rows.indptr, rows.item
-    start, column = weights.indptr, weights.item
-    weighted = len(value) > 0
-    for r in prange(len(indptr) - 1):
-        total = out[r]
-        for p in range(indptr[r], indptr[r + 1]):
-            i = item[p]
-            v = value[p] if weighted else np.float32(1.0)
-            for q in range(start[i], start[i + 1]):
-                total[column[q]] += v * entry[q]

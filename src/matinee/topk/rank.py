@@ -62,8 +62,7 @@ def choose(
     scores: NDArray[np.float32], histories: Histories, k: int, mask: Mask, kind: str
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The best k allowed items of scores (m, n_items) that stand in memory: the path of any model."""
-    if np.isnan(scores).any():
-        raise ModelFailed(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
+    refuse_nan(scores, kind)
     barred, allowed = seen_rows(histories, bar=mask.seen), mask.allowed(scores.shape[1])
     best = kernels.empty_heaps(len(scores), k)
     if mask.candidates is None:
@@ -71,6 +70,12 @@ def choose(
     else:
         kernels.select_among(scores, barred, allowed, rows_of(mask.candidates), best)
     return best.item, best.score
+
+
+def refuse_nan(scores: NDArray[np.float32], kind: str) -> None:
+    """Raise `ModelFailed` if there is NaN among scores, or among those of lists."""
+    if np.isnan(scores).any():
+        raise ModelFailed(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
 
 
 def rows_of(matrix: csr_array | csc_array) -> kernels.Rows:

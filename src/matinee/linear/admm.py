@@ -1,0 +1,127 @@
+r"""Elastic-net regressions of every column on all others, all at once, by ADMM.
+
+    minimise  ½ tr B'AB − tr AB + l1 ‖B‖₁   with a zero diagonal, B ≥ 0 if wished;   P = (A + diagM(ρ))⁻¹
+
+    B ← PρV − P · diagM((1 + (PρV)_jj) / P_jj) off the diagonal, 0 on it,    V = C − U
+    W ← r B + (1 − r) C + U,    C_i ← soft(W_i, l1 / ρ_i),    U ← W − C
+
+A (n, n) is the Gram matrix with its ridge penalty, ρ (n,) one weight a row, U the multipliers over ρ, r the
+over-relaxation. ρ = rho · diag A would be the plain method on the problem scaled to a unit diagonal, one ρ for all
+rows leaves rare items, of a thousandth of the curvature, behind popular ones: ρ_i = rho · a_i^¾ ā^¼, a = diag A,
+ā = Σ a² / Σ a, was as good as either or better wherever it was tried.
+
+It stops where ‖B − C‖ and ‖C − C before‖ are `tolerance` of ‖C‖ and of the larger of ‖C‖ and ‖U‖, all weighted by ρ
+(Boyd et al., 2011, §3.3). A step is one product of 2 n³ operations and one pass over W, P and PV; at n = 6,805 on two
+cores 2.1 s and 0.25 s, beside n³ operations and 1.5 s for the inverse.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.contract import Advance
+from matinee.kernel import kernel, parallel_kernel, prange
+
+F32: TypeAlias = NDArray[np.float32]
+F64: TypeAlias = NDArray[np.float64]
+
+RELAX = 1.7
+"""Over-relaxation r: between 1.5 and 1.8 ADMM wants a third fewer steps than with 1."""
+
+
+class Rule(NamedTuple):
+    """What is asked for, weights ≥ 0 if `positive`, and when it is near enough or has taken long enough."""
+
+    l1: float
+    positive: bool
+    tolerance: float
+    steps: int
+
+
+def pace(a: F64, rho: float) -> F64:
+    """ρ (n,) of the diagonal a (n,) of A."""
+    return rho * a**0.75 * ((a**2).sum() / a.sum()) ** 0.25
+
+
+def ridge_start(P: F32) -> F32:
+    """W (n, n) of a beginning: −P_ij / P_jj, what the regressions would be with ridge penalties ρ and no l1."""
+    W = -P / P.diagonal()
+    np.fill_diagonal(W, 0.0)
+    return W
+
+
+def solve(P: F32, rho: F64, W: F32, rule: Rule, advance: Advance) -> F32:
+    """C (n, n) from where W = C + U stands, which moves on in place: the start of the next `rule` with this P.
+
+    Any W will do, 12 n² bytes beside P with what is returned. `advance` is told of every step.
+    """
+    weight = rho.astype(np.float32)
+    scale = 1.0 / P.diagonal().astype(np.float64)
+    V, PV = np.empty_like(W), np.empty_like(W)
+    _mirrored(W, V, weight, rule.l1, rule.positive)
+    for _ in range(rule.steps):
+        np.matmul(P, V, out=PV)
+        q = ((1.0 + PV.diagonal().astype(np.float64)) * scale).astype(np.float32)
+        squares = _step((P, PV, q), (W, V), weight, rule.l1, rule.positive)
+        apart, moved, size, pull = np.sqrt(squares.sum(axis=0))
+        advance(1)
+        if apart <= rule.tolerance * max(size, 1e-30) and moved <= rule.tolerance * max(pull, size):
+            break
+    _sparse(W, V, weight, rule.l1, rule.positive)
+    return V
+
+
+@kernel
+def _soft(w: float, threshold: float, positive: bool) -> float:
+    if w > threshold:
+        return w - threshold
+    if w < -threshold and not positive:
+        return w + threshold
+    return 0.0
+
+
+@parallel_kernel
+def _sparse(W: F32, C: F32, rho: F32, l1: float, positive: bool) -> None:
+    """C, written."""
+    for i in prange(len(W)):
+        threshold = l1 / rho[i]
+        for j in range(W.shape[1]):
+            C[i, j] = _soft(W[i, j], threshold, positive)
+
+
+@parallel_kernel
+def _mirrored(W: F32, V: F32, rho: F32, l1: float, positive: bool) -> None:
+    """ρV = ρ (C − U), written into V."""
+    for i in prange(len(W)):
+        threshold = l1 / rho[i]
+        for j in range(W.shape[1]):
+            V[i, j] = rho[i] * (2.0 * _soft(W[i, j], threshold, positive) - W[i, j])
+
+
+@parallel_kernel
+def _step(ridge: tuple[F32, F32, F32], state: tuple[F32, F32], rho: F32, l1: float, positive: bool) -> F64:
+    """One step from PρV on, W and ρV in place; for every row ρ times the squares of B − C, C − C before, C and U."""
+    P, PV, q = ridge
+    W, V = state
+    squares = np.zeros((len(W), 4))
+    for i in prange(len(W)):
+        threshold = l1 / rho[i]
+        apart = moved = size = pull = 0.0
+        for j in range(W.shape[1]):
+            if i == j:
+                continue
+            before = _soft(W[i, j], threshold, positive)
+            b = PV[i, j] - P[i, j] * q[j]
+            w = RELAX * b + (1.0 - RELAX) * before + W[i, j] - before
+            c = _soft(w, threshold, positive)
+            W[i, j] = w
+            V[i, j] = rho[i] * (2.0 * c - w)
+            apart += (b - c) ** 2
+            moved += (c - before) ** 2
+            size += c * c
+            pull += (w - c) ** 2
+        squares[i] = (rho[i] * apart, rho[i] * moved, rho[i] * size, rho[i] * pull)
+    return squares
