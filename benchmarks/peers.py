@@ -12,6 +12,7 @@ round, so that a busy machine slows both. The smallest, middle and largest ratio
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -40,7 +41,19 @@ PEERS = {
     "recbole": ["numpy==1.26.4", "scipy==1.10.1", "pandas==1.5.3", "torch<2.6", "setuptools<70", "recbole==1.2.1"],
 }
 SIMULATED = {"small": (3_000, 1_000, 300_000), "competition": (31_360, 6_807, 5_154_471)}
-LIMIT = 900
+MODELS = ("ease", "knn", "slim", "end")
+"""`end`: file, hold out the last ten, EASE, metrics (with intervals here), EASE on everything, submission file."""
+
+CAN = {
+    "irspack": MODELS,
+    "implicit": ("knn",),
+    "rectools": ("ease", "knn", "end"),
+    "lenskit": MODELS,
+    "recbole": ("ease", "knn"),
+}
+"""What each has a model and the verbs for."""
+
+LIMIT = 420
 """Seconds after which a process is stopped; the table then says so."""
 
 
@@ -72,6 +85,7 @@ def log_of(name: str) -> matinee.Interactions | None:
 def prepare(log: matinee.Interactions, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     """The folder an adapter reads; the log's size."""
     split = matinee.split.mixture(log, seed=11)
+    pl.DataFrame({"user": log.user, "item": log.item, "time": log.time}).write_csv(folder / "log.csv")
     learn = pl.DataFrame({"user": split.learn.user, "item": split.learn.item})
     answer = split.answer
     rows = np.repeat(answer.user, np.diff(answer.offsets))
@@ -84,10 +98,10 @@ def prepare(log: matinee.Interactions, folder: Path, job: dict[str, Any]) -> dic
     return {**size, "learn": len(learn), "answers": len(pairs)}
 
 
-def ask(peer: str, folder: Path) -> dict[str, Any]:
+def ask(peer: str, model: str, folder: Path) -> dict[str, Any]:
     """What an adapter answers, or why it does not."""
     python = Path(sys.executable) if peer == "matinee" else python_of(peer)
-    words = [str(python), str(HERE / "peers" / f"ask_{peer}.py"), str(folder)]
+    words = [str(python), str(HERE / "peers" / f"ask_{peer}.py"), str(folder), model]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=folder)
     except subprocess.TimeoutExpired:
@@ -97,72 +111,84 @@ def ask(peer: str, folder: Path) -> dict[str, Any]:
         return {"failed": (done.stderr.strip().splitlines() or ["no answer"])[-1][:200], "stages": {}}
     said = json.loads(lines[-1].removeprefix("PEER "))
     stages = said["stages"]
-    for model in ("ease", "knn", "slim"):
-        own = [f"{model} {part}" for part in ("fit", "evaluate")]
-        if all(name in stages for name in own):
-            total = stages["read"]["seconds"] + sum(stages[name]["seconds"] for name in own)
-            stages[f"{model} file to metrics"] = {"seconds": total}
+    own = [f"{model} {part}" for part in ("fit", "evaluate")]
+    if all(name in stages for name in own):
+        total = stages["read"]["seconds"] + sum(stages[name]["seconds"] for name in own)
+        stages[f"{model} file to metrics"] = {"seconds": total}
     return said
 
 
-def compare(log: str, peer: str, pairs: list[tuple[dict, dict]]) -> list[dict[str, Any]]:
+def compare(log: str, peer: str, model: str, pairs: list[tuple[dict, dict]]) -> list[dict[str, Any]]:
     """A row a stage: seconds, ratios, recalls, peak memory."""
-    rows = []
     good = [(ours, theirs) for ours, theirs in pairs if "failed" not in ours and "failed" not in theirs]
     if not good:
         why = next((one["failed"] for pair in pairs for one in pair if "failed" in one), "")
-        return [{"log": log, "peer": peer, "failed": why}]
-    for stage in good[0][1]["stages"]:
-        seconds = [(o["stages"][stage]["seconds"], t["stages"][stage]["seconds"]) for o, t in good]
-        ratios = sorted(theirs / ours for ours, theirs in seconds)
-        ours, theirs = good[-1][0], good[-1][1]
-        rows.append(
-            {
-                "log": log, "peer": peer, "version": theirs.get("version", ""), "stage": stage,
-                "matinee_s": min(a for a, _ in seconds), "peer_s": min(b for _, b in seconds),
-                "ratio": [ratios[0], statistics.median(ratios), ratios[-1]],
-                "recall": [one["stages"][stage].get("recall@10") for one in (ours, theirs)],
-                "peak_gb": [one["peak_bytes"] / 1e9 for one in (ours, theirs)],
-            }
-        )  # fmt: skip
-    return rows
+        return [{"log": log, "peer": peer, "stage": model, "failed": why}]
+    return [row(log, peer, stage, good) for stage in good[0][1]["stages"] if stage in good[0][0]["stages"]]
+
+
+def row(log: str, peer: str, stage: str, good: list[tuple[dict, dict]]) -> dict[str, Any]:
+    """One stage of all rounds."""
+    seconds = [(o["stages"][stage]["seconds"], t["stages"][stage]["seconds"]) for o, t in good]
+    ratios = sorted(theirs / ours for ours, theirs in seconds)
+    ours, theirs = good[-1]
+    return {
+        "log": log, "peer": peer, "version": theirs.get("version", ""), "stage": stage,
+        "matinee_s": min(a for a, _ in seconds), "peer_s": min(b for _, b in seconds),
+        "ratio": [ratios[0], statistics.median(ratios), ratios[-1]],
+        "recall": [one["stages"][stage].get("recall@10") for one in (ours, theirs)],
+        "peak_gb": [one["peak_bytes"] / 1e9 for one in (ours, theirs)],
+    }  # fmt: skip
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| log | peer | stage | matinee s | peer s | ratio: min, median, max | recall@10, both | peak GB, both |",
-        "|---|---|---|---:|---:|---|---|---|",
+        "| log | peer | stage | matinee s | peer s | ratio: least, middle, most | recall@10 | peak GB | load |",
+        "|---|---|---|---:|---:|---|---|---|---|",
     ]
     for row in rows:
+        load = " – ".join(f"{one:.1f}" for one in row["load"])
         if "failed" in row:
-            lines.append(f"| {row['log']} | {row['peer']} | – | – | – | {row['failed']} | – | – |")
+            lines.append(
+                f"| {row['log']} | {row['peer']} | {row['stage']} | – | – | {row['failed']} | – | – | {load} |"
+            )
             continue
         recall = " / ".join("–" if r is None else f"{r:.4f}" for r in row["recall"])
         peak = " / ".join(f"{gb:.2f}" for gb in row["peak_gb"])
         ratio = ", ".join(f"{r:.1f}" for r in row["ratio"])
         lines.append(
             f"| {row['log']} | {row['peer']} {row['version']} | {row['stage']} | {row['matinee_s']:.2f} | "
-            f"{row['peer_s']:.2f} | {ratio} | {recall} | {peak} |"
+            f"{row['peer_s']:.2f} | {ratio} | {recall} | {peak} | {load} |"
         )
     return "\n".join(lines)
 
 
-def keep(rows: list[dict[str, Any]], sizes: dict[str, Any], rounds: int, load: float) -> None:
-    """Write what is known so far: `results/peers.json` and `docs/peers.md`."""
-    machine = {"cores": os.cpu_count(), "load before": load, "load after": os.getloadavg()[0]}
-    said = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "rounds": rounds, "machine": machine}
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "peers.json").write_text(json.dumps({**said, "logs": sizes, "rows": rows}, indent=2) + "\n")
+def keep(rows: list[dict[str, Any]], sizes: dict[str, Any], rounds: int) -> None:
+    """Write what is known so far, rows measured by earlier calls included: `results/peers.json`, `docs/peers.md`."""
+    path = HERE / "results" / "peers.json"
+    known = json.loads(path.read_text()) if path.is_file() else {"rows": [], "logs": {}}
+    again = {(row["log"], row["peer"], row["stage"].split()[0]) for row in rows}
+    rows = [row for row in known["rows"] if (row["log"], row["peer"], row["stage"].split()[0]) not in again] + rows
+    order = [*SIMULATED, "ml-1m"]
+    rows.sort(key=lambda row: (order.index(row["log"]), list(PEERS).index(row["peer"])))
+    sizes = known["logs"] | sizes
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"rounds": rounds, "logs": sizes, "rows": rows}, indent=2) + "\n")
     page = f"""# matinee beside other libraries
 
-Written by `benchmarks/peers.py` on {said["date"][:10]}, {machine["cores"]} cores, load {load:.1f} before and
-{machine["load after"]:.1f} after, {rounds} rounds of matinee and peer in turn, each in a fresh process. Seconds
-are the least of the rounds; the ratio is peer over matinee in one round: above 1, matinee is faster. Recall is
-computed by the same lines of code for everybody. `recommend` is the top 10 of all users with what they took barred;
-`evaluate` makes the lists of the people with answers once more and computes recall and nDCG; `file to metrics` is read,
-fit and evaluate. EASE and SLIM with l2 = 500, SLIM with l1 = 10; ItemKNN is the cosine of the 200 nearest. The peak
-is that of the whole process.
+Written by `benchmarks/peers.py`, {os.cpu_count()} cores, {rounds} rounds of matinee and peer in turn, each in a fresh
+process, kernels compiled beforehand. Seconds are the least of the rounds; the ratio is peer over matinee in one round:
+above 1, matinee is faster. `load` is what else the machine did before and after. Recall is computed by the same lines
+of code for everybody. The peak is that of the whole process.
+
+- `recommend` is the top 10 of all users, what they took barred; `evaluate` makes the lists of the people with answers
+  once more and computes recall and nDCG (RecBole makes lists only there); `file to metrics` is read, fit and evaluate.
+- `end to end`: read the file, hold out everybody's last ten, fit EASE, compute the metrics, fit on everything, write
+  ten items for every user to a csv. matinee computes bootstrap intervals on the way; the others have none.
+- EASE and SLIM with l2 = 500, SLIM with l1 = 10. ItemKNN is the cosine with 200 weights an item: irspack, implicit and
+  RecTools keep the 200 largest each item *gives*, itself among them, matinee the 200 largest each item *receives*.
+- RecTools {version_of(rows, "rectools")} scores EASE with the transpose of its weights, hence another recall.
 
 {table(rows)}
 
@@ -171,17 +197,21 @@ Logs: {"; ".join(f"{name}, {' '.join(f'{k} {v:,}' for k, v in size.items())}" fo
     (HERE.parent / "docs" / "peers.md").write_text(page)
 
 
+def version_of(rows: list[dict[str, Any]], peer: str) -> str:
+    """The version of a peer that was measured."""
+    return next((row["version"] for row in rows if row["peer"] == peer and "version" in row), "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--logs", nargs="+", default=["small", "ml-1m"], choices=[*SIMULATED, "ml-1m"])
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--models", nargs="+", default=["ease", "knn", "slim"], choices=["ease", "knn", "slim"])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()
-    job = {"models": asked.models, "l2": 500.0, "l1": 10.0, "neighbours": 200}
+    job = {"l2": 500.0, "l1": 10.0, "neighbours": 200}
     rows: list[dict[str, Any]] = []
     sizes: dict[str, Any] = {}
-    load = os.getloadavg()[0]
     for name in asked.logs:
         log = log_of(name)
         if log is None:
@@ -189,11 +219,18 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             sizes[name] = prepare(log, Path(folder), job)
-            for peer in asked.peers:
-                pairs = [(ask("matinee", Path(folder)), ask(peer, Path(folder))) for _ in range(asked.rounds)]
-                rows += compare(name, peer, pairs)
-                keep(rows, sizes, asked.rounds, load)
-                print(f"{name}, {peer}: done", flush=True)
+            for peer, model in itertools.product(asked.peers, asked.models):
+                if model not in CAN[peer]:
+                    continue
+                load, pairs = os.getloadavg()[0], []
+                for _ in range(asked.rounds):
+                    pairs.append((ask("matinee", model, Path(folder)), ask(peer, model, Path(folder))))
+                    if "failed" in pairs[-1][1]:
+                        break
+                now = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "load": [load, os.getloadavg()[0]]}
+                rows += [{**row, **now} for row in compare(name, peer, model, pairs)]
+                keep(rows, sizes, asked.rounds)
+                print(table(rows[-1:]).splitlines()[-1], flush=True)
     print(table(rows))
 
 

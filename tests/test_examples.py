@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from matinee.errors import DownloadError
-from matinee.runs import Stage, execute, load, prepare
+from matinee.runs import Stage, load, prepare
+from matinee.runs.combine import execute_all
 from matinee.runs.demo import DEMO, prepared
 from matinee.runs.experiment import read
 
@@ -20,7 +21,7 @@ def test_an_example_is_valid_and_runs(path, tmp_path):
     load(path)
     tables = tomllib.loads(path.read_text())
     tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
-    runs = execute(prepare(read(tables, str(path))), Stage(tmp_path))
+    runs = execute_all(prepare(read(tables, str(path))), Stage(tmp_path))
     assert len(runs) >= 2
     best = max(run.said["metrics"][tables["task"]["metric"]]["mean"] for run in runs)
     assert best > runs[0].said["metrics"][tables["task"]["metric"]]["mean"] - 1e-12

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from matinee import models, recommend
 from matinee.data.simulate import Simulate
 from matinee.data.simulate_write import write
+from matinee.runs import load, prepare, runs_in
 from tests.typing_words import typed
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,22 @@ def test_your_own_log(here):
             shutil.copy("submission.csv", "theirs.csv")
         assert typed(*words[1:]) == 0, line
     assert Path("submission.csv").is_file()
+
+
+def test_combining(here):
+    """The table joins the example of the section before; `theirs.csv` are popular items somebody did not take."""
+    text = Path("examples/movies-100k.toml").read_text().replace('kind = "ml-100k"', 'path = "ratings.csv"')
+    Path("mine.toml").write_text(text + blocks("toml")[0])
+    ready = prepare(load("mine.toml"))
+    split = ready.split
+    lists = recommend(models.get("item_knn")().fit(split.learn), split.ask, 20)
+    lists.frame().select("user", "item").write_csv("theirs.csv")
+    for line in blocks("bash")[2].splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == ".venv/bin/matinee"
+        assert typed(*words[1:]) == 0, line
+    assert sum(run.kind == "ensemble" for run in runs_in("runs")) == 2
+    assert any(run.kind == "theirs" for run in runs_in("runs"))
 
 
 def test_the_python_example(here, capsys):

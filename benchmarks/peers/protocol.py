@@ -1,8 +1,9 @@
 """What every adapter shares: the log it is given, the clock it is timed by, and the one line of JSON it answers.
 
 It runs in any peer's environment. A folder holds `learn.csv` and `answer.csv` (user,item: codes 0..n−1), the answers
-again as `answer.npy`, and `job.json` (users, items, models, knobs). The lists of every peer are judged by the same
-lines of NumPy: equal recall proves equal work.
+again as `answer.npy`, `log.csv` (user,item,time: both together) and `job.json` (users, items, knobs). What is to be
+done stands second on the command line: ease, knn, slim, or end (from file to submission). The lists of every peer are
+judged by the same lines of NumPy: equal recall proves equal work.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Job:
         self.folder = Path(sys.argv[1])
         self.__dict__.update(json.loads((self.folder / "job.json").read_text()))
         self.said: dict[str, dict] = {}
+        self.model = sys.argv[2]
 
     @contextmanager
     def stage(self, name: str):
@@ -29,7 +31,7 @@ class Job:
         self.said.setdefault(name, {})["seconds"] = time.perf_counter() - started
 
     def wants(self, model: str) -> bool:
-        return model in self.models
+        return model == self.model
 
     def judged(self, name: str, item) -> None:
         """Recall@10, hits over answers, of lists item (users, 10), −1 padding, row u being user u."""
@@ -51,9 +53,14 @@ class Job:
 def sparse(csv, shape):
     """A 0/1 CSR from a CSV, as the users of a library with matrices write it."""
     import pandas as pd
+
+    return matrix(pd.read_csv(csv), shape)
+
+
+def matrix(frame, shape):
+    """A 0/1 CSR from a frame of codes."""
     from scipy.sparse import csr_matrix
 
-    frame = pd.read_csv(csv)
     ones = np.ones(len(frame), dtype=np.float32)
     return csr_matrix((ones, (frame["user"].to_numpy(), frame["item"].to_numpy())), shape=shape)
 

@@ -105,7 +105,7 @@ class Context:
 
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
-        return np.random.default_rng([self.seed, *key])
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
     def admit(self, spec: ModelSpec, data: Interactions) -> None:
         """Refuse now what `spec` cannot learn from `data`, or what it predicts to need more memory than there is."""

@@ -46,7 +46,19 @@ def here(tmp_path, monkeypatch):
 
 
 def test_every_command_has_help(capsys):
-    assert set(commands()) == {"board", "check", "data", "doctor", "explain", "models", "run", "simulate", "submit"}
+    assert set(commands()) == {
+        "board",
+        "check",
+        "data",
+        "doctor",
+        "ensemble",
+        "explain",
+        "import",
+        "models",
+        "run",
+        "simulate",
+        "submit",
+    }
     assert typed("--help") == 0
     assert "submission" in capsys.readouterr().out
     for name in commands():

@@ -114,7 +114,7 @@ def test_a_half_written_model_is_fitted_anew(tmp_path):
     from matinee.runs.execute import key
 
     spec = prepared.experiment.model[0]
-    half = tmp_path / ".partial" / f"{spec.kind}-{key(prepared, spec)[:10]}" / "model.half"
+    half = tmp_path / ".partial" / f"{spec.kind}-{key(prepared, spec.written(), 5)[:10]}" / "model.half"
     half.mkdir(parents=True)
     (half / "model.json").write_text("{")
     assert len(execute(prepared, Stage(tmp_path))) == 3

@@ -28,8 +28,10 @@ def run(
     import json
 
     from matinee.cli._board import show
+    from matinee.cli._ensemble import tell
     from matinee.cli._screen import out, progress, say
-    from matinee.runs import Stage, board_of, execute
+    from matinee.runs import Stage, board_of
+    from matinee.runs.combine import execute_all
     from matinee.runs.deliver import deliver
     from matinee.runs.demo import DEMO, prepared
     from matinee.runs.experiment import load
@@ -40,9 +42,11 @@ def run(
         return
     ready = prepared(load(experiment or DEMO, tuple(changes or ())), say, demo=experiment is None)
     stage = Stage(runs, progress, say)
-    finished = execute(ready, stage)
+    finished = execute_all(ready, stage)
     board = board_of(finished)
     show(board)
+    for run in finished:
+        tell(run)
     if ready.experiment.submission is not None:
         out.print(deliver(ready, board, ready.experiment.submission, progress), markup=False)
     out.print(f"Runs are kept in {runs}/. See them again: matinee board --runs {runs}", markup=False)

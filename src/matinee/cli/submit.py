@@ -18,6 +18,10 @@ def submit(
     to: Annotated[Path, typer.Option("--to", help="The file to write, .csv or .parquet.")] = Path("submission.csv"),
     users: Annotated[Path | None, typer.Option(help="A file with the users to serve, e.g. a sample.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    lists: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Lists from the whole log for a member that came from elsewhere."),
+    ] = None,
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
@@ -33,4 +37,5 @@ def submit(
         chosen = open_run(run)
     experiment = experiment_of(chosen)
     asked = Submission(path=str(to), users=str(users) if users else None)
-    out.print(deliver(chosen, experiment, experiment.data.read(), asked, progress), markup=False)
+    given = {name: Path(file) for name, _, file in (one.partition("=") for one in lists or [])}
+    out.print(deliver(chosen, experiment, experiment.data.read(), asked, progress, given), markup=False)

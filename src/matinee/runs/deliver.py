@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matinee import models
-from matinee.contract import Progress, silent
+from matinee.contract import Progress, Task, silent
 from matinee.data import Interactions
-from matinee.errors import DataError, UnknownName
+from matinee.ensemble.lab import People
+from matinee.ensemble.recipe import read as read_recipe
+from matinee.errors import DataError, RunError, UnknownName
 from matinee.runs.board import Board
+from matinee.runs.combine import is_ensemble
 from matinee.runs.execute import Prepared
 from matinee.runs.experiment import Experiment, Submission
 from matinee.runs.experiment import read as read_experiment
 from matinee.runs.folder import Run
+from matinee.runs.outside import OUTSIDE, outside_lists
 from matinee.runs.submission import check, refit, write
+from matinee.topk import TopK
 
 
 def deliver(prepared: Prepared, board: Board, submission: Submission, progress: Progress = silent) -> str:
@@ -40,14 +47,57 @@ def experiment_of(run: Run) -> Experiment:
     return read_experiment(run.said["experiment"], str(run.folder / "run.json"))
 
 
-def submit(run: Run, experiment: Experiment, log: Interactions, to: Submission, progress: Progress = silent) -> str:
+def submit(
+    run: Run,
+    experiment: Experiment,
+    log: Interactions,
+    to: Submission,
+    progress: Progress = silent,
+    given: Mapping[str, Path] | None = None,
+) -> str:
     """Refit the run's model on the whole log, write its lists, and check the file that was written."""
-    spec = models.CATALOGUE.read(run.said["refit"], str(run.folder / "run.json"))
     users = wanted(to.users, log)
     task = experiment.task
-    write(refit(spec, log, users, task, experiment.seed, progress), to.path)
+    write(made_again(run, log, users, task, given or {}, progress), to.path)
     checked = check(to.path, log, task, users)
     return f"{to.path}: {run.kind} refitted on all {len(log):,} rows; checked: {checked.sentence(task.k)}."
+
+
+def made_again(
+    run: Run, log: Interactions, users: NDArray[np.int32], task: Task, given: Mapping[str, Path], progress: Progress
+) -> TopK:
+    """The lists of a run after a fit on the whole log: of its model, or of its members, mixed by its recipe.
+
+    `given` are files with lists, made from the whole log, for members that came from elsewhere.
+    """
+    said, where = run.said["refit"], str(run.folder / "run.json")
+    if not is_ensemble(run):
+        return _refitted(said, run.said["seed"], (log, users, task, progress), where, given.get(run.name))
+    recipe = read_recipe(said["recipe"], where)
+    deep = task.model_copy(update={"k": min(recipe.depth, log.n_items)})
+    lists = {
+        name: _refitted(member, said["seeds"][name], (log, users, deep, progress), f"{where}: {name}", given.get(name))
+        for name, member in said["members"].items()
+    }
+    people = People(log.histories(users), log.popularity, clocked=log.clock == "seconds")
+    return recipe.fuse(lists, task.k, people.traits)
+
+
+def _refitted(
+    said: Mapping[str, Any],
+    seed: int,
+    over: tuple[Interactions, NDArray[np.int32], Task, Progress],
+    where: str,
+    given: Path | None,
+) -> TopK:
+    """The lists of one model refitted, or those of a file."""
+    log, users, task, progress = over
+    if said["kind"] == OUTSIDE:
+        if given is None:
+            found = "its lists came from a file and cannot be made again here"
+            raise RunError(where, found, f"Hand in lists made from the whole log: --lists {said['name']}=FILE.")
+        return outside_lists(given, log, task, users)
+    return refit(models.CATALOGUE.read(said, where), log, users, task, seed, progress)
 
 
 def wanted(path: str | None, log: Interactions) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -69,14 +69,11 @@ def execute(prepared: Prepared, stage: Stage) -> list[Run]:
     (stage.root / PARTIAL).mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
     baseline: Run | None = None
-    for spec in sorted(prepared.experiment.model, key=lambda one: one.kind != "popularity"):
-        name = f"{spec.kind}-{key(prepared, spec)[:10]}"
-        finished = stage.root / name
-        if (finished / "run.json").is_file():
-            stage.say(f"{name}: done before, nothing to compute")
-            run = open_run(finished)
-        else:
-            run = _one(prepared, spec, stage.root / PARTIAL / name, stage, baseline)
+    for spec, seed in sorted(prepared.experiment.fits(), key=lambda one: one[0].kind != "popularity"):
+        name = f"{spec.kind}-{key(prepared, spec.written(), seed)[:10]}"
+        run = finished(name, stage)
+        if run is None:
+            run = _one(prepared, (spec, seed), stage.root / PARTIAL / name, stage, baseline)
             for warning in run.said["warnings"]:
                 stage.say(f"{name}: warning: {warning}")
         baseline = baseline or run
@@ -84,15 +81,23 @@ def execute(prepared: Prepared, stage: Stage) -> list[Run]:
     return runs
 
 
-def key(prepared: Prepared, spec: ModelSpec) -> str:
+def finished(name: str, stage: Stage) -> Run | None:
+    """The run of that name, if it was finished before."""
+    if not (stage.root / name / "run.json").is_file():
+        return None
+    stage.say(f"{name}: done before, nothing to compute")
+    return open_run(stage.root / name)
+
+
+def key(prepared: Prepared, made: dict[str, Any], seed: int) -> str:
     """The cache key of a run: everything that decides its content, the log's included."""
     decides = {
         "format": FORMAT,
         "version": version("matinee"),
         "split": prepared.split.fingerprint,
         "task": prepared.experiment.task.knobs(),
-        "model": spec.written(),
-        "seed": prepared.experiment.seed,
+        "model": made,
+        "seed": seed,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
@@ -102,21 +107,49 @@ def mask_of(task: Task, split: Split) -> Mask:
     return Mask(seen=task.seen == "exclude", available=task.allowed(split.learn), candidates=split.candidates)
 
 
-def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline: Run | None) -> Run:
+def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage, baseline: Run | None) -> Run:
     """One run, grown in `work` and moved to its place at the end; finished steps found there are not repeated."""
+    spec, seed = what
     work.mkdir(parents=True, exist_ok=True)
     task, split = prepared.experiment.task, prepared.split
-    model, fit_seconds = _fit(prepared, spec, work, stage)
+    model, fit_seconds = _fit(prepared, what, work, stage)
     started = time.perf_counter()
     depth = min(max(task.depth, task.k), prepared.log.n_items)
     ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
     lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
     note(work, "score", score_seconds)
+    warnings = guards.check(spec, task, lists, split.ask)
+    made = Made(spec.written(), model.refit_spec().written(), seed, fit_seconds, score_seconds, warnings)
+    return record(prepared, lists, made, work, stage, baseline)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where lists come from, as run.json says it."""
+
+    model: dict[str, Any]
+    """Kind and knobs."""
+
+    refit: dict[str, Any]
+    """What to fit on everything, with what validation decided frozen in."""
+
+    seed: int
+    fit_seconds: float
+    score_seconds: float
+    warnings: list[str]
+    more: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What only this kind of run has to say."""
+
+
+def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage, baseline: Run | None) -> Run:
+    """Judge lists and write them as a run folder; it appears in its place whole or not at all."""
+    task, split = prepared.experiment.task, prepared.split
+    work.mkdir(parents=True, exist_ok=True)
     evaluation, seconds = judged(lists, prepared)
     note(work, "evaluate", seconds)
     kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
-    warnings = guards.check(spec, task, lists, split.ask)
+    warnings = list(made.warnings)
     if baseline is not None:
         warnings += guards.beats(run_folder.read_evaluation(kept, about), baseline.evaluation, task.metric)
     run_folder.lists_frame(lists).write_parquet(work / "lists.parquet")
@@ -125,19 +158,20 @@ def _one(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage, baseline
         "format": FORMAT,
         "matinee": version("matinee"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": spec.written(),
-        "refit": model.refit_spec().written(),
+        "model": made.model,
+        "refit": made.refit,
         "task": task.knobs(),
-        "seed": prepared.experiment.seed,
+        "seed": made.seed,
         "split": {"fingerprint": split.fingerprint, "source": split.source, **split.protocol.written()},
         "log": prepared.log.summary(),
-        "fit_seconds": fit_seconds,
-        "score_seconds": score_seconds,
+        "fit_seconds": made.fit_seconds,
+        "score_seconds": made.score_seconds,
         "metrics": numbers(evaluation),
         "evaluation": about,
         "warnings": warnings,
         "machine": {"python": platform.python_version(), "system": platform.platform()},
         "experiment": prepared.experiment.written(),
+        **made.more,
     }
     return _finish(work, stage.root / work.name, said, keep_model=prepared.experiment.keep_models)
 
@@ -151,15 +185,16 @@ def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
     return evaluation, time.perf_counter() - started
 
 
-def _fit(prepared: Prepared, spec: ModelSpec, work: Path, stage: Stage) -> tuple[Fitted, float]:
+def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage) -> tuple[Fitted, float]:
     """The fitted model and the seconds it took; kept in `work` as soon as it exists."""
+    spec, seed = what
     kept, timing = work / "model", work / "fit.json"
     if kept.is_dir() and timing.is_file():
         stage.say(f"{work.name}: fitted before it was stopped, going on from there")
         return models.load(kept), json.loads(timing.read_text())["seconds"]
     started = time.perf_counter()
     with stage.progress(f"fitting {spec.kind}", 1) as advance:
-        model = spec.fit(prepared.split.learn, Context(seed=prepared.experiment.seed, progress=stage.progress))
+        model = spec.fit(prepared.split.learn, Context(seed=seed, progress=stage.progress))
         advance(1)
     seconds = time.perf_counter() - started
     note(work, "fit", seconds)

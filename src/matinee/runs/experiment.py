@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field, SerializeAsAny
 
@@ -13,11 +13,16 @@ from matinee import models
 from matinee.contract import ModelSpec, Task
 from matinee.data.read import data_spec
 from matinee.data.source import DataSpec
+from matinee.ensemble.plan import Plan
+from matinee.ensemble.plan import read as read_plan
 from matinee.errors import SpecError, UnknownName
 from matinee.metrics import parse
 from matinee.metrics.evaluation import check
 from matinee.spec import Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
+
+PARTS = ("data", "split", "model", "task", "ensemble")
+"""The tables of an experiment that are read by rooms of their own."""
 
 
 class Submission(Spec):
@@ -27,7 +32,7 @@ class Submission(Spec):
     """Where to write it: .csv or .parquet."""
 
     model: str = "best"
-    """The kind of the model to submit; best is the one ahead on the task's metric."""
+    """The kind of the model to submit, or ensemble; best is the one ahead on the task's metric."""
 
     users: str | None = None
     """A file with the users to deliver lists for, in that order; nothing means every user of the log."""
@@ -51,6 +56,12 @@ class Experiment(Spec):
     model: tuple[SerializeAsAny[ModelSpec], ...] = Field(min_length=1)
     """The models to fit; popularity is always among them, as the baseline."""
 
+    seeds: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """With how many seeds each model is fitted; in a file, a key `seeds` of the model's table. Nothing means one."""
+
+    ensemble: Plan | None = None
+    """How the models' lists are combined; nothing means not at all."""
+
     submission: Submission | None = None
     """What to deliver at the end; nothing means no file."""
 
@@ -60,11 +71,24 @@ class Experiment(Spec):
     def written(self) -> dict[str, Any]:
         """What a file would say, kinds included."""
         return {
-            **self.model_dump(mode="json", exclude={"data", "split", "model"}),
+            **self.model_dump(mode="json", exclude={"data", "split", "model", "seeds", "ensemble"}),
             "data": self.data.written(),
             "split": self.split.written(),
-            "model": [m.written() for m in self.model],
+            "model": [
+                {**spec.written(), **({"seeds": n} if n > 1 else {})}
+                for spec, n in zip(self.model, self.counts, strict=True)
+            ],
+            **({} if self.ensemble is None else {"ensemble": self.ensemble.written()}),
         }
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """With how many seeds each model is fitted, one number a model."""
+        return self.seeds or (1,) * len(self.model)
+
+    def fits(self) -> list[tuple[ModelSpec, int]]:
+        """Every fit there is to do: a spec and a seed."""
+        return [(spec, self.seed + i) for spec, n in zip(self.model, self.counts, strict=True) for i in range(n)]
 
 
 def load(path: str | Path, changes: tuple[str, ...] = ()) -> Experiment:
@@ -85,32 +109,46 @@ def read(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -
     for change in changes:
         tables = changed(tables, change)
     wanted = _models(tables, where)
+    plan = tables.get("ensemble")
     split = PROTOCOLS.read(_table(tables, "split", where), f"{where}: split")
     if split.seed is None:
         split = split.model_copy(update={"seed": tables.get("seed", 0)})
-    rest = {name: value for name, value in tables.items() if name not in ("data", "split", "model", "task")}
+    rest = {name: value for name, value in tables.items() if name not in PARTS}
     task = build(Task, _table(tables, "task", where, {}), f"{where}: task")
     data = data_spec(_table(tables, "data", where), f"{where}: data")
-    experiment = build(Experiment, {**rest, "data": data, "split": split, "model": wanted, "task": task}, where)
+    listed, seeds = zip(*wanted, strict=True)
+    rest |= {"data": data, "split": split, "model": listed, "seeds": seeds, "task": task}
+    if plan is not None:
+        rest["ensemble"] = read_plan(_as_table(plan, f"{where}: ensemble"), f"{where}: ensemble")
+    experiment = build(Experiment, rest, where)
     check([task.metric, *task.also], task.profile, max(task.k, task.depth))
     if not parse(task.metric).per_user:
         found = f"{task.metric} is one number for all lists together"
         raise SpecError(f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.also.")
-    if experiment.submission and experiment.submission.model not in {"best", *(m.kind for m in wanted)}:
-        known = {"best", *(m.kind for m in wanted)}
+    known = {"best", *(m.kind for m in experiment.model)}
+    known |= {"ensemble"} if plan is not None or max(experiment.seeds) > 1 else set()
+    if experiment.submission and experiment.submission.model not in known:
         raise UnknownName("model", experiment.submission.model, known, f"{where}: submission.model")
     return experiment
 
 
-def _models(tables: Mapping[str, Any], where: str) -> tuple[ModelSpec, ...]:
+def _models(tables: Mapping[str, Any], where: str) -> list[tuple[ModelSpec, int]]:
+    """The models, each once, and with how many seeds each is fitted."""
     listed = tables.get("model")
     if not isinstance(listed, list) or not listed:
         raise SpecError(f"{where}: model", "no model is listed", "one table [[model]] with a kind for each model")
-    rows = cast("list[Any]", listed)
-    specs = [models.CATALOGUE.read(_as_table(row, where), f"{where}: model {n}") for n, row in enumerate(rows, 1)]
-    if not any(spec.kind == "popularity" for spec in specs):
-        specs.insert(0, models.get("popularity")())
-    return tuple(dict.fromkeys(specs))
+    found: list[tuple[ModelSpec, int]] = []
+    for n, row in enumerate(cast("list[Any]", listed), 1):
+        knobs = dict(_as_table(row, where))
+        seeds = knobs.pop("seeds", 1)
+        if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+            raise SpecError(f"{where}: model {n}.seeds", f"found {seeds!r}", "a whole number of at least 1")
+        spec = models.CATALOGUE.read(knobs, f"{where}: model {n}")
+        if all(spec != other for other, _ in found):
+            found.append((spec, seeds))
+    if not any(spec.kind == "popularity" for spec, _ in found):
+        found.insert(0, (models.get("popularity")(), 1))
+    return found
 
 
 def _table(tables: Mapping[str, Any], name: str, where: str, default: Any = None) -> Mapping[str, Any]:

@@ -49,13 +49,14 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of the model."""
-        return str(self.said["model"]["kind"])
+        """The kind of the model; of lists made elsewhere, the name they were given."""
+        model = self.said["model"]
+        return str(model["name"] if model["kind"] == "outside" else model["kind"])
 
     @property
     def knobs(self) -> dict[str, Any]:
         """The model's knobs, all of them."""
-        return {name: value for name, value in self.said["model"].items() if name != "kind"}
+        return {name: value for name, value in self.said["model"].items() if name not in ("kind", "name", "content")}
 
     @property
     def split(self) -> str:

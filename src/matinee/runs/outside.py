@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee import models
 from matinee.contract import Task
 from matinee.data import Interactions
+from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
-from matinee.runs.execute import prepare
+from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, finished, key, prepare, record
 from matinee.runs.experiment import Experiment
-from matinee.runs.submission import Checked, check, judge
+from matinee.runs.folder import Run
+from matinee.runs.submission import Checked, as_lists, check, faults_of, judge, pairs
+from matinee.topk import TopK
+
+OUTSIDE = "outside"
+"""The kind of runs whose lists came from a file."""
 
 
 def held_against_task(
@@ -30,6 +38,42 @@ def held_against_split(file: Path, experiment: Experiment) -> tuple[Checked, Eva
     checked = check(file, split.learn, task, split.answer.user)
     names = [name for name in dict.fromkeys([task.metric, *task.also]) if parse(name).k <= checked.lists.k]
     return checked, evaluate(checked.lists, split.answer, names, task.profile, split.learn.popularity)
+
+
+def outside_lists(file: Path, log: Interactions, task: Task, users: NDArray[np.int32]) -> TopK:
+    """Lists of a file for the given users (m,), in its order and as deep as it goes; a user it lacks gets an empty one.
+
+    Raises `SubmissionError` for unknown ids, repeated rows, and items the task bars.
+    """
+    table = pairs(file)
+    user, item = log.users.encode(table.frame["user"]), log.items.encode(table.frame["item"])
+    faults = faults_of(table, (user, item), log, task)
+    if faults:
+        raise SubmissionError(file, faults)
+    return as_lists(user, item, users, log)
+
+
+def bring_in(file: Path, name: str, prepared: Prepared, stage: Stage) -> Run:
+    """A run of lists made elsewhere from the learn part of the split: on the board, and a member like any other."""
+    if not name.isidentifier() or name in (*models.kinds(), OUTSIDE):
+        found = f"found {name!r}"
+        raise SpecError("import --name", found, "a word of letters, digits and _ that is no kind of a model")
+    split, task = prepared.split, prepared.experiment.task
+    lists = outside_lists(file, split.learn, task, split.answer.user)
+    longest = max(metric.k for goal in (task.metric, *task.also) for metric in parse(goal).metrics)
+    if lists.k < longest:
+        found = f"its longest list has {lists.k} items"
+        raise DataError(file, found, f"lists of {longest}, which the metrics look at", "Write longer lists.")
+    content = hashlib.sha256(file.read_bytes()).hexdigest()
+    model = {"kind": OUTSIDE, "name": name, "content": content[:16]}
+    label = f"{name}-{key(prepared, model, prepared.experiment.seed)[:10]}"
+    done = finished(label, stage)
+    if done is not None:
+        return done
+    empty = int((lists.length == 0).sum())
+    warnings = [f"{empty:,} of {len(lists):,} people have no list in {file.name}"] if empty else []
+    made = Made(model, model, prepared.experiment.seed, 0.0, 0.0, warnings)
+    return record(prepared, lists, made, stage.root / PARTIAL / label, stage, None)
 
 
 def sentences(evaluation: Evaluation | None) -> list[str]:

@@ -73,7 +73,7 @@ def check(path: str | Path, log: Interactions, task: Task, users: NDArray[np.int
     table = pairs(path)
     wanted = np.arange(log.n_users, dtype=np.int32) if users is None else users
     user, item = log.users.encode(table.frame["user"]), log.items.encode(table.frame["item"])
-    faults = _faults(table, (user, item), log, task)
+    faults = faults_of(table, (user, item), log, task)
     known = (user >= 0) & (item >= 0)
     user, item = user[known], item[known]
     allowed = np.minimum(task.k, _room(log, task, wanted))
@@ -85,7 +85,7 @@ def check(path: str | Path, log: Interactions, task: Task, users: NDArray[np.int
     return Checked(lists, len(table.frame), int((allowed < task.k).sum()))
 
 
-def _faults(
+def faults_of(
     table: Table, codes: tuple[NDArray[np.int32], NDArray[np.int32]], log: Interactions, task: Task
 ) -> list[str]:
     """Faults of single rows: unknown ids, repeats, seen items, items that are not available."""

@@ -1,0 +1,243 @@
+"""Every fusion rule, chooser and gate on the same members, with intervals; and how long a search takes.
+
+    python benchmarks/fusion.py                       ML-1M where it is; a made-up log of two kinds of people
+    python benchmarks/fusion.py --logs competition    31,360 people, 30 members: the clock
+
+Members' lists are runs under the user's cache, fitted once. Writes `results/fusion.json` and `docs/fusion.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import matinee
+from matinee.data.simulate import Simulate
+from matinee.ensemble.lab import Found, Goal, People, search
+from matinee.ensemble.plan import read as read_plan
+from matinee.metrics import Evaluation, compare
+from matinee.runs import Stage, execute, prepare
+from matinee.runs.execute import Prepared
+from matinee.runs.experiment import read as read_experiment
+from matinee.topk import TopK
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[1] / "shared" / "data"
+CACHE = Path(os.environ.get("MATINEE_FUSION", Path.home() / ".cache" / "matinee" / "fusion"))
+METRIC = "recall@10"
+
+MEMBERS = [
+    {"kind": "ease"}, {"kind": "slim"}, {"kind": "rdlae"}, {"kind": "pure_svd"}, {"kind": "gf_cf"},
+    {"kind": "rp3beta"}, {"kind": "item_knn"}, {"kind": "directional"},
+    {"kind": "directional", "set_share": 0.0, "fading": 5.0}, {"kind": "directional", "set_share": 0.9},
+]  # fmt: skip
+MANY = [
+    *MEMBERS,
+    *({"kind": "ease", "l2": l2} for l2 in (50, 150, 1500, 5000)),
+    *({"kind": "edlae", "dropout": p} for p in (0.2, 0.5, 0.8)),
+    *({"kind": "pure_svd", "factors": d} for d in (32, 128)),
+    *({"kind": "item_knn", "neighbours": k} for k in (20, 50)),
+    *({"kind": "rp3beta", "beta": b} for b in (0.2, 0.5)),
+    *({"kind": "p3alpha", "alpha": a} for a in (0.5, 1.0)),
+    *({"kind": "directional", "reach": r} for r in (0.5, 3.0, 10.0)),
+    {"kind": "popularity", "half_life": 30.0},
+]
+RULES = [
+    "vote", "log_rank", "rrf", {"kind": "rrf", "k": 60}, "borda", "linear_points", "two_band",
+    "comb_sum", {"kind": "comb_sum", "norm": "min_max"}, "comb_mnz", "product",
+    {"kind": "quota", "quotas": [7, 3]}, "interleave", "shared_first", "cascade",
+]  # fmt: skip
+SEARCHES = [
+    {"kind": "subsets"}, {"kind": "greedy", "bags": 0}, {"kind": "greedy"}, {"kind": "ascent"}, {"kind": "surrogate"},
+    {"kind": "stacking"}, {"kind": "greedy", "rule": "rrf"}, {"kind": "greedy", "rule": "comb_sum"},
+    {"kind": "greedy", "rules": ["log_rank", "rrf", "comb_sum"], "depths": [20, 100]},
+    {"kind": "surrogate", "gate": "segments"}, {"kind": "surrogate", "gate": "logit"},
+]  # fmt: skip
+
+
+def two_kinds() -> pl.DataFrame:
+    """Half of the people choose by taste, in any order and all in one day; the others go from item to item along paths.
+
+    A path leads from an item to one that has nothing to do with it in taste; two times out of three it is followed.
+    """
+    frame = Simulate(users=3_000, items=1_500, rows=240_000, series=0.0, seed=3).read().frame()
+    rng = np.random.default_rng(0)
+    taken = frame.select(
+        pl.col("user"), pl.col("item"), time=pl.lit(1_600_000_000) + 5 * pl.Series(rng.permutation(len(frame)))
+    )
+    items = frame["item"].unique().sort().to_numpy()
+    following = rng.permutation(len(items))
+    law = np.sort(frame["item"].value_counts()["count"].to_numpy())[::-1].cumsum() / len(frame)
+    at = np.searchsorted(law, rng.random((3_000, 80)))
+    for step in range(1, 80):
+        at[:, step] = np.where(rng.random(3_000) < 2 / 3, following[at[:, step - 1]], at[:, step])
+    walks = pl.DataFrame({
+        "user": np.repeat(np.arange(3_000) + 10_000_000, 80).astype(np.int64),
+        "item": items[np.minimum(at, len(items) - 1)].ravel(),
+        "time": 1_500_000_000 + rng.integers(0, 10**7, 3_000).repeat(80) + 40_000 * np.tile(np.arange(80), 3_000),
+    }).unique(["user", "item"], keep="first", maintain_order=True)  # fmt: skip
+    return pl.concat([taken.cast({"user": pl.Int64}), walks])
+
+
+def source(name: str) -> dict[str, Any] | None:
+    """The [data] table of a log, or None where it is absent."""
+    if name == "competition":
+        return {"kind": "simulate", "users": 31_360, "items": 6_807, "rows": 5_154_471, "seed": 7}
+    path = CACHE / f"{name}.csv"
+    if name == "ml-1m":
+        if not (SHARED / "ml-1m").is_dir():
+            return None
+        rows = np.load(SHARED / "ml-1m" / "ratings_ordered.npz")
+        frame = pl.DataFrame({"user": rows["user"], "item": rows["item"], "time": rows["rank"]})
+    else:
+        frame = two_kinds()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    frame.write_csv(path)
+    return {"kind": "delimited", "path": str(path), **({"time_unit": "order"} if name == "ml-1m" else {})}
+
+
+def ready(name: str) -> tuple[Prepared, dict[str, TopK]] | None:
+    """The split and the members' lists; what was fitted before is read."""
+    data = source(name)
+    if data is None:
+        return None
+    tables = {
+        "seed": 7,
+        "data": data,
+        "task": {"k": 10, "metric": METRIC, "depth": 100},
+        "split": {"kind": "mixture", "random": 7, "tail": 3},
+        "model": MANY if name == "competition" else MEMBERS,
+        "keep_models": False,
+    }
+    prepared = prepare(read_experiment(tables, "fusion"))
+    runs = execute(prepared, Stage(CACHE / name, say=lambda line: print(line, flush=True)))
+    answer = prepared.split.answer
+    named = {}
+    for run in runs:
+        knobs = "-".join(str(v) for k, v in run.knobs.items() if v != matinee.models.get(run.kind)().knobs()[k])
+        named[run.kind + (f"-{knobs}" if knobs else "")] = run.lists(answer.users, answer.items)
+    return prepared, named
+
+
+def judged(lists: TopK, prepared: Prepared) -> Evaluation:
+    return matinee.evaluate(lists, prepared.split.answer, [METRIC])
+
+
+def row(what: str, found: Found, best: Evaluation, prepared: Prepared, seconds: float) -> dict[str, Any]:
+    """One line of a table."""
+    ours = judged(found.lists, prepared)
+    gap = compare(ours, best, METRIC)
+    return {
+        "what": what, "honest": found.honest, "interval": ours.interval(METRIC), "apparent": found.apparent,
+        "random": ours.part("random")[METRIC], "tail": ours.part("tail")[METRIC],
+        "gain": [gap.mean, gap.low, gap.high], "noise": gap.noise, "seconds": seconds,
+        "gate": None if found.recipe.gate is None else found.recipe.gate.kind,
+        "weights": dict(zip(found.recipe.members, np.round(found.recipe.weight, 3).tolist(), strict=True)),
+    }  # fmt: skip
+
+
+def label(table: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={v}" if k != "kind" else str(v) for k, v in table.items())
+
+
+def tried(name: str) -> dict[str, Any] | None:
+    """All rules, searches and gates on one log."""
+    prepared_members = ready(name)
+    if prepared_members is None:
+        return None
+    prepared, members = prepared_members
+    split = prepared.split
+    people = People(split.ask, split.learn.popularity, clocked=split.learn.clock == "seconds")
+    alone = {member: judged(lists, prepared) for member, lists in members.items()}
+    best = max(alone.values(), key=lambda one: one[METRIC])
+    two = {member: members[member] for member in ("ease", "directional")}
+    tables = [("rules", two, {"kind": "fixed", "rule": rule}) for rule in RULES]
+    tables += [("searches", members, one) for one in SEARCHES]
+    if name == "competition":
+        tables = [("searches", members, one) for one in SEARCHES if one["kind"] != "subsets"]
+    rows: dict[str, list[dict[str, Any]]] = {"rules": [], "searches": []}
+    for group, some, table in tables:
+        started = time.perf_counter()
+        found = search(some, split.answer, read_plan(table, "fusion"), Goal(METRIC), people)
+        seconds = time.perf_counter() - started
+        what = (
+            label(table["rule"] if isinstance(table["rule"], dict) else {"kind": table["rule"]})
+            if (group == "rules")
+            else label(table)
+        )
+        rows[group].append(row(what, found, best, prepared, seconds))
+        print(name, json.dumps(rows[group][-1]), flush=True)
+    return {
+        "people": len(split.answer),
+        "members": {m: [e[METRIC], e.part("random")[METRIC], e.part("tail")[METRIC]] for m, e in alone.items()},
+        **rows,
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    """The tables as Markdown."""
+    lines = ["# Fusion: rules, searches and gates on the same members", ""]
+    lines += [
+        "Written by `benchmarks/fusion.py`. Every number is out of fold: a list is judged under weights found without"
+    ]
+    lines += [
+        "its person. `apparent` is the same on the people the weights were found on. Gains are over the best single"
+    ]
+    lines += [
+        "member, paired, with 95 % bootstrap intervals. `seconds` is a whole search: five of them, one a fold and all."
+    ]
+    for name, said in results.items():
+        lines += ["", f"## {name}: {said['people']:,} people, {said['date']}, load {said['load']:.1f}", ""]
+        lines += ["| member | recall@10 | random | tail |", "|---|---|---|---|"]
+        for member, (mean, random, tail) in sorted(said["members"].items(), key=lambda one: -one[1][0]):
+            lines.append(f"| {member} | {mean:.4f} | {random:.4f} | {tail:.4f} |")
+        for group, title in (("rules", "Rules on ease + directional, equal weights"), ("searches", "Searches on all")):
+            if not said[group]:
+                continue
+            lines += [
+                "",
+                f"{title}:",
+                "",
+                "| | recall@10 | apparent | random | tail | gain | s |",
+                "|---|---|---|---|---|---|---|",
+            ]
+            for one in said[group]:
+                low, high = one["gain"][1:]
+                gain = f"{one['gain'][0]:+.4f} [{low:+.4f}, {high:+.4f}]" + (" noise" if one["noise"] else "")
+                gate = "" if "gate" not in one["what"] else (" (used)" if one["gate"] else " (not used)")
+                lines.append(
+                    f"| {one['what']}{gate} | {one['honest']:.4f} | {one['apparent']:.4f} | {one['random']:.4f} | "
+                    f"{one['tail']:.4f} | {gain} | {one['seconds']:.1f} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--logs", nargs="+", default=["ml-1m", "two-kinds"], choices=["ml-1m", "two-kinds", "competition"]
+    )
+    asked = parser.parse_args()
+    path = HERE / "results" / "fusion.json"
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    for name in asked.logs:
+        load = os.getloadavg()[0]
+        said = tried(name)
+        if said is None:
+            print(f"{name}: not here, left out")
+            continue
+        results[name] = {**said, "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load}
+        path.write_text(json.dumps(results, indent=2) + "\n")
+        (HERE.parent / "docs" / "fusion.md").write_text(page(results))
+
+
+if __name__ == "__main__":
+    main()

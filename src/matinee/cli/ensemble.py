@@ -1,0 +1,51 @@
+"""`matinee ensemble`: combine runs that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("ensemble")(ensemble)
+
+
+def ensemble(  # noqa: PLR0913 - one parameter an option
+    folders: Annotated[list[Path] | None, typer.Argument(help="Run folders; nothing means all under --runs.")] = None,
+    kind: Annotated[str, typer.Option(help="How members and weights are found: greedy, fixed, subsets, …")] = "greedy",
+    rule: Annotated[list[str] | None, typer.Option(help="A fusion rule; several are all tried.")] = None,
+    depth: Annotated[list[int] | None, typer.Option(help="How deep lists count; several are all tried.")] = None,
+    folds: Annotated[int, typer.Option(help="Folds of people for honest numbers.")] = 4,
+    gate: Annotated[str | None, typer.Option(help="Weights for each person: segments or logit.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KNOB=VALUE", help='As bags=20, or rule={kind="rrf", k=60}.'),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    split: Annotated[str, typer.Option(help="Only runs whose split's fingerprint starts so.")] = "",
+) -> None:
+    """Search the best combination of finished runs, say honestly what it gains, and keep it as a run."""
+    from matinee.cli._board import show
+    from matinee.cli._ensemble import tell
+    from matinee.cli._screen import progress, say
+    from matinee.ensemble.plan import read as read_plan
+    from matinee.runs import Stage, board_of, open_run, prepare, runs_in
+    from matinee.runs.combine import combine
+    from matinee.runs.deliver import experiment_of
+    from matinee.runs.experiment import changed
+
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs)
+    members = [run for run in found if run.split.startswith(split)]
+    board = board_of(members)
+    words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}
+    table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value}}
+    for change in changes or []:
+        table = changed(table, f"ensemble.{change}")
+    plan = read_plan(table["ensemble"], "ensemble")
+    ready = prepare(experiment_of(board.runs[0]))
+    made = combine(ready, members, plan, Stage(runs, progress, say))
+    show(board_of([*(run for run in members if run.name != made.name), made]))
+    tell(made)

@@ -1,0 +1,32 @@
+"""`matinee import`: lists made elsewhere become a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("import")(bring_in)
+
+
+def bring_in(
+    file: Annotated[Path, typer.Argument(help="user,item rows, best first, deeper than k if you can.")],
+    experiment: Annotated[Path, typer.Argument(help="The experiment file, or a run folder: its split and its rules.")],
+    name: Annotated[str, typer.Option(help="What the lists are called on the board.")] = "",
+    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+) -> None:
+    """Bring in lists that were made from the learn part of an experiment's split: to the board, and into ensembles."""
+    from matinee.cli._screen import out, progress, say
+    from matinee.runs import Stage, load, open_run, prepare
+    from matinee.runs.deliver import experiment_of
+    from matinee.runs.outside import bring_in, sentences
+
+    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load(experiment)
+    label = name or file.stem.replace("-", "_").replace(".", "_")
+    run = bring_in(file, label, prepare(asked), Stage(runs, progress, say))
+    for line in [f"{run.folder}:", *sentences(run.evaluation)]:
+        out.print(line, markup=False)

@@ -1,0 +1,10 @@
+"""Gates, weights for each person: one file a gate, the kind is the file name."""
+
+from __future__ import annotations
+
+import sys
+
+from matinee.ensemble.gate import Gate
+from matinee.spec import Kinds
+
+GATES: Kinds[Gate] = Kinds(sys.modules[__name__], Gate, "gate")

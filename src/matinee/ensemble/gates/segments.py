@@ -1,0 +1,111 @@
+"""People in a few segments by one trait, each with weights of its own, drawn towards those for everybody.
+
+    w_s = (n_s w_s* + tau w) / (n_s + tau)
+
+w_s* what the chooser finds for the n_s people of segment s alone, w the weights for everybody. Segments end at
+quantiles of the trait. Cost: (2 · traits + 1) · parts runs of the chooser, each on its people only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from matinee.contract import Context
+from matinee.ensemble.chooser import Chooser
+from matinee.ensemble.choosers import CHOOSERS
+from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
+from matinee.ensemble.judge import Judge
+from matinee.ensemble.traits import Traits
+from matinee.spec import Search
+
+KNOBS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})
+"""Where a chooser in a segment differs from its defaults."""
+
+
+class Parted(Learnt):
+    """Weights by segment."""
+
+    trait: str | None
+    """What splits people; nothing where all are alike."""
+
+    edges: tuple[float, ...]
+    """Where the segments end, ascending; a person at an edge belongs above it."""
+
+    weight: tuple[tuple[float, ...], ...]
+    """The members' weights in each segment, one segment more than edges."""
+
+    def weights(self, traits: Traits) -> F64:
+        """Looked up."""
+        table = np.array(self.weight)
+        return table[_segment(traits, self.trait, self.edges)]
+
+
+class Segments(Gate):
+    """The simple form: a table one can read."""
+
+    learnt: ClassVar[type[Learnt]] = Parted
+
+    trait: str = "best"
+    """What splits people: a trait's name, or best, the one with the highest gain on the other half of the people."""
+
+    parts: Annotated[int, Field(ge=2)] = 3
+    """How many segments, of as many people each."""
+
+    chooser: str = "greedy"
+    """How weights are found within a segment: a chooser's kind, best the one that found the weights for everybody."""
+
+    tau: Annotated[float, Field(ge=0), Search(50, 5000, log=True)] = 500.0
+    """Among how many people a segment counts as much as the weights for everybody."""
+
+    def learn(self, judge: Judge, points: F32, weights: F64, traits: Traits, ctx: Context = Context()) -> Parted:
+        """Trait after trait, then the best one with everybody."""
+        chooser = CHOOSERS.read({"kind": self.chooser, **KNOBS.get(self.chooser, {})}, "gate (segments)")
+        tried = list(traits.names) if self.trait == "best" else [self.trait]
+        found: list[tuple[float, float]] = []
+        looked = self.sure < 1.0 or len(tried) > 1
+        with ctx.progress("segments", len(tried)) as advance:
+            for name in tried if looked else []:
+
+                def teach(half: Judge, name: str = name) -> F64:
+                    return self._cut(chooser, (half, points, weights), (traits, name), ctx).weights(traits)
+
+                found.append(crossed(judge, points, weights, teach, ctx))
+                advance(1)
+        if not looked:
+            return self._cut(chooser, (judge, points, weights), (traits, tried[0]), ctx)
+        best = int(np.argmax([gain for gain, _ in found]))
+        gain, p = found[best][0], min(1.0, found[best][1] * len(tried))
+        if self.sure < 1.0 and (gain <= 0.0 or p > self.sure):
+            return Parted(gain=gain, p=p, trait=None, edges=(), weight=(tuple(weights.tolist()),))
+        cut = self._cut(chooser, (judge, points, weights), (traits, tried[best]), ctx)
+        return cut.model_copy(update={"gain": gain, "p": p})
+
+    def _cut(self, chooser: Chooser, task: tuple[Judge, F32, F64], by: tuple[Traits, str], ctx: Context) -> Parted:
+        """Segments by one trait, unlooked. `task` is (judge, points, weights), `by` the traits and a name."""
+        (judge, points, weights), (traits, name) = task, by
+        counts = judge.rows[1] & (judge.counted > 0)
+        value = traits.of((name,))[:, 0]
+        cuts = np.linspace(0.0, 1.0, self.parts + 1)[1:-1]
+        edges = np.unique(np.quantile(value[counts], cuts)) if counts.any() else np.zeros(0)
+        segment = _segment(traits, name, tuple(edges.tolist()))
+        table = np.tile(weights, (len(edges) + 1, 1))
+        for s in range(len(table)):
+            own = counts & (segment == s)
+            n = int(own.sum())
+            if n:
+                table[s] = (n * chooser.weights(judge.among(own), points, ctx) + self.tau * weights) / (n + self.tau)
+        said = tuple(tuple(row) for row in table.tolist())
+        return Parted(gain=0.0, p=1.0, trait=name, edges=tuple(edges.tolist()), weight=said)
+
+
+def _segment(traits: Traits, name: str | None, edges: tuple[float, ...]) -> NDArray[np.intp]:
+    """The segment of each person (m,), 0 the lowest."""
+    if name is None:
+        return np.zeros(len(traits), dtype=np.intp)
+    return np.searchsorted(np.array(edges), traits.of((name,))[:, 0], side="right")

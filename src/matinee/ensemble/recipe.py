@@ -1,0 +1,70 @@
+"""A combination as it is written down: members, weights, rule, depth. It makes lists of lists, whoever made those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, SerializeAsAny
+
+from matinee.ensemble.gate import Learnt
+from matinee.ensemble.gates import GATES
+from matinee.ensemble.pool import Pool
+from matinee.ensemble.rule import Rule, fuse
+from matinee.ensemble.rules import RULES
+from matinee.ensemble.traits import Traits
+from matinee.errors import SpecError
+from matinee.spec import Spec, build
+from matinee.topk import TopK
+
+
+class Recipe(Spec):
+    """What to mix, by which rule."""
+
+    members: tuple[str, ...]
+    """The names of the members."""
+
+    weight: tuple[Annotated[float, Field(ge=0)], ...]
+    """The weight of each."""
+
+    rule: SerializeAsAny[Rule]
+    """How their lists become one."""
+
+    depth: Annotated[int, Field(ge=1)]
+    """How deep their lists count."""
+
+    gate: SerializeAsAny[Learnt] | None = None
+    """How each person's own weights follow from their traits; nothing means the weights are everybody's."""
+
+    def written(self) -> dict[str, object]:
+        """Ready for JSON, the rule with its kind."""
+        own = {"rule": self.rule.written(), "gate": None if self.gate is None else self.gate.said()}
+        return {**self.model_dump(mode="json", exclude={"rule", "gate"}), **own}
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The members whose lists it takes: those of weight above 0; with a gate all, for anybody may lean on any."""
+        if self.gate is not None:
+            return self.members
+        return tuple(name for name, w in zip(self.members, self.weight, strict=True) if w > 0)
+
+    def fuse(self, lists: Mapping[str, TopK], k: int, traits: Callable[[Pool], Traits] | None = None) -> TopK:
+        """Lists (m, k) from the lists of the members needed; a gate wants the people's traits under their pool."""
+        missing = [name for name in self.needed if name not in lists]
+        if missing:
+            raise SpecError("ensemble", f"there are no lists of {', '.join(missing)}", "lists of every member")
+        pool = Pool.of({name: lists[name] for name in self.needed}, self.depth)
+        if self.gate is None:
+            return fuse(self.rule, pool, [w for w in self.weight if w > 0], k)
+        if traits is None:
+            raise SpecError("ensemble", "nothing is known of the people", "their traits, which the gate looks at")
+        return fuse(self.rule, pool, self.gate.weights(traits(pool)), k)
+
+
+def read(said: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe as `written` wrote it."""
+    gate = said.get("gate")
+    if gate is not None:
+        rest = {name: value for name, value in gate.items() if name != "kind"}
+        gate = build(GATES.get(gate["kind"], where).learnt, rest, f"{where}: gate")
+    return build(Recipe, {**said, "rule": RULES.read(said["rule"], where), "gate": gate}, where)

@@ -1,0 +1,10 @@
+"""Fusion rules: one file a rule, the kind is the file name."""
+
+from __future__ import annotations
+
+import sys
+
+from matinee.ensemble.rule import Rule
+from matinee.spec import Kinds
+
+RULES: Kinds[Rule] = Kinds(sys.modules[__name__], Rule, "fusion rule")

@@ -1,0 +1,190 @@
+"""The search and its honesty, on members whose worth is planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matinee.contract import Context
+from matinee.data import Answers
+from matinee.ensemble.lab import Goal, search
+from matinee.ensemble.plan import read
+from matinee.errors import SpecError
+from matinee.metrics import compare, evaluate
+from matinee.topk import TopK
+from tests.ensemble.pools import vocabulary
+
+PEOPLE, ITEMS, DEPTH, TAKEN = 900, 120, 30, 6
+GOAL = Goal("recall@10")
+PRODUCT = {"kind": "product", "norms": ["sigmoid", "softmax"]}
+
+
+def listed(score):
+    """The best `DEPTH` of scores (m, n)."""
+    item = np.argsort(-score, axis=1, kind="stable")[:, :DEPTH].astype(np.int32)
+    best = np.take_along_axis(score, item, 1).astype(np.float32)
+    return TopK(np.arange(len(score), dtype=np.int32), item, best, vocabulary(len(score)), vocabulary(score.shape[1]))
+
+
+def planted(seed):
+    """Taste and habit, both unseen; what people take next is half one, half the other."""
+    rng = np.random.default_rng(seed)
+    taste, habit = rng.normal(size=(2, PEOPLE, ITEMS))
+    answer = np.empty((PEOPLE, TAKEN), dtype=np.int64)
+    for r in range(PEOPLE):
+        static = np.argsort(-taste[r])[: TAKEN // 2]
+        answer[r] = np.concatenate([static, np.setdiff1d(np.argsort(-habit[r])[:TAKEN], static)[: TAKEN // 2]])
+    part = np.tile(np.repeat([0, 1], TAKEN // 2), PEOPLE)
+    whose = (np.arange(PEOPLE, dtype=np.int32), vocabulary(PEOPLE), vocabulary(ITEMS))
+    answers = Answers.of(np.repeat(np.arange(PEOPLE), TAKEN), answer.ravel(), part, ("random", "tail"), whose)
+    return rng, taste, habit, answers
+
+
+def noisy(rng, truth, sd):
+    return listed(truth + sd * rng.normal(size=truth.shape))
+
+
+def gain(found, members, answers):
+    ours, theirs = (evaluate(one, answers, ["recall@10"]) for one in (found.lists, members[found.best]))
+    return compare(ours, theirs, "recall@10")
+
+
+def test_what_is_found_beats_the_best_member_on_people_who_had_no_part_in_it():
+    rng, taste, habit, answers = planted(1)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.0), "noise": noisy(rng, 0 * taste, 1.0)}
+    found = search(members, answers, read({"kind": "greedy"}, "plan"), GOAL)
+    gap = gain(found, members, answers)
+    assert gap.mean > 0
+    assert not gap.noise
+    assert found.honest == pytest.approx(evaluate(found.lists, answers, ["recall@10"])["recall@10"])
+    weight = dict(zip(found.recipe.members, found.recipe.weight, strict=True))
+    assert weight["noise"] < min(weight["static"], weight["order"]) / 3
+    for name, value in found.alone.items():
+        assert value == pytest.approx(evaluate(members[name], answers, ["recall@10"])["recall@10"])
+
+
+@pytest.mark.parametrize("kind", ["greedy", "ascent", "surrogate", "stacking", "subsets"])
+def test_copies_of_one_model_gain_nothing(kind):
+    rng, taste, _, answers = planted(2)
+    one = noisy(rng, taste, 1.0)
+    members = {"a": one, "b": one, "c": one}
+    found = search(members, answers, read({"kind": kind}, "plan"), GOAL)
+    assert gain(found, members, answers).mean == 0.0
+    assert found.selection == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["greedy", "ascent"])
+def test_among_members_of_pure_noise_what_seems_a_gain_is_selection(kind):
+    """The metric on the people the weights were found on rises; on the others it does not."""
+    rng, taste, _, answers = planted(3)
+    members = {f"n{i}": noisy(rng, 0 * taste, 1.0) for i in range(8)}
+    found = search(members, answers, read({"kind": kind}, "plan"), GOAL)
+    gap = gain(found, members, answers)
+    assert gap.noise or gap.mean < 0
+    assert 0.002 < found.selection < 0.03
+
+
+def test_nobodys_list_depends_on_their_own_answers():
+    """Other answers for one fold change the recipe of the other folds only."""
+    rng, taste, habit, answers = planted(4)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.0)}
+    plan = read({"kind": "ascent", "folds": 3}, "plan")
+    before = search(members, answers, plan, GOAL)
+    item = answers.item.reshape(PEOPLE, TAKEN).copy()
+    mine = before.fold == 1
+    item[mine] = np.sort(rng.permuted(np.tile(np.arange(ITEMS), (int(mine.sum()), 1)), axis=1)[:, :TAKEN], axis=1)
+    whose = (answers.user, answers.users, answers.items)
+    other = Answers.of(np.repeat(np.arange(PEOPLE), TAKEN), item.ravel(), answers.part, answers.parts, whose)
+    after = search(members, other, plan, GOAL)
+    assert before.folds[1] == after.folds[1]
+    assert before.folds[0] != after.folds[0]
+    np.testing.assert_array_equal(before.lists.item[mine], after.lists.item[mine])
+
+
+def test_everybodys_list_is_that_of_the_recipe_found_without_them():
+    rng, taste, habit, answers = planted(5)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.5)}
+    plan = read({"kind": "greedy", "bags": 0, "folds": 3, "rules": ["rrf", "borda"], "depths": [10, 30]}, "plan")
+    found = search(members, answers, plan, GOAL)
+    assert sorted(np.bincount(found.fold)) == [300, 300, 300]
+    for f, recipe in enumerate(found.folds):
+        again = recipe.fuse(members, 10)
+        np.testing.assert_array_equal(again.item[found.fold == f], found.lists.item[found.fold == f])
+
+
+def test_rule_and_depth_are_part_of_the_search():
+    """An order that is only right from rank 11 on can be used by a rule that looks so deep."""
+    rng, taste, habit, answers = planted(6)
+    members = {"static": noisy(rng, taste, 0.7), "order": noisy(rng, habit, 0.7)}
+    table = {"kind": "greedy", "bags": 0, "rules": [{"kind": "vote", "top": 1}, "rrf"], "depths": [2, 30]}
+    found = search(members, answers, read(table, "plan"), GOAL)
+    assert found.recipe.rule.kind == "rrf"
+    assert found.recipe.depth == 30
+
+
+def test_the_same_seed_finds_the_same():
+    rng, taste, habit, answers = planted(7)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.0), "more": noisy(rng, habit, 2.0)}
+    one, two, other = (
+        search(members, answers, read({"kind": "greedy"}, "plan"), GOAL, ctx=Context(seed=s)) for s in (3, 3, 4)
+    )
+    assert one.recipe == two.recipe
+    assert (one.fold == two.fold).all()
+    assert (one.fold != other.fold).any()
+
+
+def test_what_the_seeds_did_is_a_line_each():
+    rng, taste, habit, answers = planted(8)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.0)}
+    lines = [
+        {"kind": "fixed", "rule": "vote"},
+        {"kind": "fixed", "rule": "log_rank"},
+        {"kind": "fixed", "weight": [1, 0.7], "rule": "log_rank"},
+        {"kind": "subsets"},
+        {"kind": "fixed", "rule": "two_band"},
+        {"kind": "fixed", "rule": "linear_points"},
+        {"kind": "fixed", "rule": PRODUCT},
+        {"kind": "fixed", "rule": {"kind": "quota", "quotas": [7, 3]}},
+        {"kind": "fixed", "rule": "shared_first"},
+    ]
+    alone = max(evaluate(one, answers, ["recall@10"])["recall@10"] for one in members.values())
+    for table in lines:
+        found = search(members, answers, read(table, "plan"), GOAL)
+        assert found.apparent == pytest.approx(found.honest, abs=0.02)
+        assert (found.lists.length == 10).all()
+        if table.get("rule") != PRODUCT:  # whose floor lets one member veto what the other found
+            assert found.honest > alone, table
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ({"kind": "gredy"}, "did you mean 'greedy'"),
+        ({"kind": "greedy", "bag": 3}, "did you mean 'bags'"),
+        ({"kind": "greedy", "rule": "rff"}, "did you mean 'rrf'"),
+        ({"kind": "greedy", "rule": "rrf", "rules": ["rrf"]}, "both rule and rules"),
+        ({"kind": "greedy", "rule": "quota"}, "rules that give points"),
+        ({"kind": "greedy", "folds": 1}, "folds"),
+        ({"kind": "fixed", "rule": "quota", "gate": "logit"}, "rules that give points"),
+        ({"kind": "greedy", "gate": "logits"}, "did you mean 'logit'"),
+    ],
+)
+def test_plans_that_make_no_sense(table, complaint):
+    from matinee.errors import MatineeError
+
+    with pytest.raises(MatineeError, match=complaint):
+        read(table, "exp.toml: ensemble")
+
+
+def test_a_plan_is_read_as_it_was_written():
+    table = {
+        "kind": "ascent",
+        "rounds": 2,
+        "rules": ["rrf", {"kind": "vote", "top": 3}],
+        "depth": 20,
+        "gate": "segments",
+    }
+    plan = read(table, "plan")
+    assert read(plan.written(), "plan") == plan
+    with pytest.raises(SpecError):
+        read({**table, "rounds": 0}, "plan")

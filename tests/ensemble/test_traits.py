@@ -1,0 +1,148 @@
+"""Traits against their sentences, person by person."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations, pairwise
+from statistics import fmean, median
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from matinee.data import Histories
+from matinee.ensemble import Pool
+from matinee.ensemble.traits import ALWAYS, CLOCKED, DAY, TRAITS, Traits, traits
+from matinee.errors import DataError, UnknownName
+from tests.metrics.lists_and_answers import lists_of, vocabulary
+
+N_ITEMS = 30
+
+
+def asked(rows, times):
+    """People 0, 1, … with these items at these seconds."""
+    drawn = Histories.of(rows, vocabulary(N_ITEMS))
+    flat = np.array([t for row in times for t in row], dtype=np.int64)
+    return replace(drawn, user=np.arange(len(rows), dtype=np.int32), users=vocabulary(len(rows)), time=flat)
+
+
+def band_of(item, popularity):
+    """In which tenth of all takes the middle take of the items of this popularity falls, the least popular first."""
+    below = sum(p for p in popularity if p < popularity[item])
+    same = sum(p for p in popularity if p == popularity[item])
+    return min(int(10 * (below + same / 2) / max(sum(popularity), 1)), 9)
+
+
+def agreement(lists):
+    found = []
+    for a, b in combinations([set(one[:10]) for one in lists], 2):
+        if a | b:
+            found.append(len(a & b) / len(a | b))
+    return fmean(found) if found else 1.0
+
+
+def slow(row, time, lists, popularity):
+    """One person, by the sentences."""
+    log = [math.log(1 + popularity[i]) for i in row]
+    usual = sum(p * math.log(1 + p) for p in popularity) / max(sum(popularity), 1)
+    bands = Counter(band_of(i, popularity) for i in row)
+    gaps = [(b - a) / 60 for a, b in pairwise(time)]
+    return {
+        "length": math.log(1 + len(row)),
+        "repeats": sum(i in row[:p] for p, i in enumerate(row)) / len(row) if row else 0.0,
+        "popularity": fmean(log) if row else usual,
+        "recent": fmean(log[-5:]) if row else usual,
+        "breadth": -sum(n / len(row) * math.log(n / len(row)) for n in bands.values()),
+        "steps": fmean(abs(b - a) for a, b in pairwise(log)) if len(row) > 1 else 0.0,
+        "agreement": agreement(lists),
+        "candidates": math.log(1 + len(set().union(*lists))),
+        "span": math.log(1 + (time[-1] - time[0]) / DAY) if row else 0.0,
+        "last_day": fmean(time[-1] - t <= DAY for t in time) if row else 1.0,
+        "gap": math.log(1 + median(gaps)) if gaps else 0.0,
+    }
+
+
+@st.composite
+def people(draw):
+    """A few people, some without a past, with two or three lists each, some empty."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    m, members = draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    size = [int(n) for n in rng.integers(0, 12, m)]
+    rows = [rng.integers(0, N_ITEMS, n).tolist() for n in size]
+    times = [sorted((10**9 + rng.integers(0, draw(st.sampled_from([100, 10 * DAY])), n)).tolist()) for n in size]
+    lists = [[rng.permutation(N_ITEMS)[: rng.choice([0, 4, 14])].tolist() for _ in range(m)] for _ in range(members)]
+    popularity = rng.integers(0, draw(st.sampled_from([1, 3, 200])), N_ITEMS)
+    return rows, times, lists, popularity
+
+
+def pool_of(lists):
+    m = len(lists[0])
+    return Pool.of({str(a): lists_of(dict(enumerate(one)), 14, m, N_ITEMS) for a, one in enumerate(lists)})
+
+
+@given(people())
+@settings(max_examples=100, deadline=None)
+def test_every_trait_is_its_sentence(drawn):
+    rows, times, lists, popularity = drawn
+    found = traits(asked(rows, times), pool_of(lists), popularity, clocked=True)
+    assert found.names == tuple(TRAITS)
+    for u, (row, time) in enumerate(zip(rows, times, strict=True)):
+        wanted = slow(row, time, [one[u] for one in lists], popularity.tolist())
+        for name, value in wanted.items():
+            assert found.of((name,))[u, 0] == pytest.approx(value, abs=1e-9), name
+
+
+@given(people())
+@settings(max_examples=30, deadline=None)
+def test_a_person_alone_is_the_person_among_others(drawn):
+    rows, times, lists, popularity = drawn
+    ask, pool = asked(rows, times), pool_of(lists)
+    together = traits(ask, pool, popularity, clocked=True)
+    assert np.isfinite(together.values).all()
+    for u in range(len(rows)):
+        own = np.array([u])
+        alone = traits(ask.take(own), pool.rows(own), popularity, clocked=True)
+        assert_array_equal(alone.values, together.rows(own).values)
+
+
+def test_without_a_clock_times_are_not_looked_at():
+    ask, pool = asked([[1, 2, 3], []], [[0, 5, 10**9], []]), pool_of([[[1], [2]], [[3], [4]]])
+    popularity = np.arange(N_ITEMS)
+    found = traits(ask, pool, popularity, clocked=False)
+    assert found.names == tuple(ALWAYS)
+    assert set(TRAITS) == set(ALWAYS) | set(CLOCKED)
+    other = traits(replace(ask, time=np.arange(3)), pool, popularity, clocked=False)
+    assert_array_equal(found.values, other.values)
+
+
+def test_a_past_of_nothing_and_a_log_of_nothing():
+    found = traits(asked([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), clocked=True)
+    wanted = dict.fromkeys(TRAITS, 0.0) | {"agreement": 1.0, "last_day": 1.0}
+    assert_allclose(found.values, np.tile([wanted[name] for name in found.names], (2, 1)))
+
+
+def test_other_people_are_refused():
+    pool = pool_of([[[1], [2]]])
+    with pytest.raises(DataError, match="histories of 1 people and lists of 2"):
+        traits(asked([[1]], [[0]]), pool, np.ones(N_ITEMS), clocked=True)
+    turned = asked([[1], [2]], [[0], [0]]).take(np.array([1, 0]))
+    with pytest.raises(DataError, match="the same people in the same rows"):
+        traits(turned, pool, np.ones(N_ITEMS), clocked=True)
+
+
+def test_columns_are_found_by_name():
+    some = Traits(("a", "b"), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert_array_equal(some.of(("b", "a")), [[2.0, 1.0], [4.0, 3.0]])
+    assert_array_equal(some.rows(np.array([False, True])).values, [[3.0, 4.0]])
+    with pytest.raises(UnknownName, match="there is no trait 'c'"):
+        some.of(("c",))
+
+
+def test_every_trait_has_a_sentence():
+    for name, sentence in TRAITS.items():
+        assert sentence.endswith("."), name
+        assert 20 < len(sentence) < 120, name

@@ -1,0 +1,173 @@
+"""Ensembles as runs: on the board, refitted, submitted, with lists from elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matinee import models
+from matinee.contract import Context
+from matinee.errors import RunError, SpecError, SubmissionError, UnknownName
+from matinee.runs import Stage, board_of, open_run, prepare
+from matinee.runs.combine import chosen_members, combine, execute_all, lines
+from matinee.runs.deliver import deliver, experiment_of, made_again
+from matinee.runs.experiment import read
+from matinee.runs.outside import bring_in
+from matinee.topk import recommend
+from tests.runs.test_execute import TABLES
+
+GREEDY = {"kind": "greedy", "bags": 2, "folds": 2, "depth": 20}
+
+
+def tables(**changes):
+    return {**TABLES, "ensemble": GREEDY, **changes}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    prepared = prepare(read(tables(), "exp.toml"))
+    return prepared, root, execute_all(prepared, Stage(root))
+
+
+def test_the_ensemble_is_a_run_on_the_board(done):
+    prepared, _, runs = done
+    run = runs[-1]
+    assert run.kind == "ensemble"
+    assert open_run(run.folder).said == run.said
+    assert run in board_of(runs).runs
+    said = run.said["ensemble"]
+    assert said["honest"] == pytest.approx(run.said["metrics"]["recall@5"]["mean"])
+    assert said["selection"] == pytest.approx(said["apparent"] - said["honest"])
+    assert set(said["alone"]) == {"popularity", "item_knn", "ease"}
+    assert run.evaluation["recall@5"] == pytest.approx(said["honest"])
+    text = "\n".join(lines(run))
+    assert "is selection" in text
+    assert "the best member" in text
+    assert "rbo" in text
+    assert lines(runs[0]) == []
+    assert experiment_of(run) == prepared.experiment
+
+
+def test_running_again_searches_nothing(done, monkeypatch):
+    prepared, root, runs = done
+    monkeypatch.setattr("matinee.runs.combine.search", lambda *a, **k: pytest.fail("searched again"))
+    assert [run.name for run in execute_all(prepared, Stage(root))] == [run.name for run in runs]
+
+
+def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tmp_path):
+    prepared, _, runs = done
+    experiment = read(tables(submission={"path": str(tmp_path / "s.csv"), "model": "ensemble"}), "exp.toml")
+    said = deliver(prepared, board_of(runs), experiment.submission)
+    assert "ensemble refitted" in said
+    assert "no seen item" in said
+    recipe = runs[-1].said["ensemble"]["recipe"]
+    log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
+    total = np.zeros((log.n_users, log.n_items))
+    for name, weight in zip(recipe["members"], recipe["weight"], strict=True):
+        model = models.get(name)(**({"l2": 20} if name == "ease" else {})).fit(log, Context(seed=5))
+        lists = recommend(model, log.histories(users), 20)
+        for p in range(20):
+            total[users, lists.item[:, p]] += weight / np.log2(p + 2)
+    again = made_again(runs[-1], log, users, prepared.experiment.task, {}, Stage(tmp_path).progress)
+    kept = np.take_along_axis(total, again.item.astype(np.int64), 1)
+    np.testing.assert_allclose(kept, -np.sort(-total, axis=1)[:, :5], rtol=1e-5)
+
+
+def test_members_are_named_by_kind_or_by_run(done):
+    prepared, root, runs = done
+    plan = read(tables(ensemble={**GREEDY, "members": ["ease", runs[1].name]}), "exp.toml").ensemble
+    assert list(chosen_members(runs, plan)) == ["ease", "item_knn"]
+    made = combine(prepared, runs, plan, Stage(root))
+    assert made.said["model"]["members"] == [runs[2].name, runs[1].name]
+    unknown = read(tables(ensemble={**GREEDY, "members": ["eas"]}), "exp.toml").ensemble
+    with pytest.raises(UnknownName, match="did you mean 'ease'"):
+        combine(prepared, runs, unknown, Stage(root))
+
+
+def test_several_seeds_of_a_model_are_one_line(tmp_path):
+    model = [{"kind": "pure_svd", "factors": 5, "seeds": 3}, {"kind": "ease"}]
+    experiment = read({**TABLES, "model": model}, "exp.toml")
+    assert read(experiment.written(), "run.json") == experiment
+    runs = execute_all(prepare(experiment), Stage(tmp_path))
+    assert [run.kind for run in runs] == ["popularity", "pure_svd", "pure_svd", "pure_svd", "ease", "ensemble"]
+    assert [run.said["seed"] for run in runs[1:4]] == [5, 6, 7]
+    assert runs[-1].said["ensemble"]["recipe"]["weight"] == pytest.approx([1 / 3] * 3)
+    with pytest.raises(SpecError, match="seeds"):
+        read({**TABLES, "model": [{"kind": "ease", "seeds": 0}]}, "exp.toml")
+
+
+def written(lists, path, depth=None):
+    frame = lists.frame().select("user", "item", "rank")
+    frame.filter(pl.col("rank") <= (depth or lists.k)).select("user", "item").write_csv(path)
+
+
+def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
+    prepared, root, runs = done
+    elsewhere = tmp_path / "theirs.csv"
+    written(runs[2].lists(prepared.log.users, prepared.log.items), elsewhere)
+    theirs = bring_in(elsewhere, "theirs", prepared, Stage(root))
+    assert theirs.kind == "theirs"
+    assert theirs.said["metrics"]["recall@5"] == runs[2].said["metrics"]["recall@5"]
+    plan = read(tables(ensemble={"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}), "e").ensemble
+    made = combine(prepared, [*runs, theirs], plan, Stage(root))
+    log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
+    task = prepared.experiment.task
+    with pytest.raises(RunError, match="--lists theirs=FILE"):
+        made_again(made, log, users, task, {}, Stage(root).progress)
+    model = models.get("ease")(l2=20).fit(log, Context(seed=5))
+    whole = tmp_path / "whole.csv"
+    written(recommend(model, log.histories(users), 20), whole)
+    again = made_again(made, log, users, task, {"theirs": whole}, Stage(root).progress)
+    assert (again.length == 5).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "complaint"),
+    [
+        ("ease", lambda f: f, "no kind of a model"),
+        ("a b", lambda f: f, "no kind of a model"),
+        ("x", lambda f: f.vstack(f.head(1)), "repeats an item"),
+        ("x", lambda f: f.with_columns(item=pl.lit(10**6)), "unknown item"),
+        ("x", lambda f: f.group_by("user", maintain_order=True).head(3), "longest list has 3"),
+    ],
+)
+def test_files_that_cannot_join(done, tmp_path, name, spoil, complaint):
+    prepared, root, runs = done
+    path = tmp_path / "x.csv"
+    written(runs[2].lists(prepared.log.users, prepared.log.items), path)
+    spoil(pl.read_csv(path)).write_csv(path)
+    from matinee.errors import MatineeError
+
+    with pytest.raises(MatineeError, match=complaint):
+        bring_in(path, name, prepared, Stage(root))
+    assert not list((root / ".partial").iterdir())
+
+
+def test_a_seen_item_cannot_join(done, tmp_path):
+    prepared, root, _ = done
+    log = prepared.split.learn
+    frame = pl.DataFrame({"user": log.users.decode(log.user[:1]), "item": log.items.decode(log.item[:1])})
+    frame.write_csv(tmp_path / "seen.csv")
+    with pytest.raises(SubmissionError, match="seen item"):
+        bring_in(tmp_path / "seen.csv", "seen", prepared, Stage(root))
+
+
+@pytest.mark.parametrize("gate", ["segments", "logit"])
+def test_a_gate_that_finds_nothing_leaves_everybody_alone(done, gate):
+    prepared, root, runs = done
+    plan = read(tables(ensemble={**GREEDY, "gate": gate}), "exp.toml").ensemble
+    made = combine(prepared, runs, plan, Stage(root))
+    assert made.said["ensemble"]["recipe"]["gate"] is None
+
+
+def test_weights_for_each_person_are_kept_and_delivered(done):
+    """`sure = 1` takes the gate unlooked."""
+    prepared, root, runs = done
+    plan = read(tables(ensemble={**GREEDY, "gate": {"kind": "logit", "sure": 1.0}}), "exp.toml").ensemble
+    made = combine(prepared, runs, plan, Stage(root))
+    assert made.said["ensemble"]["recipe"]["gate"]["kind"] == "logit"
+    log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
+    lists = made_again(open_run(made.folder), log, users, prepared.experiment.task, {}, Stage(root).progress)
+    assert (lists.length == 5).all()
