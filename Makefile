@@ -23,9 +23,11 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## stages beside their floors, then the whole zoo; a quarter of an hour
+bench: $(VENV)/.installed-dev  ## stages beside their floors, the zoo, fusion, other libraries; an hour
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/zoo.py
+	$(BIN)/python benchmarks/fusion.py
+	$(BIN)/python benchmarks/peers.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

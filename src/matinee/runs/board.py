@@ -98,8 +98,8 @@ def _protocol(runs: Sequence[Run], split: str) -> str:
 
 
 def changed_knobs(run: Run) -> dict[str, Any]:
-    """The knobs that are not at their default; a kind that is not installed shows all."""
+    """The knobs that are not at their default; a kind that is no model shows all but the names of its members."""
     if run.kind not in models.kinds():
-        return run.knobs
+        return {name: value for name, value in run.knobs.items() if not isinstance(value, list)}
     default = models.get(run.kind)().knobs()
     return {name: value for name, value in run.knobs.items() if value != default.get(name)}

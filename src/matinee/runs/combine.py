@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matinee.contract import Context
 from matinee.ensemble.choosers.fixed import Fixed
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.lab import Found, Goal, People, search
-from matinee.ensemble.members import Portrait, portrait
+from matinee.ensemble.members import portrait
 from matinee.ensemble.plan import Plan
 from matinee.ensemble.pool import Pool
 from matinee.ensemble.robust import Past, gains
+from matinee.ensemble.winners import winners
 from matinee.errors import RunError, UnknownName
 from matinee.metrics import compare
+from matinee.runs import guards
 from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, execute, finished, judged, key, note, record
 from matinee.runs.folder import Run
 from matinee.topk import TopK
@@ -55,7 +58,8 @@ def combine(prepared: Prepared, runs: Sequence[Run], plan: Plan, stage: Stage) -
     refit = {"kind": KIND, "recipe": found.recipe.written()}
     refit["members"] = {label: chosen[label].said["refit"] for label in found.recipe.needed}
     refit["seeds"] = {label: chosen[label].said["seed"] for label in found.recipe.needed}
-    made = Made(model, refit, seed, seconds, 0.0, warnings(said), {"ensemble": said})
+    wrong = guards.check(prepared.experiment.task, found.lists, prepared.split.ask)
+    made = Made(model, refit, seed, seconds, 0.0, wrong + warnings(said), {"ensemble": said})
     baseline = next((run for run in runs if run.kind == "popularity"), None)
     return record(prepared, found.lists, made, work, stage, baseline)
 
@@ -129,7 +133,10 @@ class Story:
         theirs, _ = judged(self.members[found.best].first(task.k), self.prepared)
         gap = compare(ours, theirs, task.metric)
         past = Past.of(self.people.ask, real_time=self.people.clocked)
-        members, robust = self.portrait(), gains(ours, theirs, task.metric, past)
+        judge, weights = self.jury()
+        members = portrait(judge, found.recipe.rule, weights, self.people.popularity, task.k)
+        won = winners(judge, self.people.traits(judge.pool))
+        robust = gains(ours, theirs, task.metric, past)
         return {
             "chooser": self.plan.chooser.written(),
             "recipe": found.recipe.written(),
@@ -142,11 +149,12 @@ class Story:
             "gain": {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p, "noise": gap.noise},
             "robust": robust.said(),
             "portrait": members.said(),
-            "text": [*members.text(), "", *robust.text()],
+            "winners": [one.said() for one in won],
+            "text": [*members.text(), "", *(one.text() for one in won), "", *robust.text()],
         }
 
-    def portrait(self) -> Portrait:
-        """The members under the recipe that is delivered, over at most `PORTRAYED` of the people, drawn."""
+    def jury(self) -> tuple[Judge, NDArray[np.float64]]:
+        """At most `PORTRAYED` of the people, drawn, and the weights of the recipe that is delivered."""
         recipe, task = self.found.recipe, self.prepared.experiment.task
         pool = Pool.of(self.members, recipe.depth)
         weights = np.array(recipe.weight) if recipe.gate is None else recipe.gate.weights(self.people.traits(pool))
@@ -154,7 +162,7 @@ class Story:
         if len(pool) > PORTRAYED:
             drawn = np.random.default_rng(self.prepared.experiment.seed).permutation(len(pool)) < PORTRAYED
             judge = judge.among(drawn)
-        return portrait(judge, recipe.rule, weights, self.people.popularity, task.k)
+        return judge, weights
 
 
 def warnings(said: dict[str, Any]) -> list[str]:

@@ -119,7 +119,7 @@ def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
     lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
     note(work, "score", score_seconds)
-    warnings = guards.check(spec, task, lists, split.ask)
+    warnings = guards.check(task, lists, split.ask, personal=spec.personal)
     made = Made(spec.written(), model.refit_spec().written(), seed, fit_seconds, score_seconds, warnings)
     return record(prepared, lists, made, work, stage, baseline)
 

@@ -83,6 +83,9 @@ class Run:
 
     def model(self) -> Fitted:
         """The fitted model."""
+        if self.said["model"]["kind"] in ("ensemble", "outside"):
+            found = "it is made of lists, there is no model in it"
+            raise RunError(self.folder, found, "Name a run of a model, as `matinee board` lists them.")
         if not (self.folder / "model").is_dir():
             raise RunError(self.folder, "it kept no model", "Run the experiment again with keep_models = true.")
         return models.load(self.folder / "model")

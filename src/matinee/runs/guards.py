@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.contract import ModelSpec, Task
+from matinee.contract import Task
 from matinee.data import Histories
 from matinee.metrics import Evaluation, compare
 from matinee.topk import TopK
@@ -13,12 +13,15 @@ ALIKE = 0.5
 """Share of people who may have one and the same set of items before the guard fires."""
 
 
-def check(spec: ModelSpec, task: Task, lists: TopK, ask: Histories) -> list[str]:
-    """Warnings about lists alone, each with what to do next; empty when nothing is wrong."""
+def check(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> list[str]:
+    """Warnings about lists alone, each with what to do next; empty when nothing is wrong.
+
+    `personal` says that different people should get different lists.
+    """
     found: list[str] = []
     if task.seen == "exclude" and _seen(lists, ask):
         found.append("lists hold items the user has seen: the mask is broken; do not submit this run")
-    if spec.personal and len(lists) > 1 and _share_alike(lists.first(min(lists.k, task.k))) > ALIKE:
+    if personal and len(lists) > 1 and _share_alike(lists.first(min(lists.k, task.k))) > ALIKE:
         found.append("more than half of the users get the same items: the model did not learn; look at its knobs")
     if not _best_first(lists):
         found.append("lists are not best first, or hold an item twice: the model's scores are broken")

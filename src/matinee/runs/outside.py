@@ -13,6 +13,7 @@ from matinee.contract import Task
 from matinee.data import Interactions
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
+from matinee.runs import guards
 from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, finished, key, prepare, record
 from matinee.runs.experiment import Experiment
 from matinee.runs.folder import Run
@@ -72,6 +73,7 @@ def bring_in(file: Path, name: str, prepared: Prepared, stage: Stage) -> Run:
         return done
     empty = int((lists.length == 0).sum())
     warnings = [f"{empty:,} of {len(lists):,} people have no list in {file.name}"] if empty else []
+    warnings += guards.check(task, lists, split.ask)
     made = Made(model, model, prepared.experiment.seed, 0.0, 0.0, warnings)
     return record(prepared, lists, made, stage.root / PARTIAL / label, stage, None)
 
