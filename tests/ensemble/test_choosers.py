@@ -224,5 +224,5 @@ def test_greedy_without_bags_is_the_slow_one(small, metric, steps, patience):
 
 def test_other_seeds_draw_other_bags(small):
     points = RULE.points(small.pool)
-    one, two = (chooser("greedy", bags=3, people=0.2).weights(small, points, Context(seed=s)) for s in (0, 1))
+    one, two = (chooser("greedy", bags=3, people_share=0.2).weights(small, points, Context(seed=s)) for s in (0, 1))
     assert not np.array_equal(one, two)

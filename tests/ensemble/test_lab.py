@@ -7,8 +7,9 @@ import pytest
 
 from matinee.contract import Context
 from matinee.data import Answers
+from matinee.ensemble.choosers import CHOOSERS
 from matinee.ensemble.lab import Goal, search
-from matinee.ensemble.plan import read
+from matinee.ensemble.plan import Plan, read
 from matinee.errors import SpecError
 from matinee.metrics import compare, evaluate
 from matinee.topk import TopK
@@ -152,7 +153,7 @@ def test_what_the_seeds_did_is_a_line_each():
         found = search(members, answers, read(table, "plan"), GOAL)
         assert found.apparent == pytest.approx(found.honest, abs=0.02)
         assert (found.lists.length == 10).all()
-        if table.get("rule") != PRODUCT:  # whose floor lets one member veto what the other found
+        if table.get("rule") not in (PRODUCT, "shared_first"):  # which ask members to agree: here they cannot
             assert found.honest > alone, table
 
 
@@ -188,3 +189,9 @@ def test_a_plan_is_read_as_it_was_written():
     assert read(plan.written(), "plan") == plan
     with pytest.raises(SpecError):
         read({**table, "rounds": 0}, "plan")
+
+
+def test_no_knob_of_a_chooser_is_hidden_by_one_of_the_plan():
+    """Both stand in one table of a file."""
+    for kind in CHOOSERS.names():
+        assert not set(CHOOSERS.get(kind).model_fields) & {*Plan.model_fields, "rule", "depth"}, kind

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from matinee import models
+from matinee.ensemble.choosers import CHOOSERS
 from matinee.errors import CannotDo, RunError, SpecError, TooLarge, UnknownName
 from matinee.models.ease import EASE
 from matinee.runs import Stage, board_of, execute, open_run, prepare, runs_in
@@ -288,6 +289,10 @@ def test_the_schema_knows_every_kind_and_knob():
     text = json.dumps(said)
     assert "Ridge penalty" in text
     assert "ml-100k" in text
+    found = {one["properties"]["kind"]["const"]: one["properties"] for one in said["properties"]["ensemble"]["oneOf"]}
+    assert set(found) == set(CHOOSERS.names())
+    assert {"steps", "bags", "members", "rule", "rules", "depth", "folds", "gate"} <= set(found["greedy"])
+    assert "rrf" in text
 
 
 @pytest.mark.parametrize(

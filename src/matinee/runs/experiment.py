@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from pydantic import Field, SerializeAsAny
@@ -13,12 +14,15 @@ from matinee import models
 from matinee.contract import ModelSpec, Task
 from matinee.data.read import data_spec
 from matinee.data.source import DataSpec
+from matinee.ensemble.choosers import CHOOSERS
+from matinee.ensemble.gates import GATES
 from matinee.ensemble.plan import Plan
 from matinee.ensemble.plan import read as read_plan
+from matinee.ensemble.rules import RULES
 from matinee.errors import SpecError, UnknownName
 from matinee.metrics import parse
 from matinee.metrics.evaluation import check
-from matinee.spec import Spec, build
+from matinee.spec import Kinds, Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
 
 PARTS = ("data", "split", "model", "task", "ensemble")
@@ -208,14 +212,36 @@ def schema() -> dict[str, Any]:
     frame["properties"]["data"] = {"oneOf": [_kind_schema(kind, cls) for kind, cls in data_kinds().items()]}
     protocols = [_kind_schema(kind, PROTOCOLS.get(kind)) for kind in PROTOCOLS.names()]
     frame["properties"]["split"] = {"oneOf": protocols}
-    zoo = [_kind_schema(kind, models.get(kind)) for kind in models.kinds()]
+    seeds = {"seeds": frame["properties"].pop("seeds")["items"]}
+    zoo = [_kind_schema(kind, models.get(kind), seeds) for kind in models.kinds()]
     frame["properties"]["model"] = {"type": "array", "minItems": 1, "items": {"oneOf": zoo}}
+    plan = _plan_schema()
+    choosers = [_kind_schema(kind, CHOOSERS.get(kind), plan) for kind in CHOOSERS.names()]
+    frame["properties"]["ensemble"] = {"oneOf": choosers}
     frame["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return frame
 
 
-def _kind_schema(kind: str, cls: type[Spec]) -> dict[str, Any]:
+def _kind_schema(kind: str, cls: type[Spec], more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     said = cls.model_json_schema()
-    said["properties"] = {"kind": {"const": kind}, **said.get("properties", {})}
+    said["properties"] = {"kind": {"const": kind}, **said.get("properties", {}), **more}
     said["required"] = ["kind", *said.get("required", [])]
     return said
+
+
+def _plan_schema() -> dict[str, Any]:
+    """What an [ensemble] table may say beside its chooser's knobs."""
+    said = Plan.model_json_schema()["properties"]
+    rule, gate = ([_named(room, kind) for kind in room.names()] for room in (RULES, GATES))
+    return {
+        **{name: said[name] for name in ("members", "depths", "folds")},
+        "depth": said["depths"]["items"],
+        "rule": {"oneOf": rule},
+        "rules": {"type": "array", "minItems": 1, "items": {"oneOf": rule}},
+        "gate": {"oneOf": gate},
+    }
+
+
+def _named(room: Kinds[Any], kind: str) -> dict[str, Any]:
+    """A kind by its name alone, or as a table."""
+    return {"anyOf": [{"const": kind}, _kind_schema(kind, room.get(kind))]}

@@ -35,10 +35,10 @@ class Greedy(Chooser):
     bags: Annotated[int, Field(ge=0)] = 10
     """How many times it is done on random parts; 0 means once, with everything."""
 
-    members: Annotated[float, Field(gt=0, le=1)] = 1.0
+    member_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of the members a bag may choose among; below 1 for libraries of hundreds, where many are alike."""
 
-    people: Annotated[float, Field(gt=0, le=1)] = 0.5
+    people_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """The share of the people a bag looks at."""
 
     def weights(self, judge: Judge, points: F32, ctx: Context = Context()) -> F64:
@@ -50,8 +50,8 @@ class Greedy(Chooser):
         with ctx.progress("greedy selection", self.bags) as advance:
             for bag in range(self.bags):
                 rng = ctx.rng(bag)
-                some = np.sort(rng.permutation(M)[: max(FEWEST, round(self.members * M))])
-                half = everyone & (rng.random(len(everyone)) < self.people)
+                some = np.sort(rng.permutation(M)[: max(FEWEST, round(self.member_share * M))])
+                half = everyone & (rng.random(len(everyone)) < self.people_share)
                 total += self._grow(judge.among(half if half.any() else everyone), points, some)
                 advance(1)
         return total / total.sum()
