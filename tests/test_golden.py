@@ -16,6 +16,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "ml-latest-small"
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "ml-latest-small.json").read_text())
 BAND = 0.002
 """About two standard errors of a paired difference on these 610 people."""
+TRAINED = 0.012
+"""For models trained step by step, whose roundings differ with machine and threads, and grow: about another seed's."""
 
 
 def now(kind: str) -> dict[str, float]:
@@ -36,7 +38,8 @@ def now(kind: str) -> dict[str, float]:
 @pytest.mark.parametrize("kind", matinee.models.kinds())
 def test_numbers_stay_where_they_were(kind):
     assert kind in GOLDEN, f"no golden numbers for {kind}: python -m tests.test_golden prints them"
-    assert now(kind) == pytest.approx(GOLDEN[kind], abs=BAND)
+    band = TRAINED if matinee.models.get(kind).uses_validation else BAND
+    assert now(kind) == pytest.approx(GOLDEN[kind], abs=band)
 
 
 def main() -> None:

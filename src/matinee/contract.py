@@ -103,6 +103,9 @@ class Context:
     memory: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
 
+    checkpoint: Path | None = None
+    """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""
+
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))

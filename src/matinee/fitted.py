@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import polars as pl
@@ -208,6 +209,14 @@ class Neighbourhood:
 
 SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, LowRank, Neighbourhood)}
 
+ELSEWHERE: Mapping[str, str] = {"Encoder": "matinee.nn.encoder"}
+"""Shapes that need torch and the modules that have them, imported only when such a model is loaded."""
+
+
+def _shape(name: str) -> type:
+    """A shape by its name; a file cannot name any module but those of `ELSEWHERE`."""
+    return SHAPES[name] if name in SHAPES else getattr(importlib.import_module(ELSEWHERE[name]), name)
+
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Keep a fitted model: `model.json` (shape, spec, numbers), `items.parquet`, `arrays.safetensors`."""
@@ -222,6 +231,10 @@ def save(fitted: Fitted, folder: Path) -> None:
             parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr}
             arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
             plain[field.name] = {"csr": list(value.shape)}
+        elif isinstance(value, dict):
+            parts = cast("dict[str, NDArray[Any]]", value)
+            arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
+            plain[field.name] = {"arrays": list(parts)}
         elif isinstance(value, int | float | str):
             plain[field.name] = value
     pl.DataFrame({"item": fitted.items.ids}).write_parquet(folder / "items.parquet")
@@ -236,14 +249,16 @@ def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec])
     """
     try:
         plain = json.loads((folder / "model.json").read_text())
-        shape = SHAPES[plain.pop("shape")]
+        shape = _shape(plain.pop("shape"))
         arrays = load_file(folder / "arrays.safetensors")
         values: dict[str, Any] = {
             "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),
             "items": Vocabulary(pl.read_parquet(folder / "items.parquet")["item"].rename("id")),
         }
         for name, value in plain.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and "arrays" in value:
+                values[name] = {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
+            elif isinstance(value, dict):
                 data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
                 values[name] = csr_array((data, indices, indptr), shape=tuple(value["csr"]))
             else:

@@ -187,14 +187,13 @@ def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
 
 def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage) -> tuple[Fitted, float]:
     """The fitted model and the seconds it took; kept in `work` as soon as it exists."""
-    spec, seed = what
     kept, timing = work / "model", work / "fit.json"
     if kept.is_dir() and timing.is_file():
         stage.say(f"{work.name}: fitted before it was stopped, going on from there")
         return models.load(kept), json.loads(timing.read_text())["seconds"]
     started = time.perf_counter()
-    with stage.progress(f"fitting {spec.kind}", 1) as advance:
-        model = spec.fit(prepared.split.learn, Context(seed=seed, progress=stage.progress))
+    with stage.progress(f"fitting {what[0].kind}", 1) as advance:
+        model = _learn(prepared, what, work / "checkpoint", stage)
         advance(1)
     seconds = time.perf_counter() - started
     note(work, "fit", seconds)
@@ -204,7 +203,42 @@ def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
     timing.write_text(json.dumps({"seconds": seconds}))
     shutil.rmtree(kept, ignore_errors=True)
     half.rename(kept)
+    shutil.rmtree(work / "checkpoint", ignore_errors=True)
     return model, seconds
+
+
+def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: Stage) -> Fitted:
+    """Fit on the learn part, with what the model leaves to validation settled beforehand.
+
+    The stop fold is cut out of the learn part and costs a fit of its own; the model that is judged learns from the
+    whole part, like one that validates nothing. A killed run goes on from what lies in `kept`.
+    """
+    spec, seed = what
+    if spec.uses_validation:
+        settled = kept / "settled.json"
+        if not settled.is_file():
+            ctx = Context(seed=seed, progress=stage.progress, checkpoint=kept / "stop")
+            decided = _stopped(prepared, spec, ctx).refit_spec()
+            kept.mkdir(parents=True, exist_ok=True)
+            half = kept / "settled.half"
+            half.write_text(json.dumps(decided.written()))
+            half.replace(settled)
+        spec = models.CATALOGUE.read(json.loads(settled.read_text()), str(settled))
+    return spec.fit(prepared.split.learn, Context(seed=seed, progress=stage.progress, checkpoint=kept / "fit"))
+
+
+def _stopped(prepared: Prepared, spec: ModelSpec, ctx: Context) -> Fitted:
+    """The model fitted on what the stop fold leaves to learn, validated by the task's metric on what it holds out."""
+    task = prepared.experiment.task
+    stop = prepared.split.stop()
+    stop = stop.without_seen() if task.seen == "exclude" else stop
+    mask, depth = mask_of(task, stop), max(metric.k for metric in parse(task.metric).metrics)
+
+    def validate(model: Fitted) -> float:
+        lists = replace(recommend(model, stop.ask, depth, mask), user=stop.answer.user)
+        return evaluate(lists, stop.answer, [task.metric], task.profile, stop.learn.popularity)[task.metric]
+
+    return spec.fit(stop.learn, replace(ctx, validate=validate))
 
 
 def _finish(work: Path, place: Path, said: dict[str, Any], *, keep_model: bool) -> Run:

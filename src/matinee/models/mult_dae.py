@@ -1,0 +1,96 @@
+r"""Mult-DAE: a denoising auto-encoder with a softmax over the whole catalogue.
+
+    minimise  −Σ_u Σ_i x_ui log softmax(f(x̃_u))_i
+
+x̃_u is the history divided by ‖x_u‖₂ with entries dropped; f is n → factors → n, or n → hidden → factors → hidden → n
+where `hidden` is given, tanh after every layer but the last. It is Mult-VAE with its posterior shrunk to a point and no
+prior: nothing but dropout and weight decay keeps it from copying. Somebody new is scored exactly like everybody else.
+
+The rules for batch and epochs are those of `mult_vae`. Cost: an epoch takes 6 · users · w · n operations in the output
+layer, w its width, and 6 · w an entry shown in the input, which is never made dense; 56 · w · n bytes of weights.
+
+Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018. arXiv:1802.05814
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from matinee.contract import Context
+from matinee.data import Interactions
+from matinee.nn import encoder
+from matinee.nn.batches import Batch
+from matinee.nn.blocks import Bag, Tanh
+from matinee.nn.losses import LOSSES
+from matinee.nn.train import Plan
+from matinee.spec import Search
+
+
+class Net(encoder.AutoEncoder):
+    """Layers of the given widths between items and items."""
+
+    by_item: ClassVar[tuple[str, ...]] = ("first.weight", "output.weight", "output.bias")
+
+    def __init__(self, n_items: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.first = Bag(n_items, widths[0])
+        self.middle = Tanh(widths, last=True)
+        self.output = torch.nn.Linear(widths[-1], n_items)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (b, n)."""
+        return self.output(self.middle(torch.tanh(self.first(batch))))
+
+
+class MultDAE(encoder.AutoEncoderSpec):
+    """The plainest deep auto-encoder; its strength is the loss."""
+
+    if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
+
+    factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
+    """Size of the narrowest layer."""
+
+    hidden: Annotated[int | None, Field(ge=1), Search(100, 1000, log=True)] = None
+    """Size of a further layer on both sides; nothing means there is none."""
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    """How often everybody is seen, at most where the stop fold decides."""
+
+    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    """People in a batch; nothing means a 64th of them, 16 to 500."""
+
+    learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
+    """Step size of Adam."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0.2, 0.7)] = 0.5
+    """Share of a history hidden from the network while learning."""
+
+    l2: Annotated[float, Field(ge=0), Search(0, 0.1)] = 0.01
+    """Weight decay: what matrices lose a step, times the learning rate."""
+
+    loss: Literal["multinomial", "bce", "focal", "mse"] = "multinomial"
+    """What the logits are judged by; multinomial is the paper's."""
+
+    def net(self, n_items: int) -> Net:
+        """Layers n → factors → n, with `hidden` on both sides where it is given."""
+        widths = (self.factors,) if self.hidden is None else (self.hidden, self.factors, self.hidden)
+        return Net(n_items, widths)
+
+    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+        """Minimise the loss by Adam."""
+        ctx.admit(self, data)
+        plan = Plan(self.epochs, self.learning_rate, self.l2)
+        shown = encoder.Input(self.batch or encoder.Input.size_for(data.n_users), self.dropout)
+        return encoder.learn(self, data, ctx, plan, shown, self.rebuilding)
+
+    def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+        """Mean over people of the loss of what they took."""
+        return LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
+
+    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+        """Weights with their optimiser, and the scores of a batch."""
+        return encoder.room(self, n_items, n_rows, self.batch or encoder.Input.size_for(n_users))

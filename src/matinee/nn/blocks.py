@@ -1,0 +1,63 @@
+"""Parts networks are built of, and how weights start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from matinee.nn.batches import Batch
+
+
+class Bag(nn.Module):
+    """A dense layer on sparse input: Σ weight_s W_s + b over what each row of a batch is shown, (b, d).
+
+    W (n, d) has a row an item. Work and memory go with the entries shown; the input (b, n) is never made.
+    """
+
+    def __init__(self, n_items: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_items, width))
+        self.bias = nn.Parameter(torch.empty(width))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sums (b, d)."""
+        sums = functional.embedding_bag(
+            batch.shown,
+            self.weight,
+            batch.offsets,
+            mode="sum",
+            per_sample_weights=batch.weight.to(self.weight.dtype),
+            include_last_offset=True,
+        )
+        return sums + self.bias
+
+
+class Tanh(nn.Module):
+    """Dense layers of the given widths with tanh after each but, unless `last`, the last."""
+
+    def __init__(self, widths: Sequence[int], *, last: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (b, widths[0]) to (b, widths[−1])."""
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if self.last or place + 1 < len(self.layers):
+                x = torch.tanh(x)
+        return x
+
+
+def start(net: nn.Module, generator: torch.Generator) -> None:
+    """Fill every parameter: matrices by Glorot and Bengio (AISTATS 2010), normal; vectors normal of deviation 0.001."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter, generator=generator)
+            else:
+                nn.init.trunc_normal_(parameter, std=0.001, generator=generator)

@@ -1,0 +1,163 @@
+"""The one training loop of the house: a plain function that can be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from matinee.contract import Context, Fitted
+from matinee.errors import ModelFailed
+from matinee.nn.checkpoint import State, Story, keep, take_up
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained. Lengths are in epochs, so that training for fewer goes the same way, only less far."""
+
+    epochs: int
+    learning_rate: float
+    l2: float = 0.0
+    """Weight decay of the matrices (decoupled, as in AdamW); vectors are left alone."""
+
+    clip: float = math.inf
+    """The largest norm a gradient may have."""
+
+    warmup: float = 0.0
+    """Over how many epochs the learning rate rises from 0."""
+
+    schedule: Literal["constant", "cosine"] = "constant"
+    horizon: float = 100.0
+    """With "cosine": after how many epochs the learning rate is down at 0."""
+
+    every: int = 1
+    """How many epochs lie between two looks at the stop fold."""
+
+    patience: int = 20
+    """After how many looks without a better one training ends; on few people the metric wobbles for ten or more."""
+
+    seconds: float = 60.0
+    """How long a kill may cost at least: the time between two checkpoints."""
+
+    kind: str = ""
+    """Of the model, for messages."""
+
+    mark: str = ""
+    """Which fit this is: a checkpoint with another mark is not taken up."""
+
+    updates: int = 1
+    """Batches in an epoch."""
+
+    def rate(self, now: float) -> float:
+        """The learning rate after `now` epochs."""
+        rate = self.learning_rate * min(1.0, now / self.warmup if self.warmup else 1.0)
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1.0 + math.cos(math.pi * min(1.0, now / self.horizon)))
+        return rate
+
+
+def train(
+    net: nn.Module,
+    batches: Callable[[int], Iterable[B]],
+    step: Callable[[B, float], Tensor],
+    plan: Plan,
+    ctx: Context,
+    made: Callable[[], Fitted],
+) -> Story:
+    """Train `net` in place and leave it with its best weights, the last ones where nothing validates.
+
+    `batches(epoch)` are those of an epoch, decided by its number alone, which is what lets a stopped training go on
+    to the same end; `step(batch, now)` is the loss of one after `now` epochs; `made()` is the model as it stands.
+    Raises `ModelFailed`, naming epoch, step and suspect, where the loss or a weight is not finite.
+    """
+    matrices = [p for p in net.parameters() if p.dim() > 1]
+    vectors = [p for p in net.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": plan.l2}, {"params": vectors, "weight_decay": 0.0}]
+    optimiser = AdamW(groups, lr=plan.learning_rate, fused=True)
+    story, best = Story(), None
+    if ctx.checkpoint is not None:
+        story, best = take_up(ctx.checkpoint, plan.mark, net, optimiser)
+    started = kept = monotonic()
+    first = story.ran
+    while story.ran < plan.epochs and story.idle < plan.patience:
+        epoch, total = story.ran, 0.0
+        net.train()
+        with ctx.progress(_told(plan, story, started, first), plan.updates) as advance:
+            for n, batch in enumerate(batches(epoch)):
+                now = epoch + n / plan.updates
+                loss = step(batch, now)
+                total += _finite(loss, plan, net, f"epoch {epoch + 1}, step {n + 1}")
+                _descend(loss, optimiser, plan, now)
+                advance(1)
+        if _suspect(net):
+            raise _failed(plan, net, f"a weight was not finite after epoch {epoch + 1}")
+        metrics = story.metrics
+        last = epoch + 1 == plan.epochs
+        if ctx.validate is not None and (last or (epoch + 1) % plan.every == 0):
+            net.eval()
+            metrics = (*metrics, (epoch + 1, ctx.validate(made())))
+        story = Story((*story.losses, total / plan.updates), metrics)
+        if metrics and story.best == story.ran:
+            best = _copied(net)
+        if ctx.checkpoint is not None and monotonic() - kept >= plan.seconds:
+            keep(ctx.checkpoint, plan.mark, net, optimiser, best, story)
+            kept = monotonic()
+    if best is not None:
+        net.load_state_dict(best)
+    net.eval()
+    return story
+
+
+def _descend(loss: Tensor, optimiser: AdamW, plan: Plan, now: float) -> None:
+    """One step down the gradient of `loss`."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in optimiser.param_groups:
+        group["lr"] = plan.rate(now)
+    if plan.clip < math.inf:
+        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], plan.clip)
+    optimiser.step()
+
+
+def _finite(loss: Tensor, plan: Plan, net: nn.Module, place: str) -> float:
+    """The loss as a number; raises where it is none."""
+    number = float(loss.detach())
+    if not math.isfinite(number):
+        raise _failed(plan, net, f"its loss was {number} in {place}")
+    return number
+
+
+def _told(plan: Plan, story: Story, started: float, first: int) -> str:
+    """What the bar of the next epoch says: which it is, the loss before it, the best metric, and the time left."""
+    parts = [f"training {plan.kind}, epoch {story.ran + 1} of {plan.epochs}"]
+    if story.losses:
+        parts.append(f"loss {story.losses[-1]:.4g}")
+    if story.metrics:
+        parts.append(f"best {max(value for _, value in story.metrics):.4f} after {story.best}")
+    if story.ran > first:
+        left = (monotonic() - started) / (story.ran - first) * (plan.epochs - story.ran)
+        parts.append(f"at most {left / 60:.0f} min left" if left >= 90 else f"at most {left:.0f} s left")
+    return ", ".join(parts)
+
+
+def _copied(net: nn.Module) -> State:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in net.state_dict().items()}
+
+
+def _suspect(net: nn.Module) -> str:
+    """The first parameter that is not finite; empty where all are."""
+    return next((name for name, p in net.named_parameters() if not bool(torch.isfinite(p.detach()).all())), "")
+
+
+def _failed(plan: Plan, net: nn.Module, found: str) -> ModelFailed:
+    name = _suspect(net)
+    suspect = f"parameter {name!r} is not finite" if name else "all parameters are finite, so suspect its input"
+    return ModelFailed(plan.kind, f"{found}; {suspect}", "Lower its learning rate, or look for odd values in the log.")

@@ -1,0 +1,148 @@
+"""Mult-VAE against a network written out in NumPy, the bound against arithmetic, and how it is stopped and settled."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from matinee.contract import Context
+from matinee.data import Histories
+from matinee.models.mult_dae import MultDAE
+from matinee.models.mult_vae import MultVAE
+from matinee.nn.batches import batch_of
+from matinee.nn.encoder import Moment
+from matinee.nn.losses import LOSSES
+from matinee.nn.train import Plan
+from tests.logs import random_log
+
+TOY = {"factors": 8, "hidden": 32, "epochs": 60, "learning_rate": 0.01}
+SMALL = MultVAE(factors=3, hidden=5, epochs=4, learning_rate=0.01)
+
+
+def encoded(state, x):
+    """μ and log σ² of 0/1 rows by the header's formulas, (b, d) each; x is dense here."""
+    shown = x / np.sqrt(np.maximum(x.sum(axis=1, keepdims=True), 1))
+    h = np.tanh(shown @ state["first.weight"] + state["first.bias"])
+    both = h @ state["posterior.weight"].T + state["posterior.bias"]
+    return np.split(both, 2, axis=1)
+
+
+def decoded(state, z):
+    h = np.tanh(z @ state["decoder.layers.0.weight"].T + state["decoder.layers.0.bias"])
+    return h @ state["output.weight"].T + state["output.bias"]
+
+
+def test_scores_are_the_network_of_the_header():
+    log = random_log(seed=2)
+    model = SMALL.fit(log)
+    state = {name: array.astype(np.float64) for name, array in model.state.items()}
+    wanted = decoded(state, encoded(state, log.matrix.toarray())[0])
+    assert np.ptp(wanted) > 0.1
+    np.testing.assert_allclose(model.score(log.histories()), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("now", "weight"), [(0.0, 0.0), (5.0, 0.1), (50.0, 0.4)])
+def test_the_bound_is_the_arithmetic(now, weight):
+    """ε is drawn by the same generator; β is 0.4 after 20 epochs and a quarter of that after 5."""
+    log = random_log(seed=3)
+    spec = SMALL.model_copy(update={"beta": 0.4})
+    model = spec.fit(log)
+    net = spec.net(log.n_items)
+    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.state.items()})
+    with torch.no_grad():
+        net.posterior.bias.copy_(torch.tensor([0.3, -0.2, 0.1, -1.0, 0.5, 14.0]))  # the last is kept at 10
+    state = {name: tensor.double().numpy() for name, tensor in net.state_dict().items()}
+    user = np.array([4, 0, 17])
+    x = log.matrix.toarray()[user].astype(np.float64)
+    mean, log_variance = encoded(state, x)
+    assert log_variance.max() > 12
+    log_variance = np.minimum(log_variance, 10)
+    noise = torch.randn((3, 3), generator=torch.Generator().manual_seed(9)).double().numpy()
+    s = decoded(state, mean + np.exp(log_variance / 2) * noise)
+    nll = -(x * (s - np.log(np.exp(s).sum(axis=1, keepdims=True)))).sum(axis=1)
+    divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(axis=1)
+    made = spec.bound(net, batch_of(log.matrix, user), Moment(now, torch.Generator().manual_seed(9)))
+    assert made.item() == pytest.approx((nll + weight * divergence).mean(), rel=1e-4)
+
+
+def test_a_knob_changes_the_loss_it_names():
+    log = random_log()
+    scores = [SMALL.model_copy(update={"loss": loss}).fit(log).score(log.histories()) for loss in ("bce", "mse")]
+    scores.append(SMALL.fit(log).score(log.histories()))
+    assert not np.allclose(scores[0], scores[1])
+    assert not np.allclose(scores[0], scores[2])
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal", "mse"])
+def test_every_loss_learns(loss):
+    """Two tastes: somebody who took items of one side gets that side first."""
+    log = random_log(users=120, rows=2400)
+    model = MultVAE(**TOY | {"loss": loss, "beta": 0.05}).fit(log)
+    scores = model.score(Histories.of([[0, 2, 4, 6], [1, 3, 5, 7]], log.items))
+    sides = [scores[:, side::2].mean(axis=1) for side in (0, 1)]
+    assert sides[0][0] > sides[1][0]
+    assert sides[1][1] > sides[0][1]
+
+
+def test_epochs_of_the_stop_fold_are_frozen():
+    log = random_log()
+    looks = []
+
+    def validate(model):
+        looks.append(model.score(log.histories().rows(0, 3)))
+        return -abs(len(looks) - 3)
+
+    model = MultVAE(**TOY).fit(log, Context(seed=4, validate=validate))
+    settled = model.refit_spec()
+    assert (model.epochs, settled.epochs) == (3, 3)
+    assert len(looks) == 3 + Plan(1, 1.0).patience
+    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
+    again = settled.fit(log, Context(seed=4))
+    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
+
+
+def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
+    log = random_log()
+    spec = MultVAE(**TOY | {"epochs": 6})
+    whole = spec.fit(log, Context(seed=2))
+    from matinee.nn import train
+
+    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
+    calls, bound = [], MultVAE.bound
+
+    def dying(self, net, batch, moment):
+        calls.append(moment.now)
+        if len(calls) == 14:
+            raise KeyboardInterrupt
+        return bound(self, net, batch, moment)
+
+    monkeypatch.setattr(MultVAE, "bound", dying)
+    ctx = Context(seed=2, checkpoint=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit(log, ctx)
+    again = spec.fit(log, ctx)
+    assert calls[14] == 3.0  # 60 people in batches of 16 are four updates an epoch; the fourth epoch starts again
+    assert whole.state.keys() == again.state.keys()
+    for name, array in whole.state.items():
+        np.testing.assert_array_equal(array, again.state[name])
+
+
+@pytest.mark.parametrize("kind", [MultVAE, MultDAE])
+def test_every_loss_of_lists_can_be_chosen(kind):
+    assert set(get_args(kind.model_fields["loss"].annotation)) == set(LOSSES)
+
+
+def test_a_batch_is_a_64th_of_the_people_within_bounds():
+    from matinee.nn.encoder import Input
+
+    assert [Input.size_for(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]
+
+
+def test_memory_counts_the_weights():
+    weights = 1000 * 60 + 60 + 60 * 16 + 16 + 8 * 60 + 60 + 60 * 1000 + 1000
+    spec = MultVAE(factors=8, hidden=60, batch=10)
+    assert spec.memory(500, 1000, 0) == 4 * (7 * weights + 4 * 10 * 1000)

@@ -1,0 +1,89 @@
+"""Batches against rows taken one by one, and the order that does not know names."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from matinee.nn.batches import Batch, batch_of, batches, unnamed
+from tests.logs import random_log
+
+
+def shown(batch: Batch) -> list[dict[int, float]]:
+    o, i, w = batch.offsets.tolist(), batch.shown.tolist(), batch.weight.tolist()
+    return [dict(zip(i[a:b], w[a:b], strict=True)) for a, b in pairwise(o)]
+
+
+def taken(batch: Batch) -> list[set[int]]:
+    row, item = batch.row.numpy(), batch.item.numpy()
+    return [set(item[row == r].tolist()) for r in range(len(batch))]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 30), st.integers(1, 9), st.integers(1, 12), st.booleans(), st.floats(0, 0.9), st.integers(0, 99))
+def test_everybody_comes_once_with_what_they_took(m, n, size, shuffled, dropout, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.random((m, n)) < 0.4
+    come = []
+    for batch in batches(csr_array(x.astype(float)), size, rng if shuffled else None, dropout):
+        assert 0 < len(batch) <= size
+        come += batch.user.tolist()
+        for user, all_of, some in zip(batch.user.tolist(), taken(batch), shown(batch), strict=True):
+            assert all_of == set(np.flatnonzero(x[user]).tolist())
+            assert set(some) <= all_of
+            kept = 1 - dropout if shuffled else 1
+            np.testing.assert_allclose(list(some.values()), 1 / (max(1, len(all_of)) ** 0.5 * kept), rtol=1e-6)
+            if not shuffled:
+                assert set(some) == all_of
+    assert sorted(come) == list(range(m))
+    assert shuffled or come == list(range(m))
+
+
+def test_weights_are_one_where_nothing_is_normalised():
+    matrix = random_log().matrix
+    batch = next(batches(matrix, 10, normal=False))
+    assert (batch.weight == 1).all()
+    np.testing.assert_array_equal(batch.shown, matrix.indices[: matrix.indptr[10]])
+
+
+@pytest.mark.parametrize("dropout", [0.2, 0.7])
+def test_each_entry_is_dropped_as_often_as_said(dropout):
+    """5,000 entries: the share left lies within four standard errors, on both sides; the mean weight stays."""
+    matrix = csr_array(np.ones((100, 50)))
+    batch = batch_of(matrix, np.arange(100), np.random.default_rng(5), dropout, normal=False)
+    error = (dropout * (1 - dropout) / 5000) ** 0.5
+    assert abs(len(batch.shown) / 5000 - (1 - dropout)) < 4 * error
+    assert abs(batch.weight.sum().item() / 5000 - 1) < 4 * error / (1 - dropout)
+    assert len(set(np.diff(batch.offsets).tolist())) > 3
+
+
+def test_the_generator_decides_everything():
+    matrix = random_log().matrix
+    one, two, other = (list(batches(matrix, 16, np.random.default_rng(seed), 0.5)) for seed in (1, 1, 2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a.user, b.user)
+        np.testing.assert_array_equal(a.shown, b.shown)
+    assert any((a.user != b.user).any() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_new_names_change_nothing(seed):
+    """Rows and columns in any order come back as the same matrix; its columns are the items they are said to be."""
+    x = random_log(seed).matrix.toarray()
+    x[5] = 0  # somebody without an entry is left out
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.permutation(len(x)), rng.permutation(x.shape[1])
+    (one, items), (other, renamed) = unnamed(csr_array(x)), unnamed(csr_array(x[rows][:, columns]))
+    np.testing.assert_array_equal(one.toarray(), other.toarray())
+    np.testing.assert_array_equal(items, columns[renamed])
+    assert one.shape == (len(x) - 1, x.shape[1])
+    assert one.has_sorted_indices
+    counts = one.toarray().sum(axis=0)
+    assert (np.diff(counts) <= 0).all()
+    np.testing.assert_array_equal(counts, x.sum(axis=0)[items])
+    assert sorted(map(bytes, one.toarray())) == sorted(map(bytes, x[np.arange(len(x)) != 5][:, items]))

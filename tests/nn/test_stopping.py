@@ -1,0 +1,107 @@
+"""An experiment with a model that validates: epochs from the stop fold, the judged model from the whole learn part."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+
+import numpy as np
+import pytest
+
+from matinee.contract import Context
+from matinee.metrics import evaluate
+from matinee.models.mult_dae import MultDAE
+from matinee.runs import Stage, execute, prepare
+from matinee.runs.experiment import read
+from matinee.topk import recommend
+
+TABLES = {
+    "seed": 5,
+    "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
+    "task": {"k": 5, "metric": "recall@5", "also": ["ndcg@5"], "depth": 20},
+    "split": {"kind": "mixture", "random": 3, "tail": 2},
+    "model": [{"kind": "mult_dae", "factors": 8, "epochs": 8, "learning_rate": 0.01}],
+}
+
+
+@pytest.fixture
+def prepared():
+    return prepare(read(TABLES, "exp.toml"))
+
+
+def watched(monkeypatch):
+    """Every fit: the rows it learnt from, its context, its spec."""
+    fits, real = [], MultDAE.fit
+
+    def fit(self, data, ctx):
+        fits.append((data, ctx, self))
+        return real(self, data, ctx)
+
+    monkeypatch.setattr(MultDAE, "fit", fit)
+    return fits
+
+
+def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(prepared, tmp_path, monkeypatch):
+    fits = watched(monkeypatch)
+    run = execute(prepared, Stage(tmp_path))[-1]
+    (stop_data, stop_ctx, _), (data, ctx, settled) = fits
+    stop = prepared.split.stop()
+    assert stop_data.fingerprint == stop.learn.fingerprint != data.fingerprint == prepared.split.learn.fingerprint
+    assert stop_ctx.validate is not None
+    assert ctx.validate is None
+    stopped = prepared.experiment.model[-1].fit(stop_data, Context(seed=5, validate=stop_ctx.validate))
+    assert settled == stopped.refit_spec()
+    assert run.said["refit"]["epochs"] == settled.epochs
+    assert run.said["model"]["epochs"] == 8
+    assert not list(tmp_path.rglob("*checkpoint*"))
+    lists = recommend(stopped, stop.ask, 5)
+    by_hand = evaluate(lists, stop.answer, ["recall@5"])["recall@5"]
+    assert stop_ctx.validate(stopped) == pytest.approx(by_hand)
+    assert by_hand > 0
+
+
+def test_the_stop_fold_knows_no_answer(prepared):
+    """No pair that the run is judged by is learnt from or validated on before."""
+    split = prepared.split
+    row = np.repeat(split.answer.user, split.answer.count)
+    answers = set(zip(row.tolist(), split.answer.item.tolist(), strict=True))
+    stop = split.stop()
+    held = np.repeat(stop.answer.user, stop.answer.count)
+    for user, item in ((stop.learn.user, stop.learn.item), (held, stop.answer.item)):
+        assert not answers & set(zip(user.tolist(), item.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("die_in", ["stop", "fit", "between"])
+def test_a_killed_run_ends_like_one_that_was_not(prepared, tmp_path, monkeypatch, die_in):
+    whole = execute(prepared, Stage(tmp_path / "whole"))[-1]
+    from matinee.nn import train
+
+    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
+    fits, loss, begun = watched(monkeypatch), MultDAE.rebuilding, []
+
+    def noting(self, net, batch, moment):
+        begun.append(moment.now)
+        return loss(self, net, batch, moment)
+
+    def dying(self, net, batch, moment):
+        at_fit = len(fits) == (1 if die_in == "stop" else 2)
+        if at_fit and moment.now >= (0.0 if die_in == "between" else 1.5):
+            raise KeyboardInterrupt
+        return loss(self, net, batch, moment)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MultDAE, "rebuilding", dying)
+        with pytest.raises(KeyboardInterrupt):
+            execute(prepared, Stage(tmp_path / "killed"))
+    before = len(fits)
+    monkeypatch.setattr(MultDAE, "rebuilding", noting)
+    again = execute(prepared, Stage(tmp_path / "killed"))[-1]
+    assert len(fits) - before == (2 if die_in == "stop" else 1)
+    assert begun[0] == (0.0 if die_in == "between" else 1.0)
+    assert again.said["metrics"] == whole.said["metrics"]
+    assert again.said["refit"] == whole.said["refit"]
+    one, other = (run.model().state for run in (whole, again))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+    assert not list((tmp_path / "killed").rglob("checkpoint*"))
+    assert json.loads((again.folder / "run.json").read_text())["model"]["kind"] == "mult_dae"

@@ -1,0 +1,286 @@
+"""The training loop: to the same end after a kill, the best weights kept, a lost loss named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matinee.contract import Context
+from matinee.errors import ModelFailed
+from matinee.nn.checkpoint import Story
+from matinee.nn.train import Plan, train
+
+UPDATES = 5
+PLAN = Plan(
+    epochs=6, learning_rate=0.05, l2=0.1, clip=1.0, warmup=1.5, kind="toy", mark="a", updates=UPDATES, seconds=0
+)
+
+
+class Net(torch.nn.Module):
+    """Two layers, one of them without a gradient in the first epochs."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        self.inner, self.late = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(torch.randn(p.shape, generator=generator))
+
+    def forward(self, x, now):
+        h = torch.tanh(self.inner(x))
+        return self.late(h)[:, 0] if now >= 2 else h.sum(dim=1)
+
+
+class KilledError(Exception):
+    pass
+
+
+def run(folder=None, *, plan=PLAN, die_at=None, validate=None, spoil=None, seed=3):
+    """Train on noise drawn by (seed, epoch); die before update `die_at`; `spoil` changes a batch."""
+    net, done = Net(), []
+    ctx = Context(seed=seed, checkpoint=folder, validate=validate)
+
+    def batches(epoch):
+        rng = ctx.rng(epoch)
+        for n in range(UPDATES):
+            x = torch.from_numpy(rng.normal(size=(8, 3)).astype(np.float32))
+            yield spoil(x, epoch, n, net) if spoil else x
+
+    def step(x, now):
+        if len(done) == die_at:
+            raise KilledError
+        done.append(now)
+        return (net(x, now) - x[:, 0] ** 2).square().mean()
+
+    return train(net, batches, step, plan, ctx, lambda: net), net, done
+
+
+def weights(net):
+    return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+
+def same(one, other):
+    for name, array in weights(one).items():
+        np.testing.assert_array_equal(array, weights(other)[name])
+
+
+def wobbling(net):
+    """A metric of the weights that goes up and down."""
+    return math.sin(40 * float(net.inner.weight.detach().sum()))
+
+
+@pytest.mark.parametrize("validate", [None, wobbling])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("kills", [[0], [7], [UPDATES], [13, 4], [29], [3, 3, 11, 0, 6]])
+def test_a_killed_training_goes_on_to_the_same_end(tmp_path, validate, schedule, kills):
+    plan = replace(PLAN, schedule=schedule, horizon=5.0)
+    story, net, done = run(plan=plan, validate=validate)
+    times = []
+    for at in kills:
+        with pytest.raises(KilledError):
+            times.append(run(tmp_path / "c", plan=plan, validate=validate, die_at=at))
+    again, other, rest = run(tmp_path / "c", plan=plan, validate=validate)
+    same(net, other)
+    assert again == story
+    assert len(rest) < len(done) or sum(at >= UPDATES for at in kills) == 0
+    assert rest == done[-len(rest) :]
+    finished, third, nothing = run(tmp_path / "c", plan=plan, validate=validate)
+    assert finished == story
+    assert not nothing
+    same(net, third)
+
+
+def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    from matinee.nn import checkpoint
+
+    story, net, _ = run()
+    real, calls = checkpoint.save_file, []
+
+    def halfway(tensors, path, metadata):
+        calls.append(path)
+        if len(calls) == 3:
+            path.write_bytes(b"half")
+            raise KilledError
+        real(tensors, path, metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", halfway)
+    with pytest.raises(KilledError):
+        run(tmp_path)
+    again, other, rest = run(tmp_path)
+    assert again == story
+    assert len(rest) == 4 * UPDATES
+    same(net, other)
+
+
+def test_the_checkpoint_of_another_fit_and_a_damaged_one_are_not_taken_up(tmp_path):
+    run(tmp_path, plan=replace(PLAN, mark="b"))
+    _, net, _ = run()
+    assert len(run(tmp_path)[2]) == 30
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"no such thing")
+    _, other, done = run(tmp_path)
+    assert len(done) == 30
+    same(net, other)
+
+
+def test_checkpoints_are_as_rare_as_said(tmp_path):
+    run(tmp_path, plan=replace(PLAN, seconds=3600.0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("best_at", [1, 3, 6])
+def test_the_best_weights_are_kept(best_at):
+    seen = []
+
+    def validate(net):
+        seen.append({name: array.copy() for name, array in weights(net).items()})
+        return -abs(len(seen) - best_at)
+
+    story, net, _ = run(validate=validate)
+    assert story.best == best_at
+    assert story.ran == 6
+    for name, array in weights(net).items():
+        np.testing.assert_array_equal(array, seen[best_at - 1][name])
+    shorter, frozen, _ = run(plan=replace(PLAN, epochs=best_at))
+    assert shorter.ran == best_at
+    same(net, frozen)  # fewer epochs go the same way, only less far
+
+
+@pytest.mark.parametrize(("every", "patience", "wanted"), [(1, 2, 3), (1, 1, 2), (2, 1, 4), (4, 5, 6)])
+def test_it_ends_when_patience_does(every, patience, wanted):
+    looks = []
+    plan = replace(PLAN, every=every, patience=patience)
+    story, _, done = run(plan=plan, validate=lambda net: looks.append(1) or 1.0 / len(looks))
+    assert len(done) == wanted * UPDATES
+    assert story.best == every
+    assert [at for at, _ in story.metrics] == [e for e in range(1, wanted + 1) if e % every == 0 or e == 6]
+
+
+def test_a_metric_that_stays_equal_is_no_better():
+    story, _, _ = run(validate=lambda net: 0.5, plan=replace(PLAN, patience=3))
+    assert (story.best, story.ran) == (1, 4)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_the_story_is_told_as_by_hand(values):
+    story = Story((0.0,) * len(values), tuple(enumerate(values, 1)))
+    assert story.best == values.index(max(values)) + 1
+    assert story.idle == len(values) - story.best
+
+
+def test_without_validation_the_last_weights_stand():
+    story, net, done = run()
+    assert (story.ran, story.best, story.metrics, len(done)) == (6, 6, (), 30)
+    same(net, run(plan=replace(PLAN, patience=1))[1])
+    assert done == pytest.approx([e + n / UPDATES for e in range(6) for n in range(UPDATES)])
+
+
+def test_losses_are_the_means_of_the_epochs_and_fall():
+    net, said = Net(), []
+
+    def step(x, now):
+        loss = (net(x, 9.0) - x[:, 0]).square().mean()
+        said.append(loss.item())
+        return loss
+
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 20, 3)).astype(np.float32))
+    plan = replace(PLAN, epochs=30, updates=2, l2=0.0, clip=math.inf)
+    story = train(net, lambda epoch: list(x), step, plan, Context(), lambda: net)
+    np.testing.assert_allclose(story.losses, np.reshape(said, (30, 2)).mean(axis=1))
+    assert story.losses[-1] < 0.1 * story.losses[0]
+
+
+def test_one_update_is_adamw_by_hand():
+    """First step of AdamW: p (1 − rate · l2) − rate · g / (|g| + ε), vectors without the decay."""
+    plan = replace(PLAN, epochs=1, clip=math.inf, warmup=0.0, learning_rate=0.1, l2=0.5, updates=1)
+    net, x = Net(), torch.ones(2, 3)
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    train(net, lambda epoch: [x], lambda x, now: net(x, 9.0).sum(), plan, Context(), lambda: net)
+    twin = Net()
+    twin(x, 9.0).sum().backward()
+    for name, p in twin.named_parameters():
+        decay = 1 - 0.1 * 0.5 if p.dim() > 1 else 1.0
+        wanted = before[name] * decay - 0.1 * p.grad / (p.grad.abs() + 1e-8)
+        np.testing.assert_allclose(net.get_parameter(name).detach(), wanted.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_clipped():
+    """Two gradients, one a hundred times the other: cut to one norm they make two nearly full steps of Adam."""
+
+    def moved(clip):
+        net = Net()
+        plan = replace(PLAN, epochs=1, clip=clip, updates=2, l2=0.0, warmup=0.0)
+        scales = [torch.tensor(1.0), torch.tensor(100.0)]
+        train(net, lambda epoch: scales, lambda s, now: s * net(torch.ones(1, 3), 9.0).sum(), plan, Context(), Net)
+        return (net.late.weight - Net().late.weight).detach().abs() / PLAN.learning_rate
+
+    np.testing.assert_allclose(moved(1e-3), 2.0, rtol=0.05)
+    assert (moved(math.inf) < 1.9).all()
+
+
+def test_the_rate_rises_and_falls_as_said():
+    plan = Plan(10, 0.4, warmup=2.0)
+    assert [plan.rate(t) for t in (0.0, 0.5, 2.0, 7.0)] == pytest.approx([0.0, 0.1, 0.4, 0.4])
+    plan = Plan(10, 0.4, schedule="cosine", horizon=8.0)
+    assert [plan.rate(t) for t in (0.0, 2.0, 4.0, 8.0, 9.0)] == pytest.approx(
+        [0.4, 0.2 * (1 + math.cos(math.pi / 4)), 0.2, 0.0, 0.0]
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_bad_input_is_named(bad):
+    def spoil(x, epoch, n, net):
+        return torch.full_like(x, bad) if (epoch, n) == (1, 3) else x
+
+    with pytest.raises(
+        ModelFailed, match=r"'toy': its loss was (nan|inf) in epoch 2, step 4; all parameters are finite"
+    ):
+        run(spoil=spoil)
+
+
+def test_a_bad_parameter_is_named():
+    def spoil(x, epoch, n, net):
+        if (epoch, n) == (2, 1):
+            net.late.bias.data[0] = math.nan
+        return x
+
+    with pytest.raises(ModelFailed, match=r"loss was nan in epoch 3, step 2; parameter 'late.bias' is not finite"):
+        run(spoil=spoil)
+
+
+def test_a_weight_lost_by_the_last_step_of_an_epoch_is_named():
+    net = Net()
+    plan = replace(PLAN, epochs=1, clip=math.inf, updates=1)
+
+    def step(x, now):
+        return torch.sqrt(net(x, 9.0).sum() * 0.0)  # the loss is 0, its gradient is not finite
+
+    with pytest.raises(ModelFailed, match="a weight was not finite after epoch 1; parameter"):
+        train(net, lambda epoch: [torch.ones(1, 3)], step, plan, Context(), Net)
+
+
+def test_the_bar_says_epoch_loss_metric_and_time_left():
+    from contextlib import contextmanager
+
+    told = []
+
+    @contextmanager
+    def progress(what, total):
+        steps = []
+        yield steps.append
+        told.append((what, total, len(steps)))
+
+    net = Net()
+    x = torch.ones(2, 3)
+    ctx = Context(progress=progress, validate=lambda net: 0.25)
+    train(net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=2), ctx, Net)
+    assert [total for _, total, _ in told] == [UPDATES, UPDATES] == [n for *_, n in told]
+    assert told[0][0] == "training toy, epoch 1 of 2"
+    assert "epoch 2 of 2, loss" in told[1][0]
+    assert "best 0.2500 after 1, at most 0 s left" in told[1][0]
