@@ -20,9 +20,13 @@ import numpy as np
 import polars as pl
 
 import matinee
+from matinee.data import Answers, Vocabulary
 from matinee.data.simulate import Simulate
+from matinee.ensemble import Pool
+from matinee.ensemble.judge import Judge
 from matinee.ensemble.lab import Found, Goal, People, search
 from matinee.ensemble.plan import read as read_plan
+from matinee.ensemble.rules.log_rank import LogRank
 from matinee.metrics import Evaluation, compare
 from matinee.runs import Stage, execute, prepare
 from matinee.runs.execute import Prepared
@@ -56,7 +60,7 @@ RULES = [
     {"kind": "quota", "quotas": [7, 3]}, "interleave", "shared_first", "cascade",
 ]  # fmt: skip
 SEARCHES = [
-    {"kind": "subsets"}, {"kind": "greedy", "bags": 0}, {"kind": "greedy"}, {"kind": "ascent"}, {"kind": "surrogate"},
+    {"kind": "subsets"}, {"kind": "greedy"}, {"kind": "greedy", "bags": 10}, {"kind": "ascent"}, {"kind": "surrogate"},
     {"kind": "stacking"}, {"kind": "greedy", "rule": "rrf"}, {"kind": "greedy", "rule": "comb_sum"},
     {"kind": "greedy", "rules": ["log_rank", "rrf", "comb_sum"], "depths": [20, 100]},
     {"kind": "surrogate", "gate": "segments"}, {"kind": "surrogate", "gate": "logit"},
@@ -131,6 +135,49 @@ def judged(lists: TopK, prepared: Prepared) -> Evaluation:
     return matinee.evaluate(lists, prepared.split.answer, [METRIC])
 
 
+def drawn(people: int = 31_360, members: int = 30, near: int = 400) -> tuple[dict[str, TopK], Answers]:
+    """Members by chance, for the clock: each sees what `near` items are worth to a person through noise of its own."""
+    rng = np.random.default_rng(0)
+    users, items = (Vocabulary.of(pl.Series(range(n))) for n in (people, 6_807))
+    code = (rng.integers(0, 17, (people, near)) + 17 * np.arange(near)).astype(np.int32)
+    worth = rng.standard_normal((people, near), dtype=np.float32)
+    found = {}
+    for m in range(members):
+        seen = worth + (0.4 + 0.02 * m) * rng.standard_normal((people, near), dtype=np.float32)
+        order = np.argsort(-seen, axis=1)[:, :100]
+        item, score = np.take_along_axis(code, order, 1), np.take_along_axis(seen, order, 1)
+        found[f"m{m}"] = TopK(np.arange(people, dtype=np.int32), item, score, users, items)
+    taken = np.argsort(-(worth + rng.standard_normal((people, near), dtype=np.float32)), axis=1)[:, :10]
+    whose, row = (np.arange(people, dtype=np.int32), users, items), np.repeat(np.arange(people), 10)
+    answer = np.take_along_axis(code, taken, 1).ravel()
+    return found, Answers.of(row, answer, np.zeros(10 * people, int), ("all",), whose)
+
+
+def clocked() -> dict[str, Any]:
+    """Seconds of the parts of a search over 30 members and 31,360 people."""
+    members, answer = drawn()
+    seconds: dict[str, Any] = {}
+    for some in (dict(list(members.items())[:3]), members):  # the first round compiles
+        started = time.perf_counter()
+        pool = Pool.of(some, 50)
+        seconds["pool"] = time.perf_counter() - started
+        seconds["(candidates a person)"] = len(pool.item) / len(pool)
+        judge = Judge(pool, answer, METRIC)
+        points = LogRank().points(pool)
+        judge.alone(points[:1])
+        started = time.perf_counter()
+        judge.trials(np.zeros(points.shape[1], dtype=np.float32), points, np.arange(len(points)))
+        seconds["one combination"] = (time.perf_counter() - started) / len(points)
+        for table in ({"kind": "greedy"}, {"kind": "surrogate"}, {"kind": "stacking"}):
+            started = time.perf_counter()
+            read_plan(table, "fusion").chooser.weights(judge, points)
+            seconds[f"weights by {label(table)}"] = time.perf_counter() - started
+        started = time.perf_counter()
+        search(some, answer, read_plan({"kind": "greedy"}, "fusion"), Goal(METRIC))
+        seconds["whole search, four folds and all: greedy"] = time.perf_counter() - started
+    return seconds
+
+
 def row(what: str, found: Found, best: Evaluation, prepared: Prepared, seconds: float) -> dict[str, Any]:
     """One line of a table."""
     ours = judged(found.lists, prepared)
@@ -195,6 +242,11 @@ def page(results: dict[str, Any]) -> str:
         "member, paired, with 95 % bootstrap intervals. `seconds` is a whole search: five of them, one a fold and all."
     ]
     for name, said in results.items():
+        if name == "clock":
+            title = f"## The clock: 30 members by chance, 31,360 people, {said['date']}, load {said['load']:.1f}"
+            lines += ["", title, "", "| what | s |", "|---|---|"]
+            lines += [f"| {what} | {one:.3g} |" for what, one in said["seconds"].items()]
+            continue
         lines += ["", f"## {name}: {said['people']:,} people, {said['date']}, load {said['load']:.1f}", ""]
         lines += ["| member | recall@10 | random | tail |", "|---|---|---|---|"]
         for member, (mean, random, tail) in sorted(said["members"].items(), key=lambda one: -one[1][0]):
@@ -212,7 +264,7 @@ def page(results: dict[str, Any]) -> str:
             for one in said[group]:
                 low, high = one["gain"][1:]
                 gain = f"{one['gain'][0]:+.4f} [{low:+.4f}, {high:+.4f}]" + (" noise" if one["noise"] else "")
-                gate = "" if "gate" not in one["what"] else (" (used)" if one["gate"] else " (not used)")
+                gate = "" if "gate=" not in one["what"] else (" (used)" if one["gate"] else " (not used)")
                 lines.append(
                     f"| {one['what']}{gate} | {one['honest']:.4f} | {one['apparent']:.4f} | {one['random']:.4f} | "
                     f"{one['tail']:.4f} | {gain} | {one['seconds']:.1f} |"
@@ -223,14 +275,20 @@ def page(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--logs", nargs="+", default=["ml-1m", "two-kinds"], choices=["ml-1m", "two-kinds", "competition"]
+        "--logs",
+        nargs="+",
+        default=["ml-1m", "two-kinds", "clock"],
+        choices=["ml-1m", "two-kinds", "clock", "competition"],
     )
     asked = parser.parse_args()
     path = HERE / "results" / "fusion.json"
     results = json.loads(path.read_text()) if path.is_file() else {}
     for name in asked.logs:
         load = os.getloadavg()[0]
-        said = tried(name)
+        if name == "clock":
+            said = {"seconds": clocked()}
+        else:
+            said = tried(name)
         if said is None:
             print(f"{name}: not here, left out")
             continue

@@ -32,8 +32,8 @@ class Greedy(Chooser):
     patience: Annotated[int, Field(ge=1)] = 5
     """Additions without a gain after which it stops."""
 
-    bags: Annotated[int, Field(ge=0)] = 10
-    """How many times it is done on random parts; 0 means once, with everything."""
+    bags: Annotated[int, Field(ge=0)] = 0
+    """How many times it is done on random parts, half the cost each; 0 means once, with everything."""
 
     member_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of the members a bag may choose among; below 1 for libraries of hundreds, where many are alike."""
