@@ -285,10 +285,7 @@ def main() -> None:
     results = json.loads(path.read_text()) if path.is_file() else {}
     for name in asked.logs:
         load = os.getloadavg()[0]
-        if name == "clock":
-            said = {"seconds": clocked()}
-        else:
-            said = tried(name)
+        said = {"seconds": clocked()} if name == "clock" else tried(name)
         if said is None:
             print(f"{name}: not here, left out")
             continue
