@@ -85,7 +85,8 @@ def log_of(name: str) -> matinee.Interactions | None:
 def prepare(log: matinee.Interactions, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     """The folder an adapter reads; the log's size."""
     split = matinee.split.mixture(log, seed=11)
-    pl.DataFrame({"user": log.user, "item": log.item, "time": log.time}).write_csv(folder / "log.csv")
+    time = log.time if log.clock == "seconds" else log.time + 10**9  # every library reads seconds
+    pl.DataFrame({"user": log.user, "item": log.item, "time": time}).write_csv(folder / "log.csv")
     learn = pl.DataFrame({"user": split.learn.user, "item": split.learn.item})
     answer = split.answer
     rows = np.repeat(answer.user, np.diff(answer.offsets))
