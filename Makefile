@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in two minutes
 	$(BIN)/matinee run
 
-test: $(VENV)/.installed-dev  ## everything that takes seconds
+test: $(VENV)/.installed-dev  ## all but the slow ones; a quarter of an hour
 	$(BIN)/python -m pytest
 
 slow: $(VENV)/.installed-dev  ## published numbers on whole data sets; minutes to a quarter of an hour
@@ -23,7 +23,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## stages beside their floors, the zoo, fusion, other libraries; an hour
+bench: $(VENV)/.installed-dev  ## stages beside their floors, the zoo, fusion, other libraries; hours
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/zoo.py
 	$(BIN)/python benchmarks/fusion.py

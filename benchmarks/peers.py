@@ -178,7 +178,7 @@ def keep(rows: list[dict[str, Any]], sizes: dict[str, Any], rounds: int) -> None
     path.write_text(json.dumps({"rounds": rounds, "logs": sizes, "rows": rows}, indent=2) + "\n")
     page = f"""# matinee beside other libraries
 
-Written by `benchmarks/peers.py`, {os.cpu_count()} cores, {rounds} rounds of matinee and peer in turn, each in a fresh
+Written by `benchmarks/peers.py`, {os.cpu_count()} cores, one round or more of matinee and peer in turn, each in a fresh
 process, kernels compiled beforehand. Seconds are the least of the rounds; the ratio is peer over matinee in one round:
 above 1, matinee is faster. `load` is what else the machine did before and after. Recall is computed by the same lines
 of code for everybody. The peak is that of the whole process.

@@ -58,6 +58,11 @@ def pool_of(members: list[Member], items: int = 12, depth: int = 6) -> Pool:
     return Pool.of({f"m{a}": topk(one, depth, items) for a, one in enumerate(members)})
 
 
+def some_of(pool: Pool, members: Sequence[int]) -> Pool:
+    """The pool of some of the members, built anew, for their candidates are fewer."""
+    return Pool.of({pool.names[m]: pool.lists[m] for m in members})
+
+
 def drawn_weights(seed: int, members: int) -> np.ndarray:
     """Whole numbers, some 0, never all."""
     weights = np.random.default_rng([seed, 7]).integers(0, 5, members).astype(float)

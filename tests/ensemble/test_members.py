@@ -20,6 +20,7 @@ from matinee.ensemble.members_kernels import shared
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.topk import TopK
+from tests.ensemble.pools import some_of
 
 N_ITEMS = 40
 
@@ -150,7 +151,7 @@ def test_lists_without_a_member_hold_nothing_that_it_alone_names(kind):
     rule, weights = RULES.get(kind)(), np.array([2.0, 1.0, 0.0, 0.5])
     teams = [[0, 1, 3], [1, 3], [0, 3], [0, 1]]
     for lists, team in zip(room._left_out(judge, rule, weights, 7), teams, strict=True):
-        rebuilt = fuse(rule, judge.pool.of_members(team), weights[team], 7)
+        rebuilt = fuse(rule, some_of(judge.pool, team), weights[team], 7)
         np.testing.assert_array_equal(lists.item, rebuilt.item)
         assert (lists.length < 7).any()
 
@@ -165,7 +166,7 @@ def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
     found = portrait(judge, rule, weights, np.arange(N_ITEMS), resamples=300)
 
     def built(members: list[int]):
-        lists = fuse(rule, judge.pool.of_members(members), weights[members], 5)
+        lists = fuse(rule, some_of(judge.pool, members), weights[members], 5)
         return evaluate(lists, judge.answer, ["recall@5"], resamples=300)
 
     whole = built([0, 1, 3])
@@ -186,7 +187,7 @@ def test_knobs_a_member_survive_leaving_out():
     """The quotas and norms of those who stay are still theirs."""
     _, judge = world(6, M=3)
     found = portrait(judge, RULES.get("quota")(quotas=(2, 1, 2)), np.ones(3), np.arange(N_ITEMS), resamples=100)
-    rest = fuse(RULES.get("quota")(quotas=(2, 2)), judge.pool.of_members([0, 2]), None, 5)
+    rest = fuse(RULES.get("quota")(quotas=(2, 2)), some_of(judge.pool, [0, 2]), None, 5)
     whole = fuse(RULES.get("quota")(quotas=(2, 1, 2)), judge.pool, None, 5)
     wanted = compare(*(evaluate(one, judge.answer, ["recall@5"], resamples=100) for one in (whole, rest)), "recall@5")
     assert (found.members[1].gain.mean, found.members[1].gain.low) == (wanted.mean, wanted.low)

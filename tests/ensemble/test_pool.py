@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matinee.ensemble import Pool
 from matinee.errors import DataError, SpecError, TooLarge
-from tests.ensemble.pools import drawn, pool_of, topk
+from tests.ensemble.pools import drawn, pool_of, some_of, topk
 
 
 def plain(pool: Pool) -> list[dict[int, list[int]]]:
@@ -93,8 +93,8 @@ def test_some_of_the_people_and_of_the_members(seed):
     for one, whole in zip(some.lists, pool.lists, strict=True):
         np.testing.assert_array_equal(one.item, whole.item[which])
         np.testing.assert_array_equal(one.score, whole.score[which])
-    assert plain(pool.of_members([2, 0])) == slow([members[2], members[0]])
-    assert pool.of_members([2, 0]).names == ("m2", "m0")
+    assert plain(some_of(pool, [2, 0])) == slow([members[2], members[0]])
+    assert some_of(pool, [2, 0]).names == ("m2", "m0")
 
 
 @settings(max_examples=20, deadline=None)

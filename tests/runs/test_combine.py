@@ -121,6 +121,10 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     written(recommend(model, log.histories(users), 20), whole)
     again = made_again(made, log, users, task, {"theirs": whole}, Stage(root).progress)
     assert (again.length == 5).all()
+    alone = made_again(theirs, log, users, task, {"theirs": whole}, Stage(root).progress)
+    np.testing.assert_array_equal(alone.item[:, :5], recommend(model, log.histories(users), 5).item)
+    with pytest.raises(UnknownName, match="did you mean 'theirs'"):
+        made_again(made, log, users, task, {"their": whole}, Stage(root).progress)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def submit(
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
     from matinee.cli._screen import out, progress
+    from matinee.errors import SpecError
     from matinee.runs import board_of, open_run, runs_in
     from matinee.runs.deliver import experiment_of
     from matinee.runs.deliver import submit as deliver
@@ -37,5 +38,10 @@ def submit(
         chosen = open_run(run)
     experiment = experiment_of(chosen)
     asked = Submission(path=str(to), users=str(users) if users else None)
-    given = {name: Path(file) for name, _, file in (one.partition("=") for one in lists or [])}
+    given: dict[str, Path] = {}
+    for one in lists or []:
+        name, equals, file = one.partition("=")
+        if not (name and equals and file):
+            raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
+        given[name] = Path(file)
     out.print(deliver(chosen, experiment, experiment.data.read(), asked, progress, given), markup=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -113,10 +113,6 @@ class Pool:
         """The best k candidates of every row by `score` (c,), −inf never; ties by item code."""
         item, best = kernels.best(self.offsets, self.item, score.astype(np.float32, copy=False), k)
         return TopK(self.user, item, best, self.users, self.items, self.lists[0].titles)
-
-    def of_members(self, members: Sequence[int]) -> Pool:
-        """The pool of some of the members; built anew, for their candidates are fewer."""
-        return Pool.of({self.names[m]: self.lists[m] for m in members})
 
     def rows(self, which: NDArray[np.intp]) -> Pool:
         """The pool of some of the people, in ascending order."""

@@ -71,12 +71,17 @@ def made_again(
     `given` are files with lists, made from the whole log, for members that came from elsewhere.
     """
     said, where = run.said["refit"], str(run.folder / "run.json")
+    made = said["members"].values() if is_ensemble(run) else [said]
+    outside = {member["name"] for member in made if member["kind"] == OUTSIDE}
+    for name in given:
+        if name not in outside:
+            raise UnknownName("member from elsewhere", name, outside, "--lists")
     if not is_ensemble(run):
-        return _refitted(said, run.said["seed"], (log, users, task, progress), where, given.get(run.name))
+        return _refitted(said, run.said["seed"], (log, users, task, progress), where, given)
     recipe = read_recipe(said["recipe"], where)
     deep = task.model_copy(update={"k": min(recipe.depth, log.n_items)})
     lists = {
-        name: _refitted(member, said["seeds"][name], (log, users, deep, progress), f"{where}: {name}", given.get(name))
+        name: _refitted(member, said["seeds"][name], (log, users, deep, progress), f"{where}: {name}", given)
         for name, member in said["members"].items()
     }
     people = People(log.histories(users), log.popularity, clocked=log.clock == "seconds")
@@ -88,15 +93,15 @@ def _refitted(
     seed: int,
     over: tuple[Interactions, NDArray[np.int32], Task, Progress],
     where: str,
-    given: Path | None,
+    given: Mapping[str, Path],
 ) -> TopK:
     """The lists of one model refitted, or those of a file."""
     log, users, task, progress = over
     if said["kind"] == OUTSIDE:
-        if given is None:
+        if said["name"] not in given:
             found = "its lists came from a file and cannot be made again here"
             raise RunError(where, found, f"Hand in lists made from the whole log: --lists {said['name']}=FILE.")
-        return outside_lists(given, log, task, users)
+        return outside_lists(given[said["name"]], log, task, users)
     return refit(models.CATALOGUE.read(said, where), log, users, task, seed, progress)
 
 
