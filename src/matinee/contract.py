@@ -160,6 +160,9 @@ class ModelSpec(Spec):
     personal: ClassVar[bool] = True
     """Whether different people should get different lists; a guard warns when they do not."""
 
+    uses_user: ClassVar[bool] = False
+    """Whether it knows people by name, so that somebody new with the same history gets other scores."""
+
     new_users: ClassVar[bool] = True
     """Whether somebody it was not fitted on can be scored from their history."""
 

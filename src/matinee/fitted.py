@@ -219,7 +219,7 @@ def _shape(name: str) -> type:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Keep a fitted model: `model.json` (shape, spec, numbers), `items.parquet`, `arrays.safetensors`."""
+    """Keep a fitted model: `model.json` (shape, spec, numbers), ids as parquet, `arrays.safetensors`."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, NDArray[Any]] = {}
     plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.written()}
@@ -235,9 +235,11 @@ def save(fitted: Fitted, folder: Path) -> None:
             parts = cast("dict[str, NDArray[Any]]", value)
             arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
             plain[field.name] = {"arrays": list(parts)}
+        elif isinstance(value, Vocabulary):
+            pl.DataFrame({field.name: value.ids}).write_parquet(folder / f"{field.name}.parquet")
+            plain[field.name] = {"ids": f"{field.name}.parquet"}
         elif isinstance(value, int | float | str):
             plain[field.name] = value
-    pl.DataFrame({"item": fitted.items.ids}).write_parquet(folder / "items.parquet")
     save_file(arrays, folder / "arrays.safetensors")
     (folder / "model.json").write_text(json.dumps(plain, indent=2) + "\n")
 
@@ -253,11 +255,12 @@ def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec])
         arrays = load_file(folder / "arrays.safetensors")
         values: dict[str, Any] = {
             "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),
-            "items": Vocabulary(pl.read_parquet(folder / "items.parquet")["item"].rename("id")),
         }
         for name, value in plain.items():
             if isinstance(value, dict) and "arrays" in value:
                 values[name] = {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
+            elif isinstance(value, dict) and "ids" in value:
+                values[name] = Vocabulary(pl.read_parquet(folder / f"{name}.parquet")[name].rename("id"))
             elif isinstance(value, dict):
                 data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
                 values[name] = csr_array((data, indices, indptr), shape=tuple(value["csr"]))

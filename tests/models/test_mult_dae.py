@@ -44,7 +44,7 @@ def test_the_loss_is_the_mean_over_people(loss):
     log = random_log(seed=3)
     spec = MultDAE(factors=4, epochs=2, loss=loss)
     model = spec.fit(log)
-    net = spec.net(log.n_items)
+    net = spec.net(log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.state.items()})
     user = np.array([9, 3])
     x, s = log.matrix.toarray()[user], model.score(log.histories(user)).astype(np.float64)
@@ -58,7 +58,7 @@ def test_a_mult_vae_without_noise_and_prior_is_this_model():
     """σ → 0 and β = 0: the posterior's mean is a linear layer where this model has one with tanh."""
     log = random_log(seed=4)
     spec = MultVAE(factors=3, hidden=5, beta=0.0)
-    net, user = spec.net(log.n_items), np.arange(6)
+    net, user = spec.net(log.n_items, 0), np.arange(6)
     torch.nn.init.constant_(net.first.weight, 0.1)
     torch.nn.init.normal_(net.first.bias, generator=torch.Generator().manual_seed(0))
     for name, p in net.named_parameters():

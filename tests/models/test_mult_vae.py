@@ -51,7 +51,7 @@ def test_the_bound_is_the_arithmetic(now, weight):
     log = random_log(seed=3)
     spec = SMALL.model_copy(update={"beta": 0.4})
     model = spec.fit(log)
-    net = spec.net(log.n_items)
+    net = spec.net(log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.state.items()})
     with torch.no_grad():
         net.posterior.bias.copy_(torch.tensor([0.3, -0.2, 0.1, -1.0, 0.5, 14.0]))  # the last is kept at 10
@@ -137,9 +137,9 @@ def test_every_loss_of_lists_can_be_chosen(kind):
 
 
 def test_a_batch_is_a_64th_of_the_people_within_bounds():
-    from matinee.nn.encoder import Input
+    from matinee.nn.encoder import size_for
 
-    assert [Input.size_for(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]
+    assert [size_for(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]
 
 
 def test_memory_counts_the_weights():

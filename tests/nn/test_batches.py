@@ -78,7 +78,7 @@ def test_new_names_change_nothing(seed):
     x[5] = 0  # somebody without an entry is left out
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(len(x)), rng.permutation(x.shape[1])
-    (one, items), (other, renamed) = unnamed(csr_array(x)), unnamed(csr_array(x[rows][:, columns]))
+    (one, people, items), (other, _, renamed) = unnamed(csr_array(x)), unnamed(csr_array(x[rows][:, columns]))
     np.testing.assert_array_equal(one.toarray(), other.toarray())
     np.testing.assert_array_equal(items, columns[renamed])
     assert one.shape == (len(x) - 1, x.shape[1])

@@ -14,6 +14,7 @@ Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -33,7 +34,7 @@ from matinee.spec import Search
 class Net(encoder.AutoEncoder):
     """Layers of the given widths between items and items."""
 
-    by_item: ClassVar[tuple[str, ...]] = ("first.weight", "output.weight", "output.bias")
+    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_items: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -49,6 +50,7 @@ class Net(encoder.AutoEncoder):
 class MultDAE(encoder.AutoEncoderSpec):
     """The plainest deep auto-encoder; its strength is the loss."""
 
+    uses_validation: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
@@ -75,7 +77,7 @@ class MultDAE(encoder.AutoEncoderSpec):
     loss: Literal["multinomial", "bce", "focal", "mse"] = "multinomial"
     """What the logits are judged by; multinomial is the paper's."""
 
-    def net(self, n_items: int) -> Net:
+    def net(self, n_items: int, n_users: int) -> Net:
         """Layers n → factors → n, with `hidden` on both sides where it is given."""
         widths = (self.factors,) if self.hidden is None else (self.hidden, self.factors, self.hidden)
         return Net(n_items, widths)
@@ -84,8 +86,8 @@ class MultDAE(encoder.AutoEncoderSpec):
         """Minimise the loss by Adam."""
         ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        shown = encoder.Input(self.batch or encoder.Input.size_for(data.n_users), self.dropout)
-        return encoder.learn(self, data, ctx, plan, shown, self.rebuilding)
+        size = self.batch or encoder.size_for(data.n_users)
+        return encoder.learn(self, data, ctx, encoder.Lesson(self.rebuilding, plan, size, (self.dropout,)))
 
     def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of the loss of what they took."""
@@ -93,4 +95,4 @@ class MultDAE(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_items, n_rows, self.batch or encoder.Input.size_for(n_users))
+        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))

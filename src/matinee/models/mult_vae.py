@@ -20,6 +20,7 @@ Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -39,7 +40,7 @@ from matinee.spec import Search
 class Net(encoder.AutoEncoder):
     """Encoder and decoder."""
 
-    by_item: ClassVar[tuple[str, ...]] = ("first.weight", "output.weight", "output.bias")
+    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_items: int, hidden: int, factors: int) -> None:
         super().__init__()
@@ -65,6 +66,7 @@ class Net(encoder.AutoEncoder):
 class MultVAE(encoder.AutoEncoderSpec):
     """The variational auto-encoder others are compared with."""
 
+    uses_validation: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200
@@ -97,7 +99,7 @@ class MultVAE(encoder.AutoEncoderSpec):
     loss: Literal["multinomial", "bce", "focal", "mse"] = "multinomial"
     """What the logits are judged by; multinomial is the paper's."""
 
-    def net(self, n_items: int) -> Net:
+    def net(self, n_items: int, n_users: int) -> Net:
         """Layers n → hidden → factors → hidden → n."""
         return Net(n_items, self.hidden, self.factors)
 
@@ -105,8 +107,8 @@ class MultVAE(encoder.AutoEncoderSpec):
         """Maximise the bound by Adam."""
         ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        shown = encoder.Input(self.batch or encoder.Input.size_for(data.n_users), self.dropout)
-        return encoder.learn(self, data, ctx, plan, shown, self.bound)
+        size = self.batch or encoder.size_for(data.n_users)
+        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, (self.dropout,)))
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of reconstruction loss + β · KL, one draw of z each: −ELBO where β = 1."""
@@ -117,4 +119,4 @@ class MultVAE(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_items, n_rows, self.batch or encoder.Input.size_for(n_users))
+        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))

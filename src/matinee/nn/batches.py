@@ -21,7 +21,7 @@ class Batch:
     """
 
     user: Tensor
-    """Rows of the matrix, (b,)."""
+    """Who they are, (b,): a row of the matrix in training, a code of the trained people when asked, −1 somebody new."""
     row: Tensor
     """Which row of the batch each taken pair belongs to, (t,), ascending."""
     item: Tensor
@@ -65,29 +65,70 @@ def batch_of(
     normal: bool = True,
 ) -> Batch:
     """The given rows (b,) of the matrix as a batch."""
-    starts, count = matrix.indptr[user].astype(np.int64), np.diff(matrix.indptr)[user].astype(np.int64)
-    ends = np.cumsum(count)
-    row = np.repeat(np.arange(len(user)), count)
-    item = matrix.indices[np.arange(len(row)) + np.repeat(starts - (ends - count), count)].astype(np.int64)
+    row, item, count = _taken(matrix, user)
     kept = 1.0 - (dropout if rng is not None else 0.0)
     weight = (1.0 / np.sqrt(np.maximum(count, 1)) if normal else np.ones(len(user))) / kept
     shown, at = item, row
     if rng is not None and dropout > 0:
         stays = rng.random(len(row), dtype=np.float32) < kept
         shown, at = item[stays], row[stays]
+    return _batch(np.array(user, dtype=np.int64), (row, item), (at, shown, weight[at]), device)
+
+
+def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str = "cpu") -> Iterator[Batch]:
+    """Every row of the matrix, shuffled, cut in two at random: one half of each is shown, the other asked for.
+
+    A batch of b people has 2b rows: row r is shown the half that is larger, if one is, and row b + r the other. Entries
+    weigh 1. Nothing shown is asked for, so that copying teaches nothing.
+
+    Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path (VASP), ICANN 2021, §3.4.
+    """
+    order = rng.permutation(matrix.shape[0])
+    for start in range(0, len(order), size):
+        user = order[start : start + size]
+        row, item, count = _taken(matrix, user)
+        chance = rng.permutation(len(row))
+        place = np.empty(len(row), dtype=np.int64)
+        place[np.lexsort((chance, row))] = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        first = 2 * place < count[row]
+        both = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])
+        moved = row[both] + np.where(first[both], 0, len(user))
+        asked = np.concatenate([np.flatnonzero(~first), np.flatnonzero(first)])
+        of = row[asked] + np.where(first[asked], len(user), 0)
+        shown = (moved, item[both], np.ones(len(both)))
+        yield _batch(np.tile(user.astype(np.int64), 2), (of, item[asked]), shown, device)
+
+
+def _taken(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
+    """The entries of some rows: which row of the batch (t,), which item (t,), and how many each row has (b,)."""
+    starts, count = matrix.indptr[user].astype(np.int64), np.diff(matrix.indptr)[user].astype(np.int64)
+    ends = np.cumsum(count)
+    row = np.repeat(np.arange(len(user)), count)
+    item = matrix.indices[np.arange(len(row)) + np.repeat(starts - (ends - count), count)].astype(np.int64)
+    return row, item, count
+
+
+def _batch(
+    user: NDArray[np.int64],
+    asked: tuple[NDArray[np.int64], NDArray[np.int64]],
+    shown: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]],
+    device: str,
+) -> Batch:
+    """A batch of pairs asked for, (row, item), and shown, (row, item, weight); rows ascend in both."""
+    at, item, weight = shown
     offsets = np.zeros(len(user) + 1, dtype=np.int64)
     np.cumsum(np.bincount(at, minlength=len(user)), out=offsets[1:])
-    arrays = (np.array(user, dtype=np.int64), row, item, offsets, shown, weight[at].astype(np.float32))
+    arrays = (user, *asked, offsets, item, weight.astype(np.float32))
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
+def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
     """The log as a network is to see it: people and items in an order that depends on who took what, not on codes.
 
-    Gives the rearranged matrix, people without an entry left out, and the item each of its columns is, (n,). Random
-    weights and batches are then the same whatever the ids are, so that new names give the same scores. Popular items
-    come first; the order among equals is that of hashes refined by those of their neighbours (Weisfeiler and Leman,
-    1968), which leaves equal only what three rounds cannot tell apart.
+    Gives the rearranged matrix, people without an entry left out, the person each of its rows is, and the item each of
+    its columns is, (n,). Random weights and batches are then the same whatever the ids are, so that new names give the
+    same scores. Popular items come first; the order among equals is that of hashes refined by those of their neighbours
+    (Weisfeiler and Leman, 1968), which leaves equal only what three rounds cannot tell apart.
     """
     taken = csr_array((np.ones(matrix.nnz, dtype=np.uint64), matrix.indices, matrix.indptr), shape=matrix.shape)
     count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.uint64)
@@ -105,7 +146,7 @@ def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
     made = matrix[rows]
     made = csr_array((made.data, place[made.indices], made.indptr), shape=made.shape)
     made.sort_indices()
-    return made, columns
+    return made, rows, columns
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from matinee.nn.batches import Batch
@@ -25,15 +27,38 @@ class Bag(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Sums (b, d)."""
-        sums = functional.embedding_bag(
-            batch.shown,
-            self.weight,
-            batch.offsets,
-            mode="sum",
-            per_sample_weights=batch.weight.to(self.weight.dtype),
-            include_last_offset=True,
-        )
-        return sums + self.bias
+        return bag(self.weight, batch) + self.bias
+
+
+def bag(weight: Tensor, batch: Batch) -> Tensor:
+    """Σ weight_s W_s over what each row of a batch is shown, (b, d), for W (n, d); differentiable in W."""
+    return cast(Tensor, _Bag.apply(weight, batch.shown, batch.offsets, batch.weight))
+
+
+class _Bag(torch.autograd.Function):
+    """The gradient of a bag is the bag of the transpose: one pass that writes each row once, nothing filled with 0."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, shown: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
+        ctx.save_for_backward(shown, offsets, share)
+        ctx.n_items = len(weight)
+        return _bagged(weight, shown, offsets, share)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        shown, offsets, share = ctx.saved_tensors
+        row = torch.repeat_interleave(offsets.diff())
+        order = torch.argsort(shown, stable=True)
+        turned = torch.zeros(ctx.n_items + 1, dtype=torch.int64, device=grad.device)
+        torch.cumsum(torch.bincount(shown, minlength=ctx.n_items), 0, out=turned[1:])
+        return _bagged(grad, row[order], turned, share[order]), None, None, None
+
+
+def _bagged(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
+    return functional.embedding_bag(
+        row, table.contiguous(), offsets, mode="sum", per_sample_weights=share.to(table.dtype), include_last_offset=True
+    )
 
 
 class Tanh(nn.Module):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, TypeAlias, TypeVar, cast
+from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from matinee.contract import Context, Mask, ModelSpec
+from matinee.contract import Context, Fitted, Mask, ModelSpec
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.nn.batches import Batch, batch_of, batches, unnamed
+from matinee.nn.batches import Batch, batch_of, batches, halves, unnamed
 from matinee.nn.blocks import start
 from matinee.nn.train import Plan, train
 from matinee.topk.rank import choose
@@ -29,8 +30,12 @@ BLOCK = 1024
 class AutoEncoder(nn.Module):
     """A network from what people are shown to scores of all items."""
 
-    by_item: ClassVar[tuple[str, ...]]
-    """The parameters with a row for each item, by name."""
+    axes: ClassVar[Mapping[str, str]]
+    """What the axes of a parameter count, a letter each, for those that count something: "i" items, "u" people of the
+    log, "." neither. {"first.weight": "i."} has a row an item."""
+
+    normal: ClassVar[bool] = True
+    """Whether it is shown histories divided by their length ‖x‖₂."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -38,16 +43,15 @@ class AutoEncoder(nn.Module):
 
 
 class AutoEncoderSpec(ModelSpec):
-    """What the shape `Encoder` asks of a model: its network, and a knob `epochs`."""
-
-    uses_validation: ClassVar[bool] = True
+    """What `Encoder` asks of a model: the network its weights belong to."""
 
     @abstractmethod
-    def net(self, n_items: int) -> AutoEncoder:
-        """The network, its weights not yet filled."""
+    def net(self, n_items: int, n_users: int) -> AutoEncoder:
+        """The network, its weights not yet filled. `n_users` counts where the model `uses_user`, and is else 0."""
 
 
 N = TypeVar("N", bound=AutoEncoder)
+F = TypeVar("F", bound=Fitted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ class Encoder:
 
     `prior` (n_items,), how many people took each item, scores an empty history. An item nobody took gets the lowest
     score of each row: nothing was learnt about it. Computed on `device` where this machine has it, else on the CPU.
+    `users` are those it knows by name, None where names do not matter.
     """
 
     spec: AutoEncoderSpec
@@ -64,6 +69,7 @@ class Encoder:
     prior: F32
     epochs: int
     device: str = "cpu"
+    users: Vocabulary | None = None
 
     @property
     def fused(self) -> bool:
@@ -76,7 +82,7 @@ class Encoder:
 
     @cached_property
     def _net(self) -> AutoEncoder:
-        net = empty(self.spec, len(self.items))
+        net = empty(self.spec, len(self.items), 0 if self.users is None else len(self.users))
         state = {
             name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in self.state.items()
         }
@@ -87,11 +93,12 @@ class Encoder:
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
         scores = np.empty((len(histories), len(self.items)), dtype=np.float32)
-        matrix = histories.matrix
+        matrix, names = histories.matrix, torch.from_numpy(self._codes(histories))
         for low in range(0, len(histories), BLOCK):
-            user = np.arange(low, min(low + BLOCK, len(histories)))
-            part = cast(Tensor, self._net(batch_of(matrix, user, device=self._place)))
-            scores[user] = part.float().cpu().numpy()
+            rows = np.arange(low, min(low + BLOCK, len(histories)))
+            batch = batch_of(matrix, rows, device=self._place, normal=self._net.normal)
+            part = cast(Tensor, self._net(replace(batch, user=names[rows].to(self._place))))
+            scores[rows] = part.float().cpu().numpy()
         never = self.prior == 0
         if never.any():
             scores[:, never] = scores.min(axis=1, keepdims=True)
@@ -106,24 +113,13 @@ class Encoder:
         """The number of epochs that was best on the stop fold, frozen."""
         return self.spec.model_copy(update={"epochs": self.epochs})
 
-
-@dataclass(frozen=True)
-class Input:
-    """How people are shown to a network while it learns."""
-
-    size: int
-    """People in a batch."""
-
-    dropout: float = 0.0
-    """The share of each history that is hidden."""
-
-    normal: bool = True
-    """Whether a history is divided by its length ‖x‖₂."""
-
-    @staticmethod
-    def size_for(n_users: int) -> int:
-        """The rule where no size is given: a 64th of the people, so that an epoch has updates enough, in 16 … 500."""
-        return min(500, max(16, n_users // 64))
+    def _codes(self, histories: Histories) -> NDArray[np.int64]:
+        """Who of the people it knows each row is, (m,); −1 for somebody new and where names do not matter."""
+        if self.users is None:
+            return np.full(len(histories), -1, dtype=np.int64)
+        if self.users is histories.users or self.users == histories.users:
+            return histories.user.astype(np.int64)
+        return self.users.encode(histories.users.decode(histories.user)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,67 +132,136 @@ class Moment:
     noise: torch.Generator
     """What random numbers are drawn from, on the CPU."""
 
+    turn: int = 0
+    """Which pass over the people it is of those that make the epoch."""
+
+    begins: bool = False
+    """Whether this is the first batch of an epoch."""
+
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers of the shape, type and device of `like`; the same on every device."""
         return torch.randn(like.shape, generator=self.noise, dtype=torch.float32).to(like)
 
 
-def empty(spec: AutoEncoderSpec, n_items: int) -> AutoEncoder:
+@dataclass(frozen=True, eq=False)
+class Lesson(Generic[N]):
+    """How a network learns: what is minimised, how far, and how people are shown to it."""
+
+    loss: Callable[[N, Batch, Moment], Tensor]
+    """Of one batch, a number."""
+
+    plan: Plan
+    """What it leaves open is filled in: whose training it is, and how many batches an epoch has."""
+
+    size: int
+    """People in a batch."""
+
+    dropout: tuple[float, ...] = (0.0,)
+    """The share of each history that is hidden, in each of the passes over the people that make an epoch."""
+
+    halved: bool = False
+    """Whether one half of a history is shown and the other asked for, both ways."""
+
+    begin: Callable[[N, csr_array, torch.Generator], None] | None = None
+    """Fills the weights, given the log as the network sees it; None starts them as `blocks.start` does."""
+
+
+def size_for(n_users: int) -> int:
+    """The batch where no size is given: a 64th of the people, so that an epoch has updates enough, in 16 … 500."""
+    return min(500, max(16, n_users // 64))
+
+
+def empty(spec: AutoEncoderSpec, n_items: int, n_users: int) -> AutoEncoder:
     """The network without memory for its weights."""
     with torch.device("meta"):
-        return spec.net(n_items)
+        return spec.net(n_items, n_users)
 
 
-def learn(
+def learn(spec: AutoEncoderSpec, data: Interactions, ctx: Context, lesson: Lesson[N]) -> Encoder:
+    """The network of `spec`, trained on who took what."""
+    prior = data.popularity.astype(np.float32)
+    users = data.users if spec.uses_user else None
+
+    def shape(state: dict[str, F32], epochs: int) -> Encoder:
+        return Encoder(spec, data.items, state, prior, epochs, ctx.device, users)
+
+    return learnt(spec, data, ctx, lesson, shape)
+
+
+def learnt(
     spec: AutoEncoderSpec,
     data: Interactions,
     ctx: Context,
-    plan: Plan,
-    shown: Input,
-    loss: Callable[[N, Batch, Moment], Tensor],
-) -> Encoder:
-    """Train the network of `spec` on who took what; `loss` is that of one batch.
+    lesson: Lesson[N],
+    shape: Callable[[dict[str, F32], int], F],
+) -> F:
+    """`learn` for models that have another shape once they are trained: `shape` makes it of weights and epochs.
 
-    What `plan` leaves open is filled in: whose training it is and how many batches an epoch has.
+    Weights come in the order of the log's codes; epochs are 0 while training goes on.
     """
-    seen, columns = unnamed(data.matrix)
+    seen, rows, columns = unnamed(data.matrix)
     made_of = f"{spec.kind} {spec.model_dump_json()} {data.fingerprint} {ctx.seed} {ctx.device}"
     mark = hashlib.sha256(made_of.encode()).hexdigest()
-    plan = replace(plan, kind=spec.kind, mark=mark, updates=-(-seen.shape[0] // shown.size))
-    net = cast(N, empty(spec, data.n_items).to_empty(device="cpu"))
+    updates = len(lesson.dropout) * -(-seen.shape[0] // lesson.size)
+    plan = replace(lesson.plan, kind=spec.kind, mark=mark, updates=updates)
+    net = cast(N, empty(spec, data.n_items, len(rows) if spec.uses_user else 0).to_empty(device="cpu"))
     start(net, _generator(ctx, 0))
+    if lesson.begin is not None:
+        lesson.begin(net, seen, _generator(ctx, 3))
     net = net.to(ctx.device)
-    prior = data.popularity.astype(np.float32)
 
-    def made(epochs: int = 0) -> Encoder:
-        return Encoder(spec, data.items, _named(net, columns), prior, epochs, ctx.device)
+    def named(epochs: int = 0) -> F:
+        return shape(_named(net, rows, columns, data.n_users), epochs)
 
-    def draw(epoch: int) -> Iterator[tuple[Batch, torch.Generator]]:
+    def draw(epoch: int) -> Iterator[tuple[Batch, Moment]]:
         rng, noise = ctx.rng(1, epoch), _generator(ctx, 2, epoch)
-        for batch in batches(seen, shown.size, rng, shown.dropout, ctx.device, normal=shown.normal):
-            yield batch, noise
+        begins = True
+        for turn, dropout in enumerate(lesson.dropout):
+            for batch in _pass(seen, lesson, rng, dropout, ctx.device, normal=net.normal):
+                yield batch, Moment(float(epoch), noise, turn, begins)
+                begins = False
 
-    def step(drawn: tuple[Batch, torch.Generator], now: float) -> Tensor:
-        batch, noise = drawn
-        return loss(net, batch, Moment(now, noise))
+    def step(drawn: tuple[Batch, Moment], now: float) -> Tensor:
+        batch, moment = drawn
+        return lesson.loss(net, batch, replace(moment, now=now))
 
-    story = train(net, draw, step, plan, ctx, made)
-    return made(story.best)
+    story = train(net, draw, step, plan, ctx, named)
+    return named(story.best)
 
 
-def room(spec: AutoEncoderSpec, n_items: int, n_rows: int, size: int) -> int:
+def room(spec: AutoEncoderSpec, n_users: int, n_items: int, n_rows: int, size: int) -> int:
     """Bytes at the peak of training: seven copies of the weights, four of a batch's scores, the log rearranged."""
-    weights = sum(parameter.numel() for parameter in empty(spec, n_items).parameters())
+    net = empty(spec, n_items, n_users if spec.uses_user else 0)
+    weights = sum(parameter.numel() for parameter in net.parameters())
     return 4 * (7 * weights + 4 * size * n_items) + 48 * n_rows
 
 
-def _named(net: AutoEncoder, columns: NDArray[np.int64]) -> dict[str, F32]:
-    """The weights with rows in the order of the item codes again; row j of the network's is item columns[j]."""
+def _pass(
+    seen: csr_array, lesson: Lesson[N], rng: np.random.Generator, dropout: float, device: str, *, normal: bool
+) -> Iterator[Batch]:
+    """Everybody once."""
+    if lesson.halved:
+        return halves(seen, lesson.size, rng, device)
+    return batches(seen, lesson.size, rng, dropout, device, normal=normal)
+
+
+def _named(net: AutoEncoder, rows: NDArray[np.int64], columns: NDArray[np.int64], n_users: int) -> dict[str, F32]:
+    """The weights in the order of the log's codes again, by the axes of each; people not trained on get zeros.
+
+    Place j of an axis of items is item columns[j], place r of one of people is person rows[r].
+    """
     found: dict[str, F32] = {}
     for name, tensor in net.state_dict().items():
-        array = tensor.detach().cpu().numpy()
-        found[name] = np.empty_like(array)
-        found[name][columns if name in net.by_item else ...] = array
+        array = cast(F32, tensor.detach().cpu().numpy())
+        for axis, letter in enumerate(net.axes.get(name, "")):
+            if letter == ".":
+                continue
+            place = columns if letter == "i" else rows
+            length = len(columns) if letter == "i" else n_users
+            wide: F32 = np.zeros((*array.shape[:axis], length, *array.shape[axis + 1 :]), dtype=np.float32)
+            wide[(slice(None),) * axis + (place,)] = array
+            array = wide
+        found[name] = array if array.base is None else array.copy()
     return found
 
 

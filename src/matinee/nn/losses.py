@@ -28,26 +28,26 @@ def summed(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
 
 
 class _Multinomial(torch.autograd.Function):
-    """Keeps scores and one number a row; softmax is made once, in the gradient."""
+    """Keeps one matrix, the log softmax, which becomes the gradient in place."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-        total = torch.logsumexp(scores, dim=1)
-        count = torch.bincount(row, minlength=len(scores)).to(scores.dtype)
-        ctx.save_for_backward(scores, row, item, total, count)
-        return count * total - summed(scores[row, item], row, len(scores))
+        log_share = torch.log_softmax(scores, dim=1)
+        ctx.save_for_backward(log_share, row, item)
+        return -summed(log_share[row, item], row, len(scores))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        scores, row, item, total, count = ctx.saved_tensors
-        made = (scores - total[:, None]).exp_().mul_((count * grad)[:, None])
+        log_share, row, item = ctx.saved_tensors
+        count = torch.bincount(row, minlength=len(grad)).to(grad.dtype)
+        made = log_share.exp_().mul_((count * grad)[:, None])
         made.index_put_((row, item), -grad[row], accumulate=True)
         return made, None, None
 
 
 def multinomial(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """−Σ_i x_i log softmax(s)_i = L·logsumexp(s) − Σ_{i taken} s_i, L how many were taken.
+    """−Σ_i x_i log softmax(s)_i; its gradient is L · softmax(s) − x, L how many were taken.
 
     Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, eq. 2.
     """

@@ -29,7 +29,7 @@ from matinee.metrics.column import Column
 from matinee.metrics.table import Key, Table
 from matinee.topk import TopK
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older reader would misread a folder."""
 
 AGAIN = "Delete the folder and run the experiment again."
