@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -106,11 +107,23 @@ def test_fit_changes_neither_spec_nor_data(spec, log):
 def test_somebody_new_as_declared(spec, fitted, log):
     known = log.histories().rows(0, 1)
     stranger = Histories.of([known.item.tolist()], log.items)
-    if spec.new_users:
+    if spec.new_users and spec.uses_user:
+        assert np.isfinite(fitted.score(stranger)).all()
+        assert not np.allclose(fitted.score(stranger), fitted.score(known), rtol=1e-4, atol=1e-5)
+    elif spec.new_users:
         np.testing.assert_allclose(fitted.score(stranger), fitted.score(known), rtol=1e-4, atol=1e-5)
     else:
         with pytest.raises(CannotDo):
             fitted.score(stranger)
+
+
+def test_people_are_known_by_name_whatever_their_codes(spec, fitted, log):
+    """The same people asked about with other codes, as in a smaller log, get the same scores."""
+    some = np.array([7, 3, 50])
+    asked = log.histories().take(some)
+    smaller = Vocabulary.of(log.users.decode(some))
+    again = Histories(smaller.encode(log.users.decode(some)), asked.offsets, asked.item, asked.time, smaller, log.items)
+    np.testing.assert_allclose(fitted.score(again), fitted.score(asked), rtol=1e-5, atol=1e-6)
 
 
 def test_an_empty_history_gets_what_is_popular(spec, fitted, log):
@@ -221,3 +234,7 @@ def test_it_finds_the_one_item_withheld_from_each_user(spec):
     lists = recommend(spec.fit(log), log.histories(), 1)
     wanted = (np.arange(log.n_users) + 8) % log.n_items if spec.uses_order else np.arange(log.n_users)
     np.testing.assert_array_equal(lists.item[:, 0], wanted)
+    if spec.uses_user and spec.new_users:
+        strangers = replace(log.histories(), user=np.full(log.n_users, -1, dtype=np.int32))
+        lists = recommend(spec.fit(log), strangers, 1)
+        np.testing.assert_array_equal(lists.item[:, 0], wanted)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.nn.batches import Batch, batch_of, batches, unnamed
+from matinee.nn.batches import Batch, batch_of, batches, halves, unnamed
 from tests.logs import random_log
 
 
@@ -81,9 +81,37 @@ def test_new_names_change_nothing(seed):
     (one, people, items), (other, _, renamed) = unnamed(csr_array(x)), unnamed(csr_array(x[rows][:, columns]))
     np.testing.assert_array_equal(one.toarray(), other.toarray())
     np.testing.assert_array_equal(items, columns[renamed])
+    np.testing.assert_array_equal(one.toarray(), x[people][:, items])
     assert one.shape == (len(x) - 1, x.shape[1])
     assert one.has_sorted_indices
     counts = one.toarray().sum(axis=0)
     assert (np.diff(counts) <= 0).all()
     np.testing.assert_array_equal(counts, x.sum(axis=0)[items])
     assert sorted(map(bytes, one.toarray())) == sorted(map(bytes, x[np.arange(len(x)) != 5][:, items]))
+
+
+def test_halves_are_shown_and_asked_for_both_ways():
+    """Of each history the half that is larger is shown first; what is shown is never asked for, and nothing is lost."""
+    matrix = random_log().matrix
+    come, draws = [], []
+    for batch in halves(matrix, 25, np.random.default_rng(4)):
+        b = len(batch) // 2
+        assert b <= 25
+        assert batch.row.tolist() == sorted(batch.row.tolist())
+        assert (batch.weight == 1).all()
+        user, answers, seen = batch.user.tolist(), taken(batch), [set(one) for one in shown(batch)]
+        assert user[:b] == user[b:]
+        come += user[:b]
+        for r in range(b):
+            whole = set(matrix.indices[matrix.indptr[user[r]] : matrix.indptr[user[r] + 1]].tolist())
+            assert (seen[r], answers[r]) == (answers[b + r], seen[b + r])
+            assert not seen[r] & answers[r]
+            assert seen[r] | answers[r] == whole
+            assert len(seen[r]) - len(answers[r]) == len(whole) % 2
+            draws.append((user[r], min(whole) in seen[r]))
+    assert sorted(come) == list(range(matrix.shape[0]))
+    assert 0.3 < np.mean([first for _, first in draws]) < 0.7
+    again = next(halves(matrix, 25, np.random.default_rng(5)))
+    assert [set(one) for one in shown(again)] != [
+        set(one) for one in shown(next(halves(matrix, 25, np.random.default_rng(4))))
+    ]

@@ -28,7 +28,7 @@ def summed(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
 
 
 class _Multinomial(torch.autograd.Function):
-    """Keeps one matrix, the log softmax, which becomes the gradient in place."""
+    """Keeps one matrix, the log softmax."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class _Multinomial(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         log_share, row, item = ctx.saved_tensors
         count = torch.bincount(row, minlength=len(grad)).to(grad.dtype)
-        made = log_share.exp_().mul_((count * grad)[:, None])
+        made = log_share.exp().mul_((count * grad)[:, None])
         made.index_put_((row, item), -grad[row], accumulate=True)
         return made, None, None
 

@@ -1,0 +1,59 @@
+"""The bag against a dense product, its gradient too; products in bf16 only while training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from matinee.nn.batches import batch_of
+from matinee.nn.blocks import bag
+from matinee.nn.train import quick_products
+from tests.logs import random_log
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_bag_is_a_product_with_the_rows(dropout):
+    """Rows without an entry and items nobody is shown are among them."""
+    matrix = random_log().matrix.copy()
+    matrix = matrix[[3, 5, 8, 3]]
+    batch = batch_of(matrix, np.arange(4), np.random.default_rng(1), dropout)
+    dense = np.zeros(matrix.shape)
+    row = np.repeat(np.arange(4), np.diff(batch.offsets.numpy()))
+    dense[row, batch.shown.numpy()] = batch.weight.numpy()
+    weight = torch.randn(matrix.shape[1], 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    weight.requires_grad_()
+    made = bag(weight, batch)
+    np.testing.assert_allclose(made.detach().numpy(), dense @ weight.detach().numpy(), atol=1e-7)
+    grad = torch.randn(made.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    made.backward(grad)
+    assert weight.grad is not None
+    np.testing.assert_allclose(weight.grad.numpy(), dense.T @ grad.numpy(), atol=1e-7)
+
+
+def test_an_empty_batch_of_entries_has_no_gradient():
+    matrix = random_log().matrix
+    batch = batch_of(matrix[[0]][:, :0], np.arange(1))
+    assert len(batch.shown) == 0
+    weight = torch.ones(5, 2, requires_grad=True)
+    made = bag(weight, batch)
+    made.sum().backward()
+    assert weight.grad is not None
+    assert (made == 0).all()
+    assert (weight.grad == 0).all()
+
+
+def test_products_are_exact_again_after_training():
+    places = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)
+    before = [place.fp32_precision for place in places]
+
+    def fails_within():
+        with quick_products():
+            assert [place.fp32_precision for place in places] == ["bf16", "tf32"]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails_within()
+    with quick_products(quick=False):
+        assert [place.fp32_precision for place in places] == before
+    assert [place.fp32_precision for place in places] == before
