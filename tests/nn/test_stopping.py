@@ -11,8 +11,9 @@ import pytest
 from matinee.contract import Context
 from matinee.metrics import evaluate
 from matinee.models.mult_dae import MultDAE
-from matinee.runs import Stage, execute, prepare
-from matinee.runs.experiment import read
+from matinee.runs import Stage, board_of, execute, prepare
+from matinee.runs.deliver import deliver
+from matinee.runs.experiment import Submission, read
 from matinee.topk import recommend
 
 TABLES = {
@@ -105,3 +106,34 @@ def test_a_killed_run_ends_like_one_that_was_not(prepared, tmp_path, monkeypatch
         np.testing.assert_array_equal(array, other[name])
     assert not list((tmp_path / "killed").rglob("checkpoint*"))
     assert json.loads((again.folder / "run.json").read_text())["model"]["kind"] == "mult_dae"
+
+
+def test_a_killed_submission_goes_on_where_it_was(prepared, tmp_path, monkeypatch):
+    stage = Stage(tmp_path / "runs", device="cpu")
+    board, to = board_of(execute(prepared, stage)), Submission(path=str(tmp_path / "s.csv"), model="mult_dae")
+    deliver(prepared, board, to, stage)
+    whole = (tmp_path / "s.csv").read_bytes()
+    assert not list((tmp_path / "runs").rglob("checkpoint*"))
+    (tmp_path / "s.csv").unlink()
+    from matinee.nn import train
+
+    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)
+    fits, loss, begun = watched(monkeypatch), MultDAE.rebuilding, []
+    dies = [True]
+
+    def noting(self, net, batch, moment):
+        if dies[0] and moment.now >= 1.0:
+            raise KeyboardInterrupt
+        begun.append(moment.now)
+        return loss(self, net, batch, moment)
+
+    monkeypatch.setattr(MultDAE, "rebuilding", noting)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(prepared, board, to, stage)
+    assert not (tmp_path / "s.csv").exists()
+    dies[0], stopped = False, len(begun)
+    deliver(prepared, board, to, stage)
+    assert begun[stopped] == 1.0
+    assert (tmp_path / "s.csv").read_bytes() == whole
+    assert len(fits) == 2
+    assert all(data.fingerprint == prepared.log.fingerprint for data, _, _ in fits)

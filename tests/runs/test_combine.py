@@ -59,7 +59,7 @@ def test_running_again_searches_nothing(done, monkeypatch):
 def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tmp_path):
     prepared, _, runs = done
     experiment = read(tables(submission={"path": str(tmp_path / "s.csv"), "model": "ensemble"}), "exp.toml")
-    said = deliver(prepared, board_of(runs), experiment.submission)
+    said = deliver(prepared, board_of(runs), experiment.submission, Stage(tmp_path))
     assert "ensemble refitted" in said
     assert "no seen item" in said
     recipe = runs[-1].said["ensemble"]["recipe"]
@@ -70,7 +70,7 @@ def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tm
         lists = recommend(model, log.histories(users), 20)
         for p in range(20):
             total[users, lists.item[:, p]] += weight / np.log2(p + 2)
-    again = made_again(runs[-1], log, users, prepared.experiment.task, {}, Stage(tmp_path).progress)
+    again = made_again(runs[-1], log, users, prepared.experiment.task, {}, Stage(tmp_path))
     kept = np.take_along_axis(total, again.item.astype(np.int64), 1)
     np.testing.assert_allclose(kept, -np.sort(-total, axis=1)[:, :5], rtol=1e-5)
 
@@ -115,16 +115,16 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     task = prepared.experiment.task
     with pytest.raises(RunError, match="--lists theirs=FILE"):
-        made_again(made, log, users, task, {}, Stage(root).progress)
+        made_again(made, log, users, task, {}, Stage(root))
     model = models.get("ease")(l2=20).fit(log, Context(seed=5))
     whole = tmp_path / "whole.csv"
     written(recommend(model, log.histories(users), 20), whole)
-    again = made_again(made, log, users, task, {"theirs": whole}, Stage(root).progress)
+    again = made_again(made, log, users, task, {"theirs": whole}, Stage(root))
     assert (again.length == 5).all()
-    alone = made_again(theirs, log, users, task, {"theirs": whole}, Stage(root).progress)
+    alone = made_again(theirs, log, users, task, {"theirs": whole}, Stage(root))
     np.testing.assert_array_equal(alone.item[:, :5], recommend(model, log.histories(users), 5).item)
     with pytest.raises(UnknownName, match="did you mean 'theirs'"):
-        made_again(made, log, users, task, {"their": whole}, Stage(root).progress)
+        made_again(made, log, users, task, {"their": whole}, Stage(root))
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_weights_for_each_person_are_kept_and_delivered(done):
     made = combine(prepared, runs, plan, Stage(root))
     assert made.said["ensemble"]["recipe"]["gate"]["kind"] == "logit"
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
-    lists = made_again(open_run(made.folder), log, users, prepared.experiment.task, {}, Stage(root).progress)
+    lists = made_again(open_run(made.folder), log, users, prepared.experiment.task, {}, Stage(root))
     assert (lists.length == 5).all()

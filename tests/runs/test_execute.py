@@ -161,8 +161,8 @@ def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     ("harm", "message"),
     [
         (lambda f: (f / "run.json").write_text("{"), "damaged"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 1"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 1})), "damaged: .*missing"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 2"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 2})), "damaged: .*missing"),
         (lambda f: (f / "lists.parquet").unlink(), "lists.parquet missing"),
         (lambda f: (f / "run.json").unlink(), "no run.json"),
     ],
@@ -204,7 +204,7 @@ def test_the_submission_is_refitted_written_and_checked(done, tmp_path):
     from matinee.runs.experiment import Submission
 
     path = tmp_path / "new" / "submission.csv"
-    said = deliver(prepared, board, Submission(path=str(path), model="ease"))
+    said = deliver(prepared, board, Submission(path=str(path), model="ease"), Stage(tmp_path))
     assert "checked" in said
     frame = pl.read_csv(path)
     assert frame.columns == ["user", "item"]

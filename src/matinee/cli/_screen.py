@@ -40,6 +40,15 @@ def progress(what: str, total: int) -> Generator[Advance]:
         yield lambda done: bar.advance(task, done)
 
 
+def placed(device: str) -> str:
+    """The device, if this machine has it. Torch is asked only about another than the CPU."""
+    if device == "cpu":
+        return device
+    from matinee.nn.device import found
+
+    return found(device)
+
+
 def table(title: str, headers: list[str], rows: list[list[Any]]) -> Table:
     """A table of text; numbers stand to the right."""
     made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)

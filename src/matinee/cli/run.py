@@ -19,6 +19,7 @@ def run(
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value, e.g. model.ease.l2=200.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of experiment files.")] = False,
 ) -> None:
     """Run an experiment: fit, rank and judge its models, show the board, write its submission.
@@ -29,7 +30,7 @@ def run(
 
     from matinee.cli._board import show
     from matinee.cli._ensemble import tell
-    from matinee.cli._screen import out, progress, say
+    from matinee.cli._screen import out, placed, progress, say
     from matinee.runs import Stage, board_of
     from matinee.runs.combine import execute_all
     from matinee.runs.deliver import deliver
@@ -41,12 +42,12 @@ def run(
         out.print_json(json.dumps(schema_of()))
         return
     ready = prepared(load(experiment or DEMO, tuple(changes or ())), say, demo=experiment is None)
-    stage = Stage(runs, progress, say)
+    stage = Stage(runs, progress, say, placed(device))
     finished = execute_all(ready, stage)
     board = board_of(finished)
     show(board)
     for run in finished:
         tell(run)
     if ready.experiment.submission is not None:
-        out.print(deliver(ready, board, ready.experiment.submission, progress), markup=False)
+        out.print(deliver(ready, board, ready.experiment.submission, stage), markup=False)
     out.print(f"Runs are kept in {runs}/. See them again: matinee board --runs {runs}", markup=False)

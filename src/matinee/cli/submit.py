@@ -22,12 +22,13 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="Lists from the whole log for a member that came from elsewhere."),
     ] = None,
+    device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
-    from matinee.cli._screen import out, progress
+    from matinee.cli._screen import out, placed, progress, say
     from matinee.errors import SpecError
-    from matinee.runs import board_of, open_run, runs_in
+    from matinee.runs import Stage, board_of, open_run, runs_in
     from matinee.runs.deliver import experiment_of
     from matinee.runs.deliver import submit as deliver
     from matinee.runs.experiment import Submission
@@ -44,4 +45,5 @@ def submit(
         if not (name and equals and file):
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
-    out.print(deliver(chosen, experiment, experiment.data.read(), asked, progress, given), markup=False)
+    stage = Stage(runs, progress, say, placed(device))
+    out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, given), markup=False)

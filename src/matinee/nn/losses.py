@@ -10,6 +10,7 @@ drawn negatives (b, m).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
@@ -88,6 +89,19 @@ LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": 
 """The losses of whole lists by name, for models whose mathematics allows any of them."""
 
 
+def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
+    """‖x/‖x‖ − s/‖s‖‖² = 2 (1 − cos(x, s)), which does not ask how long either is.
+
+    The cosine with nothing, s = 0 or x = 0, is 0; gradients are finite there. Vančura et al., ELSA, RecSys 2022.
+    """
+    largest = scores.detach().abs().amax(dim=1, keepdim=True)  # squares of scores of any size stay in range
+    scaled = scores / torch.where(largest > 0, largest, 1.0)
+    length = scaled.square().sum(dim=1)
+    count = torch.bincount(row, minlength=len(scores)).to(scores.dtype)
+    inverse = torch.rsqrt(torch.where(length > 0, length, 1.0) * count.clamp_min(1.0))
+    return 2.0 - 2.0 * summed(scaled[row, item], row, len(scores)) * inverse
+
+
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     """Mean over the negatives of −log σ(s⁺ − s⁻) = sp(s⁻ − s⁺). Rendle et al., BPR, UAI 2009, BPR-Opt."""
     return softplus(negative - positive[:, None]).mean(dim=1)
@@ -132,3 +146,45 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 def annealed(now: float, over: float, cap: float) -> float:
     """The weight of the KL at moment `now`: from 0 in a straight line to `cap`, reached after `over`."""
     return cap if now >= over else cap * now / over
+
+
+def focal_of_log(log_p: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """`focal` of chances given by their logarithm (b, n) ≤ 0, as of a product of sigmoids: of one it is `focal` itself.
+
+    Σ −α (1 − p)^γ log p over the taken + Σ −(1 − α) p^γ log(1 − p) over the others. Neither a chance that underflows
+    nor one that rounds to 1 is lost; one whose logarithm is 0 counts as 1 − 1e-38 and costs 87.
+    """
+    return cast(Tensor, _FocalOfLog.apply(log_p, row, item, alpha, gamma))
+
+
+class _FocalOfLog(torch.autograd.Function):
+    """Keeps one matrix, the logarithms; its gradient is written out so that no factor of it is infinite."""
+
+    @staticmethod
+    def forward(ctx: Any, log_p: Tensor, row: Tensor, item: Tensor, alpha: float, gamma: float) -> Tensor:
+        log_p = log_p.clamp(max=-torch.finfo(log_p.dtype).tiny)
+        ctx.save_for_backward(log_p, row, item)
+        ctx.alpha, ctx.gamma = alpha, gamma
+        one = log_p[row, item]
+        taken = -torch.exp(gamma * _log_one_minus_exp(one)) * one
+        others = _log_one_minus_exp(log_p).neg_().mul_(torch.exp(gamma * log_p))
+        rest = others.sum(dim=1) - summed(others[row, item], row, len(log_p))
+        return alpha * summed(taken, row, len(log_p)) + (1.0 - alpha) * rest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        log_p, row, item = ctx.saved_tensors
+        alpha, gamma = ctx.alpha, ctx.gamma
+        one = log_p[row, item]
+        left = torch.expm1(one).neg_()  # 1 − p
+        taken = alpha * left**gamma * (gamma * one.exp() * (one / left) - 1.0)
+        made = torch.exp(log_p).div_(torch.expm1(log_p).neg_()).sub_(gamma * _log_one_minus_exp(log_p))
+        made.mul_(torch.exp(gamma * log_p)).mul_(((1.0 - alpha) * grad)[:, None])
+        made.index_put_((row, item), taken * grad[row])
+        return made, None, None, None, None
+
+
+def _log_one_minus_exp(x: Tensor) -> Tensor:
+    """log(1 − eˣ) of x < 0. Mächler, Accurately Computing log(1 − exp(−|a|)), 2012, eq. 7."""
+    return torch.where(x > -math.log(2.0), torch.log(-torch.expm1(x)), torch.log1p(-torch.exp(x)))

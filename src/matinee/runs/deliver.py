@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee import models
-from matinee.contract import Progress, Task, silent
+from matinee.contract import Task
 from matinee.data import Interactions
 from matinee.ensemble.lab import People
 from matinee.ensemble.recipe import read as read_recipe
 from matinee.errors import DataError, RunError, UnknownName
 from matinee.runs.board import Board
 from matinee.runs.combine import is_ensemble
-from matinee.runs.execute import Prepared
+from matinee.runs.execute import PARTIAL, Prepared, Stage
 from matinee.runs.experiment import Experiment, Submission
 from matinee.runs.experiment import read as read_experiment
 from matinee.runs.folder import Run
@@ -25,11 +27,14 @@ from matinee.runs.outside import OUTSIDE, outside_lists
 from matinee.runs.submission import check, refit, write
 from matinee.topk import TopK
 
+REFIT = "refit"
+"""Where fits on the whole log keep their state until the file they are for is written."""
 
-def deliver(prepared: Prepared, board: Board, submission: Submission, progress: Progress = silent) -> str:
+
+def deliver(prepared: Prepared, board: Board, submission: Submission, stage: Stage) -> str:
     """Write the submission of an experiment; what was done, in a sentence."""
     run = chosen(board, submission.model)
-    return submit(run, prepared.experiment, prepared.log, submission, progress)
+    return submit(run, prepared.experiment, prepared.log, submission, stage)
 
 
 def chosen(board: Board, model: str) -> Run:
@@ -52,19 +57,20 @@ def submit(
     experiment: Experiment,
     log: Interactions,
     to: Submission,
-    progress: Progress = silent,
+    stage: Stage,
     given: Mapping[str, Path] | None = None,
 ) -> str:
     """Refit the run's model on the whole log, write its lists, and check the file that was written."""
     users = wanted(to.users, log)
     task = experiment.task
-    write(made_again(run, log, users, task, given or {}, progress), to.path)
+    write(made_again(run, log, users, task, given or {}, stage), to.path)
+    shutil.rmtree(stage.root / PARTIAL / REFIT, ignore_errors=True)
     checked = check(to.path, log, task, users)
     return f"{to.path}: {run.kind} refitted on all {len(log):,} rows; checked: {checked.sentence(task.k)}."
 
 
 def made_again(
-    run: Run, log: Interactions, users: NDArray[np.int32], task: Task, given: Mapping[str, Path], progress: Progress
+    run: Run, log: Interactions, users: NDArray[np.int32], task: Task, given: Mapping[str, Path], stage: Stage
 ) -> TopK:
     """The lists of a run after a fit on the whole log: of its model, or of its members, mixed by its recipe.
 
@@ -77,11 +83,11 @@ def made_again(
         if name not in outside:
             raise UnknownName("member from elsewhere", name, outside, "--lists")
     if not is_ensemble(run):
-        return _refitted(said, run.said["seed"], (log, users, task, progress), where, given)
+        return _refitted(said, run.said["seed"], (log, users, task, stage), where, given)
     recipe = read_recipe(said["recipe"], where)
     deep = task.model_copy(update={"k": min(recipe.depth, log.n_items)})
     lists = {
-        name: _refitted(member, said["seeds"][name], (log, users, deep, progress), f"{where}: {name}", given)
+        name: _refitted(member, said["seeds"][name], (log, users, deep, stage), f"{where}: {name}", given)
         for name, member in said["members"].items()
     }
     people = People(log.histories(users), log.popularity, clocked=log.clock == "seconds")
@@ -91,18 +97,20 @@ def made_again(
 def _refitted(
     said: Mapping[str, Any],
     seed: int,
-    over: tuple[Interactions, NDArray[np.int32], Task, Progress],
+    over: tuple[Interactions, NDArray[np.int32], Task, Stage],
     where: str,
     given: Mapping[str, Path],
 ) -> TopK:
     """The lists of one model refitted, or those of a file."""
-    log, users, task, progress = over
+    log, users, task, stage = over
     if said["kind"] == OUTSIDE:
         if said["name"] not in given:
             found = "its lists came from a file and cannot be made again here"
             raise RunError(where, found, f"Hand in lists made from the whole log: --lists {said['name']}=FILE.")
         return outside_lists(given[said["name"]], log, task, users)
-    return refit(models.CATALOGUE.read(said, where), log, users, task, seed, progress)
+    spec = models.CATALOGUE.read(said, where)
+    kept = stage.root / PARTIAL / REFIT / f"{spec.kind}-{sha256(spec.model_dump_json().encode()).hexdigest()[:10]}"
+    return refit(spec, log, users, task, stage.context(seed, kept))
 
 
 def wanted(path: str | None, log: Interactions) -> NDArray[np.int32]:

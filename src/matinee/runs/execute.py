@@ -40,6 +40,13 @@ class Stage:
     progress: Progress = silent
     say: Callable[[str], None] = lambda line: None
 
+    device: str = "cpu"
+    """Where networks are trained: "cpu", "cuda", or "cuda:1"."""
+
+    def context(self, seed: int, kept: Path) -> Context:
+        """What a fit is given here; it keeps its state in the folder `kept`, so that it goes on after a kill."""
+        return Context(seed=seed, device=self.device, progress=self.progress, checkpoint=kept)
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -217,14 +224,13 @@ def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: S
     if spec.uses_validation:
         settled = kept / "settled.json"
         if not settled.is_file():
-            ctx = Context(seed=seed, progress=stage.progress, checkpoint=kept / "stop")
-            decided = _stopped(prepared, spec, ctx).refit_spec()
+            decided = _stopped(prepared, spec, stage.context(seed, kept / "stop")).refit_spec()
             kept.mkdir(parents=True, exist_ok=True)
             half = kept / "settled.half"
             half.write_text(json.dumps(decided.written()))
             half.replace(settled)
         spec = models.CATALOGUE.read(json.loads(settled.read_text()), str(settled))
-    return spec.fit(prepared.split.learn, Context(seed=seed, progress=stage.progress, checkpoint=kept / "fit"))
+    return spec.fit(prepared.split.learn, stage.context(seed, kept / "fit"))
 
 
 def _stopped(prepared: Prepared, spec: ModelSpec, ctx: Context) -> Fitted:

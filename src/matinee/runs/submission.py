@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.contract import Context, Mask, ModelSpec, Progress, Task, silent
+from matinee.contract import Context, Mask, ModelSpec, Task
 from matinee.data import Answers, Interactions, Vocabulary
 from matinee.data.read import READERS, guess
 from matinee.data.source import Table
@@ -39,14 +39,14 @@ class Checked:
 
 
 def refit(
-    spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, seed: int, progress: Progress = silent
+    spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: Context = Context()
 ) -> TopK:
     """Fit on the whole log and make the lists to deliver, for the given user codes (m,)."""
     if task.k > log.n_items:
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")
-    model = spec.fit(log, Context(seed=seed, progress=progress))
+    model = spec.fit(log, ctx)
     mask = Mask(seen=task.seen == "exclude", available=task.allowed(log))
-    return recommend(model, log.histories(users), task.k, mask, progress)
+    return recommend(model, log.histories(users), task.k, mask, ctx.progress)
 
 
 def write(lists: TopK, path: str | Path) -> None:

@@ -1,0 +1,57 @@
+"""Where networks live: named on the command line, refused where the machine lacks it, handed to every fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from matinee.contract import Context
+from matinee.data import Histories
+from matinee.errors import MatineeError
+from matinee.fitted import save
+from matinee.models import load
+from matinee.models.mult_vae import MultVAE
+from matinee.nn.device import found
+from matinee.runs import Stage
+from tests.logs import random_log
+
+
+def test_the_cpu_is_always_there():
+    assert found("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", ""])
+def test_another_is_refused_with_what_there_is(name):
+    with pytest.raises(MatineeError, match="what this machine has: cpu"):
+        found(name)
+
+
+def test_the_command_line_refuses_it_before_anything_is_computed(tmp_path):
+    code = "import sys; from matinee.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "run", "--device", "cuda:99", "--runs", str(tmp_path / "runs")]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 2
+    assert "cuda:99" in made.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_every_fit_of_a_stage_gets_its_device_and_a_folder_of_its_own(tmp_path):
+    ctx = Stage(tmp_path, device="cuda:1").context(5, tmp_path / "kept")
+    assert (ctx.seed, ctx.device, ctx.checkpoint, ctx.validate) == (5, "cuda:1", tmp_path / "kept", None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_learns_what_the_cpu_learns(tmp_path):
+    """Noise and order are drawn on the CPU, so only roundings differ; a kept model is scored where it is loaded."""
+    log = random_log()
+    spec = MultVAE(factors=8, hidden=32, epochs=5, learning_rate=0.01)
+    one, other = (spec.fit(log, Context(seed=3, device=device)) for device in ("cpu", "cuda"))
+    asked = Histories.of([[0, 3, 5], [], [1]], log.items)
+    np.testing.assert_allclose(one.score(asked), other.score(asked), atol=0.02)
+    save(other, tmp_path / "m")
+    np.testing.assert_allclose(load(tmp_path / "m").score(asked), other.score(asked), atol=1e-5)
