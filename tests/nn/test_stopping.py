@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
+import polars as pl
 import pytest
 
 from matinee.contract import Context
-from matinee.metrics import evaluate
+from matinee.data.simulate import Simulate
+from matinee.metrics import compare, evaluate
 from matinee.models.mult_dae import MultDAE
 from matinee.runs import Stage, board_of, execute, prepare
 from matinee.runs.deliver import deliver
 from matinee.runs.experiment import Submission, read
+from matinee.split import new_users
 from matinee.topk import recommend
 
 TABLES = {
@@ -137,3 +141,41 @@ def test_a_killed_submission_goes_on_where_it_was(prepared, tmp_path, monkeypatc
     assert (tmp_path / "s.csv").read_bytes() == whole
     assert len(fits) == 2
     assert all(data.fingerprint == prepared.log.fingerprint for data, _, _ in fits)
+
+
+def test_a_log_too_small_for_a_stop_fold_is_learnt_as_long_as_the_knobs_say(tmp_path):
+    """Two rows a person: one is the answer, the other cannot be cut again."""
+    rows = [{"user": u, "item": (u + i) % 9, "time": 10**9 + 100 * u + i} for u in range(30) for i in range(2)]
+    path = tmp_path / "log.csv"
+    pl.DataFrame(rows).write_csv(path)
+    tables = {**TABLES, "data": {"kind": "delimited", "path": str(path)}, "split": {"kind": "tail", "k": 1}}
+    said = []
+    runs = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path / "runs", say=said.append))
+    assert runs[-1].said["refit"]["epochs"] == 8
+    assert any("warning: no stop fold" in line for line in said)
+
+
+def test_the_refit_does_not_lose_against_the_stopped_model_on_people_held_out():
+    """60 people neither model knows: what the stop fold held back is worth more than what it decided costs."""
+    log = Simulate(users=400, items=120, rows=12_000, seed=3).read()
+    split = new_users(log, users=60, seed=3)
+    stop = split.stop()
+
+    def validate(model):
+        lists = replace(recommend(model, stop.ask, 10), user=stop.answer.user)
+        return evaluate(lists, stop.answer, ["recall@10"])["recall@10"]
+
+    gains = []
+    for seed in range(3):
+        spec = MultDAE(factors=32, epochs=40, learning_rate=3e-3)
+        stopped = spec.fit(stop.learn, Context(seed=seed, validate=validate))
+        refit = stopped.refit_spec().fit(split.learn, Context(seed=seed))
+        assert 1 < stopped.epochs < 40
+        judged = [
+            evaluate(replace(recommend(model, split.ask, 10), user=split.answer.user), split.answer, ["recall@10"])
+            for model in (refit, stopped)
+        ]
+        gains.append(compare(*judged, "recall@10"))
+    mean = np.mean([gain.mean for gain in gains])
+    error = np.mean([(gain.high - gain.low) / 3.92 for gain in gains])
+    assert mean > -error

@@ -17,7 +17,7 @@ from typing import Any
 from matinee import fitted, models
 from matinee.contract import Context, Fitted, Mask, ModelSpec, Progress, Task, silent
 from matinee.data import Interactions
-from matinee.errors import RunError, SpecError
+from matinee.errors import RunError, SpecError, SplitError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs import folder as run_folder
 from matinee.runs import guards
@@ -224,13 +224,22 @@ def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: S
     if spec.uses_validation:
         settled = kept / "settled.json"
         if not settled.is_file():
-            decided = _stopped(prepared, spec, stage.context(seed, kept / "stop")).refit_spec()
+            decided = _decided(prepared, spec, seed, kept, stage)
             kept.mkdir(parents=True, exist_ok=True)
             half = kept / "settled.half"
             half.write_text(json.dumps(decided.written()))
             half.replace(settled)
         spec = models.CATALOGUE.read(json.loads(settled.read_text()), str(settled))
     return spec.fit(prepared.split.learn, stage.context(seed, kept / "fit"))
+
+
+def _decided(prepared: Prepared, spec: ModelSpec, seed: int, kept: Path, stage: Stage) -> ModelSpec:
+    """The spec with what the stop fold decides frozen in; as it is, with a warning, where the log is too small."""
+    try:
+        return _stopped(prepared, spec, stage.context(seed, kept / "stop")).refit_spec()
+    except SplitError as error:
+        stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
+        return spec
 
 
 def _stopped(prepared: Prepared, spec: ModelSpec, ctx: Context) -> Fitted:
