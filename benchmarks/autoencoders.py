@@ -50,13 +50,13 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "edlae": [{"l2": l2, "dropout": p} for l2 in (200, 500, 1000) for p in (0.3, 0.5)],
     "autorec": [{}],
     "mult_dae": [{}, {"dropout": 0.7}, {"factors": 400}],
-    "mult_vae": [{}, {"dropout": 0.7}, {"beta": 0.5}, {"factors": 400, "hidden": 1000}],
+    "mult_vae": [{"hidden": 600}, {"hidden": 0}, {"hidden": 600, "dropout": 0.7}, {"hidden": 600, "beta": 0.5}],
     "cdae": [{}],
-    "rec_vae": [{}, {"gamma": 0.0025}, {"gamma": 0.01}],
+    "rec_vae": [{}, {"gamma": 0.0025}],
     "vasp": [{}],
     "neural_ease": [{}],
     "multi_ease": [{}],
-    "elsa": [{}, {"factors": 1000}],
+    "elsa": [{}],
     "item_vae": [{}],
 }
 FUSED: dict[str, tuple[tuple[str, str], str | dict[str, Any]]] = {

@@ -19,7 +19,7 @@ BAND = 0.002
 TRAINED = 0.012
 """For models trained step by step, whose roundings differ with machine and threads, and grow: about another seed's."""
 
-EPOCHS = 15
+EPOCHS = 5
 
 
 def now(kind: str) -> dict[str, float]:

@@ -55,8 +55,10 @@ def test_your_own_log(here):
 
 
 def test_combining(here):
-    """The table joins the example of the section before; `theirs.csv` are popular items somebody did not take."""
+    """The table takes the place of the example's own; `theirs.csv` are popular items somebody did not take."""
     text = Path("examples/movies-100k.toml").read_text().replace('kind = "ml-100k"', 'path = "ratings.csv"')
+    before, _, after = text.partition("[ensemble]")
+    text = before + "[" + after.partition("\n[")[2]
     Path("mine.toml").write_text(text + blocks("toml")[0])
     ready = prepare(load("mine.toml"))
     split = ready.split

@@ -129,22 +129,31 @@ class ItemItem:
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """Scores x L R for L (n_items, d) and R (d, n_items), x the history as a set; an empty one is scored by `prior`."""
+    """Scores x L R for L (r, d) and R (d, n_items), x the history as a set; an empty one is scored by `prior`.
+
+    r = n_items; with `shifted`, L has one more row at the end, which counts for every history that is not empty.
+    """
 
     spec: ModelSpec
     items: Vocabulary
     left: F32
     right: F32
     prior: F32
+    shifted: bool = False
 
     @property
     def fused(self) -> bool:
         """Scores are held, a block of people at a time."""
         return False
 
+    def asked(self, histories: Histories) -> Asked:
+        """Every history as the rows of L that it touches."""
+        asked = as_set(histories)
+        return with_constant(asked, len(self.left) - 1) if self.shifted else asked
+
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        inner = score_tiled(as_set(histories), self.left)
+        inner = score_tiled(self.asked(histories), self.left)
         scores = inner @ self.right
         scores[np.diff(histories.offsets) == 0] = self.prior
         return scores

@@ -69,6 +69,26 @@ def test_the_bound_is_the_arithmetic(now, weight):
     assert made.item() == pytest.approx((nll + weight * divergence).mean(), rel=1e-4)
 
 
+def test_without_a_hidden_layer_both_sides_are_linear():
+    log = random_log(seed=2)
+    model = MultVAE(factors=3, hidden=0, epochs=4, learning_rate=0.01).fit(log)
+    state = {name: array.astype(np.float64) for name, array in model.state.items()}
+    x = log.matrix.toarray()
+    shown = x / np.sqrt(np.maximum(x.sum(axis=1, keepdims=True), 1))
+    mean = (shown @ state["first.weight"] + state["first.bias"])[:, :3]
+    wanted = mean @ state["output.weight"].T + state["output.bias"]
+    assert np.ptp(wanted) > 0.05
+    np.testing.assert_allclose(model.score(log.histories()), wanted, atol=1e-5)
+
+
+def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(monkeypatch):
+    log = random_log()
+    assert MultVAE(factors=3, epochs=1).fit(log).refit_spec().hidden == 0
+    assert MultVAE(factors=3, epochs=1, hidden=4).fit(log).refit_spec().hidden == 4
+    monkeypatch.setattr("matinee.models.mult_vae.MANY", log.n_users)
+    assert MultVAE(factors=3, epochs=1).fit(log).refit_spec().hidden == 600
+
+
 def test_a_knob_changes_the_loss_it_names():
     log = random_log()
     scores = [SMALL.model_copy(update={"loss": loss}).fit(log).score(log.histories()) for loss in ("bce", "mse")]

@@ -174,3 +174,36 @@ def test_annealing_is_a_straight_line_up_to_the_cap():
     made = [losses.annealed(now, 20.0, 0.2) for now in (0.0, 5.0, 10.0, 19.999, 20.0, 21.0, 1e9)]
     np.testing.assert_allclose(made, [0.0, 0.05, 0.1, 0.19999, 0.2, 0.2, 0.2])
     assert losses.annealed(0.0, 0.0, 0.3) == 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cosine_is_the_distance_of_the_directions(seed):
+    s, x, row, item = lists(seed)
+    x, row, item = x[:-1], row[row < 3], item[row < 3]
+    apart = x / np.linalg.norm(x, axis=1, keepdims=True) - s[:-1] / np.linalg.norm(s[:-1], axis=1, keepdims=True)
+    made = losses.cosine(torch.from_numpy(s[:-1]), row, item)
+    np.testing.assert_allclose(made, (apart**2).sum(axis=1), rtol=1e-10)
+
+
+def test_gradients_of_cosine_are_the_differences():
+    s, _, row, item = lists(3)
+    scores = torch.from_numpy(s).requires_grad_()
+    weight = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda t: losses.cosine(t, row, item) * weight, (scores,))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_cosine_asks_for_no_length(size):
+    """Scores as taken, turned round and at a right angle, of any size float32 holds."""
+    scores = size * torch.tensor([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0], [1.0, -1.0, 5.0]])
+    made = losses.cosine(scores, torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 1] * 3))
+    np.testing.assert_allclose(made, [0.0, 4.0, 2.0], atol=1e-6)
+
+
+def test_cosine_with_nothing_is_zero_and_its_gradient_finite():
+    scores = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    made = losses.cosine(scores, torch.tensor([0, 0]), torch.tensor([0, 2]))
+    assert made.tolist() == [2.0, 2.0, 2.0]
+    made.sum().backward()
+    wanted = [[-math.sqrt(2), 0.0, -math.sqrt(2)], [0.0] * 3, [0.0] * 3]
+    np.testing.assert_allclose(scores.grad, wanted, rtol=1e-6)

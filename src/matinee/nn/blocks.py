@@ -61,6 +61,19 @@ def _bagged(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tenso
     )
 
 
+def hollow(weight: nn.Parameter) -> None:
+    """Hold the diagonal of an item × item matrix where it is: its gradient becomes 0 after each backward pass.
+
+    Subtracting what an item says of itself would leave roundings, which Adam, dividing by their size, blows up.
+    """
+    weight.register_post_accumulate_grad_hook(_hollow)
+
+
+def _hollow(weight: Tensor) -> None:
+    if weight.grad is not None:
+        weight.grad.fill_diagonal_(0.0)
+
+
 class Tanh(nn.Module):
     """Dense layers of the given widths with tanh after each but, unless `last`, the last."""
 
@@ -78,11 +91,38 @@ class Tanh(nn.Module):
         return x
 
 
+class Residual(nn.Module):
+    """Layers of one width, each added to by all before it: h_k = LN(swish(W_k h_{k−1} + b_k + Σ_{1≤j<k} h_j)).
+
+    The first product, W_1 h_0 + b_1, is given, since what it is taken from may be sparse. Shenbin et al., RecVAE, 2020.
+    """
+
+    def __init__(self, width: int, depth: int, eps: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=eps) for _ in range(depth))
+
+    def forward(self, first: Tensor) -> Tensor:
+        """h_depth (b, width) of W_1 h_0 + b_1 (b, width)."""
+        h = self.norms[0](functional.silu(first))
+        before = h
+        for layer, norm in zip(self.layers, self.norms[1:], strict=True):
+            h = norm(functional.silu(layer(h) + before))
+            before = before + h
+        return h
+
+
 def start(net: nn.Module, generator: torch.Generator) -> None:
-    """Fill every parameter: matrices by Glorot and Bengio (AISTATS 2010), normal; vectors normal of deviation 0.001."""
+    """Fill every parameter: matrices by Glorot and Bengio (AISTATS 2010), normal; vectors normal of deviation 0.001.
+
+    Layer normalisation starts as the identity.
+    """
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_normal_(parameter, generator=generator)
             else:
                 nn.init.trunc_normal_(parameter, std=0.001, generator=generator)
+    for part in net.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.reset_parameters()

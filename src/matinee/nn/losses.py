@@ -92,7 +92,9 @@ LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": 
 def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     """‖x/‖x‖ − s/‖s‖‖² = 2 (1 − cos(x, s)), which does not ask how long either is.
 
-    The cosine with nothing, s = 0 or x = 0, is 0; gradients are finite there. Vančura et al., ELSA, RecSys 2022.
+    The cosine with nothing, s = 0 or x = 0, is 0; gradients are finite there. It stands beside `LOSSES`, not in it: it
+    is at most 4 however much was taken, so that a KL or a penalty tuned for a likelihood would outweigh it.
+    Vančura et al., ELSA, RecSys 2022.
     """
     largest = scores.detach().abs().amax(dim=1, keepdim=True)  # squares of scores of any size stay in range
     scaled = scores / torch.where(largest > 0, largest, 1.0)

@@ -38,9 +38,7 @@ class Checked:
         return said + (why if self.short else "") + "; no seen item, no item twice, all ids known"
 
 
-def refit(
-    spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: Context = Context()
-) -> TopK:
+def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: Context = Context()) -> TopK:
     """Fit on the whole log and make the lists to deliver, for the given user codes (m,)."""
     if task.k > log.n_items:
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")

@@ -1,0 +1,283 @@
+"""Item-VAE against a network and a regression written out in NumPy, and against audiences that were planted."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from matinee.contract import Context, Mask
+from matinee.data import Histories, Interactions, Vocabulary
+from matinee.fitted import LowRank, load, save
+from matinee.models import CATALOGUE, item_vae
+from matinee.models.item_vae import ItemVAE
+from matinee.nn.batches import batch_of
+from matinee.nn.encoder import Moment
+from matinee.nn.train import Plan
+from matinee.topk import recommend
+from tests.logs import log_of, random_log
+
+TOY = {"factors": 8, "hidden": 32, "epochs": 60, "learning_rate": 0.01}
+SMALL = ItemVAE(factors=3, hidden=5, epochs=4, learning_rate=0.01)
+
+
+def wider(log: Interactions) -> Interactions:
+    """The same rows with a person and an item more, both first among the codes, that have none."""
+    users, items = (Vocabulary.of(pl.Series([1, *v.ids])) for v in (log.users, log.items))
+    return Interactions.of((users, items), log.user + 1, log.item + 1, log.time)
+
+
+def encoded(state, x):
+    """μ and log σ² of 0/1 rows by the header's formulas, (b, d) each; x is dense here."""
+    shown = x / np.sqrt(np.maximum(x.sum(axis=1, keepdims=True), 1))
+    h = np.tanh(shown @ state["first.weight"] + state["first.bias"])
+    return np.split(h @ state["posterior.weight"].T + state["posterior.bias"], 2, axis=1)
+
+
+def features(state, z):
+    return np.tanh(z @ state["decoder.layers.0.weight"].T + state["decoder.layers.0.bias"])
+
+
+def explained(H, x, p, penalty):
+    """The score of one history: p + H w, w by least squares of x − p with penalty‖w‖² as further rows."""
+    rows = np.vstack([H, np.sqrt(penalty) * np.eye(H.shape[1])])
+    w = np.linalg.lstsq(rows, np.concatenate([x - p, np.zeros(H.shape[1])]), rcond=None)[0]
+    return p + H @ w
+
+
+def watched(monkeypatch):
+    """Where the weights that `described` is given are kept, in float64."""
+    kept, described = {}, item_vae.described
+
+    def watching(spec, state, turned, device="cpu"):
+        kept.update({name: array.astype(np.float64) for name, array in state.items()})
+        return described(spec, state, turned, device)
+
+    monkeypatch.setattr(item_vae, "described", watching)
+    return kept
+
+
+def test_scores_are_the_network_and_the_regression_of_the_header(monkeypatch):
+    log = wider(random_log(seed=2))
+    state = watched(monkeypatch)
+    model = SMALL.model_copy(update={"ridge": 0.3}).fit(log)
+    x = log.matrix.toarray().astype(np.float64)
+    some = x.any(axis=1)
+    assert state["first.weight"].shape == state["output.weight"].shape == (60, 5)  # people with rows
+    taken = x.any(axis=0)
+    H = features(state, encoded(state, x[some][:, taken].T)[0])
+    p = x.sum(axis=0)[taken] / 60
+    penalty = 0.3 * (H**2).sum() / 5
+    wanted = np.array([explained(H, row, p, penalty) for row in x[some][:, taken]])
+    assert np.ptp(wanted - p) > 0.1
+    np.testing.assert_allclose(model.score(log.histories())[np.ix_(some, taken)], wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize(("now", "weight"), [(0.0, 0.0), (5.0, 0.2), (50.0, 0.4)])
+def test_the_bound_is_the_arithmetic(now, weight):
+    """ε is drawn by the same generator; β is 0.4 after 10 epochs and half of that after 5."""
+    turned = item_vae.transposed(random_log(seed=3))
+    spec = SMALL.model_copy(update={"beta": 0.4})
+    net = spec.net(turned.n_items, 0)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.5, generator=torch.Generator().manual_seed(p.numel()))
+    with torch.no_grad():
+        net.posterior.bias.copy_(torch.tensor([0.3, -0.2, 0.1, -1.0, 0.5, 19.0]))  # the last is kept at 10
+    state = {name: tensor.double().numpy() for name, tensor in net.state_dict().items()}
+    item = np.array([4, 0, 17])
+    x = turned.matrix.toarray()[item].astype(np.float64)
+    mean, log_variance = encoded(state, x)
+    assert log_variance.max() > 12
+    log_variance = np.clip(log_variance, -10, 10)
+    noise = torch.randn((3, 3), generator=torch.Generator().manual_seed(9)).double().numpy()
+    h = features(state, mean + np.exp(log_variance / 2) * noise)
+    s = h @ state["output.weight"].T + state["output.bias"]
+    nll = -(x * (s - np.log(np.exp(s).sum(axis=1, keepdims=True)))).sum(axis=1)
+    divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(axis=1)
+    made = spec.bound(net, batch_of(turned.matrix, item), Moment(now, torch.Generator().manual_seed(9)))
+    assert made.item() == pytest.approx((nll + weight * divergence).mean(), rel=1e-4)
+
+
+def planted():
+    """Two camps of 60 people. Each has 6 items that 40 people took and 12 that 10 did, 9 in 10 of them its own.
+
+    So p(u | i) is 0.9 / 60 in the camp of an item and 0.1 / 60 outside, and p(i | u) in proportion to n_i p(u | i).
+    """
+    rng = np.random.default_rng(5)
+    camp, size = np.repeat([0, 1], 18), np.tile(np.repeat([40, 10], [6, 12]), 2)
+    shuffled = rng.permutation(36)
+    camp, size = camp[shuffled], size[shuffled]
+    user = [
+        np.concatenate([rng.choice(60, n * 9 // 10, replace=False) + 60 * c, rng.choice(60, n // 10) + 60 * (1 - c)])
+        for c, n in zip(camp, size, strict=True)
+    ]
+    item = np.repeat(np.arange(36), size)
+    return log_of(np.concatenate(user), item, users=120, items=36), camp, size
+
+
+def test_it_ranks_by_bayes_and_the_column_of_the_decoder_does_not(monkeypatch):
+    log, camp, size = planted()
+    state = watched(monkeypatch)
+    model = ItemVAE(**TOY, ridge=0.3).fit(log)
+    x = log.matrix.toarray().astype(np.float64)
+    own = np.repeat([0, 1], 60)[:, None] == camp
+    chance = size * np.where(own, 0.9, 0.1) / 60  # of person u for item i, up to a factor
+    levels = np.unique(chance)
+    assert len(levels) == 4
+
+    def by_level(scores):
+        """Mean score of the items nobody's history has, at each level of the planted chance, ascending."""
+        return np.array([scores[(chance == level) & (x == 0)].mean() for level in levels])
+
+    assert (np.diff(by_level(model.score(log.histories()))) > 0.02).all()
+    h = features(state, encoded(state, x.T)[0])
+    column = state["output.weight"] @ h.T + state["output.bias"][:, None]
+    column -= np.log(np.exp(column).sum(axis=0))  # log π_i(u)
+    naive = by_level(column)
+    assert naive[3] < naive[2]  # the rare items of the camp stand before its popular ones
+    people, held = np.arange(120), [np.flatnonzero(own[u] & (size == 40) & (x[u] == 0)) for u in range(120)]
+    asked = [u for u in people if len(held[u])]
+    best = recommend(model, log.histories(), 1).item[asked, 0]
+    assert np.mean([one in held[u] for one, u in zip(best, asked, strict=True)]) > 0.75
+    first = np.where(x > 0, -np.inf, column).argmax(axis=1)[asked]
+    assert np.mean([one in held[u] for one, u in zip(first, asked, strict=True)]) < 0.25
+
+
+def test_who_took_nothing_is_not_there_and_what_nobody_took_comes_last():
+    log = random_log(seed=6)
+    more, one = wider(log), SMALL.fit(log)
+    two = SMALL.fit(more)
+    scores = two.score(more.histories())
+    np.testing.assert_allclose(scores[1:, 1:], one.score(log.histories()), atol=1e-6)
+    np.testing.assert_allclose(scores[1:, 0], -1 - np.sqrt(41), rtol=1e-6)
+    asked = Histories.of([[3], list(range(1, 41))], more.items)  # one item, and all of them
+    assert (recommend(two, asked, 41).item[0, 39:] == [0, -1]).all()
+    assert (two.score(asked)[:, 0] < two.score(asked)[:, 1:].min(axis=1)).all()
+
+
+def test_the_transposed_log_is_the_transpose():
+    log = random_log(seed=7, repeats=True)
+    np.testing.assert_array_equal(item_vae.transposed(log).matrix.toarray(), log.matrix.toarray().T)
+    assert item_vae.transposed(wider(log)).items == log.users
+
+
+def linear(H, ridge, x):
+    """Scores of 0/1 rows by the factors, x with a 1 at the end."""
+    left, right = item_vae.regression(H.astype(np.float32), x.sum(axis=0).astype(np.int64), ridge, len(x))
+    return np.hstack([x, np.ones((len(x), 1))]) @ left @ right
+
+
+def test_the_regression_between_its_limits():
+    """Without penalty and with more features than items a history explains itself; with all penalty it is popular."""
+    rng = np.random.default_rng(1)
+    x = (rng.random((9, 6)) < 0.5).astype(np.float64)
+    x[0] = 1
+    H = rng.normal(size=(6, 12))
+    np.testing.assert_allclose(linear(H, 1e-7, x), x, atol=1e-4)
+    np.testing.assert_allclose(linear(H, 1e9, x), np.tile(x.mean(axis=0), (9, 1)), atol=1e-5)
+    np.testing.assert_allclose(linear(10 * H, 0.1, x), linear(H, 0.1, x), atol=1e-5)  # whatever the size of h
+
+
+def test_a_seen_item_counts_for_itself_by_its_leverage():
+    log = random_log()
+    model = ItemVAE(**TOY).fit(log)
+    without = [[0, 3, 9], [7]]
+    for item in (1, 20, 33):
+        one, other = (model.score(Histories.of(h, log.items)) for h in ([[*r, item] for r in without], without))
+        gain = one[:, item] - other[:, item]
+        assert (gain > 0).all()
+        assert (gain < 1).all()
+        assert gain[0] == pytest.approx(gain[1], abs=1e-5)  # it is a fixed map
+
+
+@pytest.mark.parametrize(
+    "knob", [{"dropout": 0.0}, {"beta": 2.0}, {"anneal": 0.0}, {"l2": 1.0}, {"batch": 7}, {"ridge": 1.0}, {"epochs": 5}]
+)
+def test_every_knob_does_something(knob):
+    log = random_log()
+    scores = [spec.fit(log).score(log.histories()) for spec in (SMALL, SMALL.model_copy(update=knob))]
+    assert np.abs(scores[0] - scores[1]).max() > 1e-4
+
+
+def test_epochs_of_the_stop_fold_are_frozen():
+    log = random_log()
+    looks = []
+
+    def validate(model):
+        looks.append(model.score(log.histories().rows(0, 3)))
+        return -abs(len(looks) - 3)
+
+    model = ItemVAE(**TOY).fit(log, Context(seed=4, validate=validate))
+    settled = model.refit_spec()
+    assert settled.epochs == 3
+    assert len(looks) == 3 + Plan(1, 1.0).patience
+    assert not np.allclose(looks[0], looks[2])
+    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
+    again = settled.fit(log, Context(seed=4))
+    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
+
+
+def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
+    log = random_log()
+    spec = ItemVAE(**TOY | {"epochs": 6})
+    whole = spec.fit(log, Context(seed=2))
+    from matinee.nn import train
+
+    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
+    calls, bound = [], ItemVAE.bound
+
+    def dying(self, net, batch, moment):
+        calls.append(moment.now)
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return bound(self, net, batch, moment)
+
+    monkeypatch.setattr(ItemVAE, "bound", dying)
+    ctx = Context(seed=2, checkpoint=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit(log, ctx)
+    again = spec.fit(log, ctx)
+    assert calls[11] == 3.0  # 40 items in batches of 16 are three updates an epoch; the fourth epoch starts again
+    np.testing.assert_array_equal(again.left, whole.left)
+    np.testing.assert_array_equal(again.right, whole.right)
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit(random_log(seed=8), ctx)
+    assert calls[0] == 0.0  # the checkpoint of another log is not taken up
+
+
+def test_a_batch_goes_by_the_number_of_items(monkeypatch):
+    asked = []
+    monkeypatch.setattr(item_vae.encoder, "size_for", lambda n: asked.append(n) or 16)
+    SMALL.fit(random_log(), Context(memory=10**9))
+    SMALL.memory(500, 1000, 3000)
+    assert asked == [40, 40, 1000]  # of 60 people and 40 items: asked before the fit and for it
+
+
+def test_memory_counts_the_weights_the_log_and_the_factors():
+    weights = 500 * 60 + 60 + 60 * 16 + 16 + 8 * 60 + 60 + 60 * 500 + 500
+    spec = ItemVAE(factors=8, hidden=60, batch=10)
+    trained = 4 * (7 * weights + 4 * 10 * 500) + 48 * 3000
+    assert spec.memory(500, 1000, 3000) == trained + 32 * 60 * 1000 + 16 * 3600 + 32 * 3000
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_low_rank_model_with_a_constant_row(shifted, tmp_path):
+    """Three items; the last row of L, where it counts, adds (10, 20, 30) to every history but an empty one."""
+    items = Vocabulary.of(pl.Series([5, 6, 7]))
+    left = np.array([[1, 0], [0, 1], [1, 1], [0, 10]], dtype=np.float32)[: 4 if shifted else 3]
+    right = np.array([[1, 0, 2], [1, 2, 3]], dtype=np.float32)
+    prior = np.array([3, 1, 2], dtype=np.float32)
+    model = LowRank(SMALL, items, left, right, prior, shifted)
+    asked = Histories.of([[0, 2], [], [1, 1]], items)
+    wanted = np.array([[3, 2, 7], prior, [1, 2, 3]])
+    wanted[[0, 2]] += np.array([10, 20, 30]) * shifted
+    save(model, tmp_path)
+    again = load(tmp_path, CATALOGUE.read)
+    assert again.shifted is shifted
+    for one in (model, again):
+        np.testing.assert_array_equal(one.score(asked), wanted)
+        np.testing.assert_array_equal(one.top(asked, 1, Mask())[0][:, 0], [1, 0, 2])
