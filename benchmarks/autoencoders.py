@@ -3,10 +3,10 @@
     python benchmarks/autoencoders.py                          both protocols, every row that is not there yet
     python benchmarks/autoencoders.py --protocols infae --kinds ease rec_vae
 
-`infae`: the split of ∞-AE (Sachdeva et al., NeurIPS 2022), all ratings; knobs and epochs are chosen on its valid
-rows, models learn from its training rows alone, are asked with both, and recall is hits / min(k, answers). `refit` is the
-same model learnt from both. `strong`: ratings of 4 and 5, 600 people held out whole, 80 % of each shown (Liang et al.,
-2018); knobs and epochs are chosen on other people held out of the rest. No answer of a report is looked at before.
+`infae`: the split of ∞-AE (Sachdeva et al., NeurIPS 2022), all ratings; knobs and epochs are chosen on its validation
+rows, models learn from its training rows alone, are asked with both, and recall is hits / min(k, answers). `refit` is
+the same model learnt from both. `strong`: ratings of 4 and 5, 600 people held out whole, 80 % of each shown (Liang et
+al., 2018); knobs and epochs are chosen on other people held out of the rest. No answer of a report is looked at before.
 
 Rows are kept in `results/autoencoders.json` and written out to `docs/autoencoders.md`.
 """
