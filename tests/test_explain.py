@@ -25,16 +25,18 @@ def hand_made(**extra):
     return ItemItem(models.get("ease")(), log.items, W, np.ones(3, dtype=np.float32), **extra)
 
 
-@pytest.mark.parametrize("kind", ["ease", "item_knn", "gf_cf", "pure_svd"])
+@pytest.mark.parametrize("kind", ["ease", "item_knn", "gf_cf", "pure_svd", "item_vae", "multi_ease"])
 def test_contributions_add_up_to_the_score(kind):
     log = random_log(seed=12)
-    model = models.get(kind)().fit(log)
+    spec = models.get(kind)()
+    model = (spec.model_copy(update={"epochs": 2}) if spec.uses_validation else spec).fit(log)
     histories = log.histories()
     scores = model.score(histories)
     for row, item in ((0, 3), (5, 17), (59, 39)):
         parts = explain(model, histories.rows(row, row + 1), item)
         assert parts["contribution"].sum() == pytest.approx(scores[row, item], rel=1e-5, abs=1e-6)
-        assert set(parts["item"]) <= set(log.items.decode(histories.rows(row, row + 1).item))
+        assert set(parts["item"].drop_nulls()) <= set(log.items.decode(histories.rows(row, row + 1).item))
+        assert parts["item"].null_count() == (kind == "item_vae")
         assert parts["contribution"].is_sorted(descending=True)
         assert parts["share"].abs().sum() == pytest.approx(1.0)
 

@@ -15,7 +15,6 @@ from matinee.contract import Fitted
 from matinee.data import Histories
 from matinee.errors import CannotDo, SpecError
 from matinee.fitted import ItemItem, LowRank
-from matinee.topk.view import as_set
 
 F64 = NDArray[np.float64]
 
@@ -55,7 +54,7 @@ def _parts(fitted: Fitted, history: Histories, item: int) -> tuple[NDArray[np.in
         part = asked.rows.item
         weight = _column(fitted.weights, part, item)
     elif isinstance(fitted, LowRank):
-        asked = as_set(history)
+        asked = fitted.asked(history)
         part = asked.rows.item
         weight = fitted.left[part].astype(np.float64) @ fitted.right[:, item].astype(np.float64)
     else:
@@ -79,6 +78,6 @@ def _items(fitted: Fitted, part: NDArray[np.int32]) -> tuple[NDArray[np.int32], 
         pair = part >= len(fitted.items)
         which = part[pair] - len(fitted.items)
         first[pair], second[pair] = pairs[which, 0], pairs[which, 1]
-    if isinstance(fitted, ItemItem) and fitted.shifted:
-        first[part == fitted.weights.shape[0] - 1] = -1
+    if isinstance(fitted, ItemItem | LowRank) and fitted.shifted:
+        first[part == (fitted.left if isinstance(fitted, LowRank) else fitted.weights).shape[0] - 1] = -1
     return first, second

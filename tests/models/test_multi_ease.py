@@ -139,28 +139,28 @@ def validator(values, seen):
 
 
 def test_epochs_of_the_stop_fold_are_frozen():
-    """The third epoch is best, better than EASE, which is asked about last."""
+    """The third epoch is best, better than EASE, which is asked about first."""
     log, seen = random_log(), []
     patience = Plan(1, 1.0).patience
-    values = [0.1, 0.2, 0.3] + [0.2] * patience + [0.25]
+    values = [0.25, 0.1, 0.2, 0.3] + [0.2] * patience
     spec = MultiEASE(**TOY | {"epochs": 100})
     model = spec.fit(log, Context(seed=4, validate=validator(values, seen)))
     settled = model.refit_spec()
     assert settled.epochs == 3
-    assert len(seen) == 3 + patience + 1
-    np.testing.assert_array_equal(model.weights, seen[2][0])
-    np.testing.assert_allclose(seen[-1][0], EASE(l2=1.0).fit(log).weights, atol=1e-5)
+    assert len(seen) == 1 + 3 + patience
+    np.testing.assert_array_equal(model.weights, seen[3][0])
+    np.testing.assert_allclose(seen[0][0], EASE(l2=1.0).fit(log).weights, atol=1e-5)
     np.testing.assert_array_equal(settled.fit(log, Context(seed=4)).weights, model.weights)
 
 
 @pytest.mark.parametrize("ease", [0.3, 0.31])
 def test_ease_wins_where_nothing_was_better(ease):
     log, seen = random_log(), []
-    values = [0.1, 0.3, 0.2, ease]
+    values = [ease, 0.1, 0.3, 0.2]
     model = MultiEASE(**TOY | {"epochs": 3}).fit(log, Context(seed=4, validate=validator(values, seen)))
     settled = model.refit_spec()
     assert settled.epochs == 0
-    np.testing.assert_array_equal(model.weights, seen[3][0])
+    np.testing.assert_array_equal(model.weights, seen[0][0])
     np.testing.assert_allclose(model.weights, EASE(l2=1.0).fit(log).weights, atol=1e-5)
     np.testing.assert_array_equal(settled.fit(log).weights, model.weights)
 

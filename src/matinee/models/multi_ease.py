@@ -6,18 +6,18 @@ r"""Multi-EASE: EASE's weights fine-tuned by the multinomial likelihood, the los
 
 x_u is a history as a set, 0 or 1, x̃_u the same with entries dropped and the rest divided by the share that stays; an
 item never helps to predict itself. Read as a posterior, the likelihood is a softmax's and the prior a normal around
-EASE: where the log says little, B stays EASE's. EASE's scores lie between 0 and 1, over which a softmax is nearly
-flat, and grow with the history, though people with long ones are no easier to foresee: hence scale and ‖x‖₂. The scale
-starts where the likelihood of EASE is largest and is learnt along with B; scores are x B, since one factor a person
-changes no list. A small l2 lets the scale run
-away with B. Nobody has weights of their own: somebody new is scored like everybody else.
+EASE: where the log says little, B stays EASE's. EASE's scores lie between 0 and 1, over which a softmax is nearly flat,
+and grow with the history, though people with long ones are no easier to foresee: hence scale and ‖x‖₂. The scale starts
+where the likelihood of EASE is largest and is learnt along with B; scores are x B, since one factor a person changes no
+list. A small l2 lets the scale run away with B. Nobody has weights of their own: somebody new is scored like everybody
+else.
 
 Zero epochs are EASE. Where a stop fold decides, EASE is judged like the state after any epoch, and wins a tie. The
 diagonal's gradient is set to 0 after each backward pass: a rounding leftover there would be blown up by Adam, which
 divides by its size.
 
-Cost: EASE, once more where a stop fold decides; then a batch takes 4 · n operations an entry shown, and passes over n²
-weights with their penalty and optimiser, which is most of it; 40 n² bytes in training, 4 n² afterwards.
+Cost: EASE; then a batch takes 4 · n operations an entry shown, and passes over n² weights with their penalty and
+optimiser, which is most of it; 40 n² bytes in training, 4 n² afterwards.
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, eq. 8. arXiv:1905.03375
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018, eq. 2.
@@ -26,7 +26,6 @@ Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
@@ -99,7 +98,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
         return Net(n_items)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """EASE, then Adam on the posterior; back to EASE where the stop fold saw nothing better."""
+        """EASE, then Adam on the posterior; EASE it stays where the stop fold sees nothing better."""
         ctx.admit(self, data)
         prior = data.popularity.astype(np.float32)
 
@@ -111,13 +110,9 @@ class MultiEASE(encoder.AutoEncoderSpec):
             return self.posterior(net, batch, data.n_users)
 
         size = self.batch or encoder.size_for(data.n_users)
-        plan = Plan(self.epochs, self.learning_rate)
+        plan = Plan(self.epochs, self.learning_rate, from_start=True)
         lesson = encoder.Lesson(posterior, plan, size, (self.dropout,), begin=self.begin)
-        tuned = encoder.learnt(self, data, ctx, lesson, shape)
-        if ctx.validate is None or self.epochs == 0:
-            return tuned
-        start = self.model_copy(update={"epochs": 0}).fit(data, replace(ctx, validate=None, checkpoint=None))
-        return tuned if ctx.validate(tuned) > ctx.validate(start) else start
+        return encoder.learnt(self, data, ctx, lesson, shape)
 
     def posterior(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean over people of −log likelihood, and the penalty's share of one of `n_users`."""

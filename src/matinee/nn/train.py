@@ -42,6 +42,9 @@ class Plan:
     every: int = 1
     """How many epochs lie between two looks at the stop fold."""
 
+    from_start: bool = False
+    """Whether the network is looked at before it learns, too; where nothing after is better, it stays so."""
+
     patience: int = 20
     """After how many looks without a better one training ends; on few people the metric wobbles for ten or more."""
 
@@ -107,6 +110,9 @@ def train(
     story, best = Story(), None
     if ctx.checkpoint is not None:
         story, best = take_up(ctx.checkpoint, plan.mark, net, optimiser)
+    if plan.from_start and ctx.validate is not None and not story.metrics:
+        net.eval()
+        story, best = Story((), ((0, ctx.validate(made())),)), _copied(net)
     started = kept = monotonic()
     first = story.ran
     while story.ran < plan.epochs and story.idle < plan.patience:
