@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import get_args
 
 import numpy as np
@@ -10,12 +9,10 @@ import polars as pl
 import pytest
 import torch
 
-from matinee.contract import Context
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.autorec import AutoRec
 from matinee.nn.batches import batch_of
 from matinee.nn.losses import LOSSES
-from matinee.nn.train import Plan
 from tests.logs import random_log
 
 TOY = {"factors": 24, "epochs": 100, "learning_rate": 0.01}
@@ -138,47 +135,6 @@ def test_every_loss_learns(loss):
     assert sides[0][0] > sides[1][0]
     assert sides[1][1] > sides[0][1]
     assert set(get_args(AutoRec.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = AutoRec(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories().rows(0, 3)), looks[2])
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = AutoRec(**TOY | {"epochs": 6, "dropout": 0.3})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, objective = [], AutoRec.objective
-
-    def dying(self, net, batch, people):
-        calls.append(people)
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return objective(self, net, batch, people)
-
-    monkeypatch.setattr(AutoRec, "objective", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls == [60] * (14 + 12)  # four updates an epoch; the fourth epoch starts again
-    for name, array in whole.state.items():
-        np.testing.assert_array_equal(array, again.state[name])
 
 
 def test_memory_counts_the_weights():

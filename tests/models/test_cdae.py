@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
 from typing import get_args
 
 import numpy as np
@@ -20,7 +19,6 @@ from matinee.models.mult_dae import MultDAE
 from matinee.nn.batches import batch_of
 from matinee.nn.encoder import Moment
 from matinee.nn.losses import LOSSES
-from matinee.nn.train import Plan
 from tests.logs import log_of, random_log
 
 TOY = {"factors": 16, "epochs": 60, "learning_rate": 0.01}
@@ -187,49 +185,6 @@ def test_the_people_are_kept_with_the_model(tmp_path):
     np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
     new = again.score(unknown(log.histories()))
     assert not np.allclose(new, again.score(log.histories()), atol=1e-3)
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = CDAE(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories().rows(0, 3)), looks[2])
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    """Rows of people and their moments of Adam too; who is a stranger is drawn again as it was."""
-    log = random_log()
-    spec = CDAE(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, rebuilding = [], CDAE.rebuilding
-
-    def dying(self, net, batch, moment):
-        calls.append(moment.now)
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return rebuilding(self, net, batch, moment)
-
-    monkeypatch.setattr(CDAE, "rebuilding", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[14] == 3.0
-    assert whole.state["person.weight"].any()
-    for name, array in whole.state.items():
-        np.testing.assert_array_equal(array, again.state[name])
 
 
 def test_memory_counts_people():

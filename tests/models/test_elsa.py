@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from matinee.data import Histories
 from matinee.models.elsa import ELSA
 from matinee.nn.batches import batch_of
 from matinee.nn.encoder import Moment
-from matinee.nn.train import Plan
 from tests.logs import log_of, random_log
 
 TOY = {"factors": 8, "epochs": 40, "learning_rate": 0.03, "dropout": 0.0}
@@ -117,47 +114,6 @@ def test_dropout_hides_while_learning():
     log = random_log()
     one, other = (ELSA(**TOY | {"epochs": 3, "dropout": p}).fit(log).score(log.histories()) for p in (0.0, 0.5))
     assert not np.allclose(one, other, atol=1e-2)
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = ELSA(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = ELSA(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, angle = [], ELSA.angle
-
-    def dying(self, net, batch, moment):
-        calls.append(moment.now)
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return angle(self, net, batch, moment)
-
-    monkeypatch.setattr(ELSA, "angle", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[14] == 3.0  # 60 people in batches of 16 are four updates an epoch; the fourth epoch starts again
-    np.testing.assert_array_equal(again.state["weight"], whole.state["weight"])
 
 
 def test_memory_grows_with_the_catalogue_not_with_its_square():

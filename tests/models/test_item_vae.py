@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import polars as pl
 import pytest
@@ -16,7 +14,6 @@ from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
 from matinee.nn.batches import batch_of
 from matinee.nn.encoder import Moment
-from matinee.nn.train import Plan
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 
@@ -200,53 +197,6 @@ def test_every_knob_does_something(knob):
     log = random_log()
     scores = [spec.fit(log).score(log.histories()) for spec in (SMALL, SMALL.model_copy(update=knob))]
     assert np.abs(scores[0] - scores[1]).max() > 1e-4
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = ItemVAE(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert settled.epochs == 3
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    assert not np.allclose(looks[0], looks[2])
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = ItemVAE(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, bound = [], ItemVAE.bound
-
-    def dying(self, net, batch, moment):
-        calls.append(moment.now)
-        if len(calls) == 11:
-            raise KeyboardInterrupt
-        return bound(self, net, batch, moment)
-
-    monkeypatch.setattr(ItemVAE, "bound", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[11] == 3.0  # 40 items in batches of 16 are three updates an epoch; the fourth epoch starts again
-    np.testing.assert_array_equal(again.left, whole.left)
-    np.testing.assert_array_equal(again.right, whole.right)
-    calls.clear()
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(random_log(seed=8), ctx)
-    assert calls[0] == 0.0  # the checkpoint of another log is not taken up
 
 
 def test_a_batch_goes_by_the_number_of_items(monkeypatch):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from matinee.contract import Context
 from matinee.data import Histories
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.batches import batch_of
 from matinee.nn.encoder import Moment
 from matinee.nn.losses import LOSSES
-from matinee.nn.train import Plan
 from tests.logs import random_log
 
 TOY = {"factors": 8, "hidden": 32, "epochs": 60, "learning_rate": 0.01}
@@ -106,49 +103,6 @@ def test_every_loss_learns(loss):
     sides = [scores[:, side::2].mean(axis=1) for side in (0, 1)]
     assert sides[0][0] > sides[1][0]
     assert sides[1][1] > sides[0][1]
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = MultVAE(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = MultVAE(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, bound = [], MultVAE.bound
-
-    def dying(self, net, batch, moment):
-        calls.append(moment.now)
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return bound(self, net, batch, moment)
-
-    monkeypatch.setattr(MultVAE, "bound", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[14] == 3.0  # 60 people in batches of 16 are four updates an epoch; the fourth epoch starts again
-    assert whole.state.keys() == again.state.keys()
-    for name, array in whole.state.items():
-        np.testing.assert_array_equal(array, again.state[name])
 
 
 @pytest.mark.parametrize("kind", [MultVAE, MultDAE])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pytest
 import torch
@@ -163,31 +161,6 @@ def test_ease_wins_where_nothing_was_better(ease):
     np.testing.assert_array_equal(model.weights, seen[0][0])
     np.testing.assert_allclose(model.weights, EASE(l2=1.0).fit(log).weights, atol=1e-5)
     np.testing.assert_array_equal(settled.fit(log).weights, model.weights)
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = MultiEASE(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, posterior = [], MultiEASE.posterior
-
-    def dying(self, net, batch, n_users):
-        calls.append(len(batch))
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return posterior(self, net, batch, n_users)
-
-    monkeypatch.setattr(MultiEASE, "posterior", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert len(calls) == 14 + 12  # four updates an epoch; three epochs were kept, three are left
-    np.testing.assert_array_equal(again.weights, whole.weights)
-    np.testing.assert_array_equal(again.weights.diagonal(), np.zeros(40))
 
 
 def test_dropout_hides_while_learning():

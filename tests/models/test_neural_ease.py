@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import get_args
 
 import numpy as np
@@ -10,12 +9,10 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from matinee.contract import Context
 from matinee.models.ease import EASE
 from matinee.models.neural_ease import NeuralEASE, begin
 from matinee.nn.batches import batch_of
 from matinee.nn.losses import LOSSES
-from matinee.nn.train import Plan
 from tests.logs import random_log
 
 TOY = {"epochs": 30, "learning_rate": 0.02, "l2": 1.0}
@@ -124,48 +121,6 @@ def test_every_knob_changes_what_is_learnt():
 
 def test_every_loss_of_lists_can_be_chosen():
     assert set(get_args(NeuralEASE.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = NeuralEASE(**TOY).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert settled.epochs == 3
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.weights, model.weights)
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = NeuralEASE(**TOY | {"epochs": 6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, penalised = [], NeuralEASE.penalised
-
-    def dying(self, net, batch, n_users):
-        calls.append(len(batch))
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return penalised(self, net, batch, n_users)
-
-    monkeypatch.setattr(NeuralEASE, "penalised", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert len(calls) == 14 + 12  # four updates an epoch; three epochs were kept, three are left
-    np.testing.assert_array_equal(again.weights, whole.weights)
-    np.testing.assert_array_equal(again.weights.diagonal(), np.zeros(40))
 
 
 def test_memory_counts_the_weights():

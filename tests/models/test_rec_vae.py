@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -14,11 +14,9 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax
 from scipy.stats import norm
 
-from matinee.contract import Context
 from matinee.data import Histories
 from matinee.models import rec_vae
 from matinee.models.rec_vae import RecVAE, divergence, whole
-from matinee.nn import train
 from matinee.nn.batches import batch_of
 from matinee.nn.encoder import Moment
 from matinee.nn.losses import LOSSES
@@ -327,49 +325,6 @@ def test_every_loss_of_lists_learns(loss):
     assert sides[0][0] > sides[1][0]
     assert sides[1][1] > sides[0][1]
     assert set(get_args(RecVAE.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    spec = SMALL.model_copy(update={"epochs": 60})
-    model = spec.fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    """Killed in the second pass of the third epoch, when the encoder has moved away from the old one."""
-    log = random_log()
-    spec = SMALL.model_copy(update={"epochs": 4, "gamma": 0.1})
-    whole_fit = spec.fit(log, Context(seed=2))
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, bound = [], RecVAE.bound
-
-    def dying(self, net, batch, moment):
-        calls.append((int(moment.now), moment.turn))
-        if len(calls) == 39:
-            raise KeyboardInterrupt
-        return bound(self, net, batch, moment)
-
-    monkeypatch.setattr(RecVAE, "bound", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[38:40] == [(2, 1), (2, 0)]  # 60 people in batches of 16 are four updates a pass, 16 an epoch
-    assert whole_fit.state.keys() == again.state.keys()
-    for name, array in whole_fit.state.items():
-        np.testing.assert_array_equal(array, again.state[name])
 
 
 def test_memory_counts_the_weights():

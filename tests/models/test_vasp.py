@@ -15,7 +15,6 @@ from matinee.nn import encoder
 from matinee.nn.batches import batch_of, halves
 from matinee.nn.blocks import start
 from matinee.nn.encoder import Moment
-from matinee.nn.train import Plan
 from tests.logs import random_log
 
 TOY = {"factors": 8, "hidden": 24, "epochs": 20, "learning_rate": 0.02}
@@ -254,23 +253,6 @@ def test_what_is_learnt_from_is_halves(monkeypatch):
             assert sum(one[part] for one in drawn if one[0] == epoch) == log.matrix.nnz
 
 
-def test_epochs_of_the_stop_fold_are_frozen():
-    log = random_log()
-    looks = []
-
-    def validate(model):
-        looks.append(model.score(log.histories().rows(0, 3)))
-        return -abs(len(looks) - 3)
-
-    model = VASP(**TOY | {"epochs": 30}).fit(log, Context(seed=4, validate=validate))
-    settled = model.refit_spec()
-    assert (model.epochs, settled.epochs) == (3, 3)
-    assert len(looks) == 3 + Plan(1, 1.0).patience
-    np.testing.assert_array_equal(model.score(log.histories().rows(0, 3)), looks[2])
-    again = settled.fit(log, Context(seed=4))
-    np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
-
-
 def test_the_rate_falls_from_the_first_epoch_to_the_hundredth_whatever_the_epochs():
     plans = []
 
@@ -288,29 +270,3 @@ def test_the_rate_falls_from_the_first_epoch_to_the_hundredth_whatever_the_epoch
                 VASP(epochs=epochs, learning_rate=0.002).fit(random_log())
     for plan in plans:
         np.testing.assert_allclose([plan.rate(now) for now in (0, 50, 100)], [0.002, 0.001, 0], atol=1e-12)
-
-
-def test_a_killed_fit_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    log = random_log()
-    spec = VASP(**TOY | {"epochs": 6, "ease_items": 0.6})
-    whole = spec.fit(log, Context(seed=2))
-    from matinee.nn import train
-
-    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    calls, bound = [], VASP.bound
-
-    def dying(self, net, batch, moment):
-        calls.append(moment.now)
-        if len(calls) == 14:
-            raise KeyboardInterrupt
-        return bound(self, net, batch, moment)
-
-    monkeypatch.setattr(VASP, "bound", dying)
-    ctx = Context(seed=2, checkpoint=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        spec.fit(log, ctx)
-    again = spec.fit(log, ctx)
-    assert calls[14] == 3.0  # 60 people in batches of 16 are four updates an epoch; the fourth epoch starts again
-    assert whole.state.keys() == again.state.keys()
-    for name, array in whole.state.items():
-        np.testing.assert_array_equal(array, again.state[name])

@@ -1,0 +1,97 @@
+"""One contract for every model that is trained step by step, with no registration: when it stops, and after a kill."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+
+from matinee import models
+from matinee.contract import Context
+from matinee.nn import train
+from tests.logs import random_log
+from tests.test_zoo import toy
+
+KINDS = [kind for kind in models.kinds() if models.get(kind).uses_validation]
+FEW = 8
+
+
+@pytest.fixture(params=KINDS)
+def spec(request):
+    return toy(request.param)
+
+
+def dying(monkeypatch, at):
+    """Keeps a checkpoint after every epoch, and raises at update number `at`; gives the moments of all updates."""
+    moments, descend = [], train._descend
+
+    def counted(loss, optimiser, plan, now):
+        moments.append(now)
+        if len(moments) == at:
+            raise KeyboardInterrupt
+        descend(loss, optimiser, plan, now)
+
+    monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
+    monkeypatch.setattr(train, "_descend", counted)
+    return moments
+
+
+def test_there_are_some():
+    assert {"mult_vae", "rec_vae"} <= set(KINDS)
+
+
+def test_the_best_look_decides_and_is_frozen(spec):
+    """The third look is best; training goes on while there is patience, and a fit of that length gives the same."""
+    log, looks = random_log(), []
+
+    def validate(model):
+        looks.append(model.score(log.histories()))
+        return -abs(len(looks) - 3)
+
+    model = spec.model_copy(update={"epochs": 60}).fit(log, Context(seed=4, validate=validate))
+    settled = model.refit_spec()
+    assert settled.epochs in (2, 3)  # 2 where it is looked at before it learns, too
+    assert len(looks) == 3 + train.Plan(1, 1.0).patience
+    assert not np.allclose(looks[0], looks[2])
+    np.testing.assert_array_equal(model.score(log.histories()), looks[2])
+    again = settled.fit(log, Context(seed=4))
+    np.testing.assert_array_equal(again.score(log.histories()), looks[2])
+    assert again.refit_spec() == settled
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_killed_fit_goes_on_to_the_same_model(spec, share, tmp_path, monkeypatch):
+    log = random_log()
+    spec = spec.model_copy(update={"epochs": FEW})
+    with monkeypatch.context() as patch:
+        moments = dying(patch, 0)
+        whole = spec.fit(log, Context(seed=2)).score(log.histories())
+    at = int(share * len(moments))
+    ctx = Context(seed=2, checkpoint=tmp_path)
+    again = dying(monkeypatch, at)
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit(log, ctx)
+    np.testing.assert_array_equal(spec.fit(log, ctx).score(log.histories()), whole)
+    assert again[:at] == moments[:at]
+    assert again[at] == int(again[at - 1])  # from the start of the epoch it died in, not from that of the fit
+    assert again[at:] == moments[len(moments) - len(again[at:]) :]
+
+
+def test_the_checkpoint_of_another_fit_is_not_taken_up(spec, tmp_path, monkeypatch):
+    spec = spec.model_copy(update={"epochs": 3})
+    with monkeypatch.context() as patch:
+        moments = dying(patch, 0)
+        spec.fit(random_log(), Context(seed=2, checkpoint=tmp_path))
+        first = len(moments)
+        spec.fit(random_log(seed=8), Context(seed=2, checkpoint=tmp_path))
+        spec.fit(random_log(seed=8), Context(seed=3, checkpoint=tmp_path))
+    assert moments[first] == 0.0
+    assert sum(moment == 0.0 for moment in moments) == 3
+
+
+def test_another_seed_is_another_model(spec):
+    log = random_log()
+    spec = spec.model_copy(update={"epochs": 2})
+    one, other = (spec.fit(log, Context(seed=seed)).score(log.histories()) for seed in (1, 2))
+    assert not np.allclose(one, other, rtol=1e-6, atol=1e-9)
