@@ -9,19 +9,19 @@ r"""RecVAE: a variational auto-encoder whose prior remembers what it thought of 
 (μ_u, log σ_u²), (d,) each, is linear in h_5; h_1 = LN(swish(W_1 x̃_u)), h_k = LN(swish(W_k h_{k−1} + Σ_{j<k} h_j)),
 each (h,), all with biases; LN is layer normalisation with ε = 0.1. x̃_u is the history divided by ‖x_u‖₂ with entries
 dropped. W (n, d) is the whole decoder. The KL is estimated at the one z drawn. q_old, which takes no gradient, is the
-encoder as the epoch found it, shown the whole history; in the first epoch it is untrained. Where `beta` is given it is
-β_u of everybody. Scored is z = μ_u; somebody new is scored exactly like everybody else.
+encoder as the epoch found it, shown the whole history; in the first epoch it is untrained. It is computed in an epoch's
+first pass and kept for the others. Where `beta` is given it is β_u of everybody. Scored is z = μ_u; somebody new is scored exactly like everybody else.
 
 An epoch is `encoder_passes` over the people that move the encoder alone, with dropout, then one without that moves the
 decoder alone. Adam keeps moments a weight, so that one optimiser is what two would be. A batch is as in `mult_vae`.
 
 Cost of an epoch with E encoder passes and half of a history dropped, for U people, N entries, w = (4h + 2d) h:
 
-    4 (E + 1) U n d in the decoder + (8E + 2) U w in the dense layers + 2 (2E + 1) N h in the sparse one
+    4 (E + 1) U n d in the decoder + (6E + 4) U w in the dense layers + 2 (E + 2) N h in the sparse one
 
 operations, products alone: no gradient of what a pass leaves alone is computed, and no KL in the decoder's. For 31,360
-people, 6,807 items and 5.1 million entries that is 0.7 + 1.4 + 0.04 = 2.1e12 with the defaults. Weights, their
-optimiser and the old encoder take 32 (h + d) n bytes.
+people, 6,807 items and 5.1 million entries that is 0.7 + 1.2 + 0.03 = 1.9e12 with the defaults. Weights, their
+optimiser and the old encoder take 32 (h + d) n bytes, what it thought 8 d a person.
 
 Shenbin, Alekseev, Tutubalina, Malykh and Nikolenko, RecVAE: A New Variational Autoencoder for Top-N Recommendations
 with Implicit Feedback, WSDM 2020. arXiv:1912.11160
@@ -36,6 +36,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias, cast
 
 import torch
 from pydantic import Field
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
@@ -108,6 +109,8 @@ class Net(encoder.AutoEncoder):
         self.posterior = Posterior(n_items, hidden, factors)
         self.output = torch.nn.Linear(factors, n_items)
         self.before: dict[str, Tensor] = {}
+        self.people = 0
+        self.thoughts = torch.empty(0, 2 * factors)  # what `before` says of each of the people
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n) at z = μ."""
@@ -120,11 +123,16 @@ class Net(encoder.AutoEncoder):
     def remember(self) -> None:
         """Take the encoder as it stands for the old one."""
         self.before = {name: p.detach().clone() for name, p in self.posterior.named_parameters()}
+        self.thoughts = self.output.weight.new_zeros(self.people, self.thoughts.shape[1])
 
     @torch.no_grad()
-    def old(self, batch: Batch) -> Normal:
-        """What the old encoder says of whole histories."""
-        return cast(Normal, functional_call(self.posterior, self.before, (whole(batch),)))
+    def old(self, batch: Batch, turn: int) -> Normal:
+        """What the old encoder says of whole histories: asked in the first of the epoch's passes, recalled in others."""
+        if turn == 0:
+            mean, log_variance = functional_call(self.posterior, self.before, (whole(batch),))
+            self.thoughts[batch.user] = torch.cat([mean, log_variance], dim=1)
+            return mean, log_variance
+        return cast(Normal, self.thoughts[batch.user].chunk(2, dim=1))
 
 
 class RecVAE(encoder.AutoEncoderSpec):
@@ -176,7 +184,7 @@ class RecVAE(encoder.AutoEncoderSpec):
         plan = Plan(self.epochs, self.learning_rate, self.l2)
         size = self.batch or encoder.size_for(data.n_users)
         dropout = (*[self.dropout] * self.encoder_passes, 0.0)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, dropout))
+        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, dropout, begin=begun))
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of what the turn minimises, at one draw of z each.
@@ -193,7 +201,7 @@ class RecVAE(encoder.AutoEncoderSpec):
         now = cast(Normal, net.posterior(batch))
         z = _drawn(now, moment)
         rebuilt = judge(net.decode_fixed(z), batch.row, batch.item)
-        return (rebuilt + self.weight(batch) * divergence(z, now, net.old(batch))).mean()
+        return (rebuilt + self.weight(batch) * divergence(z, now, net.old(batch, moment.turn))).mean()
 
     def weight(self, batch: Batch) -> Tensor:
         """β_u, the weight of each person's KL, (b,)."""
@@ -202,10 +210,16 @@ class RecVAE(encoder.AutoEncoderSpec):
         return self.gamma * torch.bincount(batch.row, minlength=len(batch)).to(batch.weight.dtype)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser, the old encoder, the scores of a batch and what its layers keep."""
+        """Weights with their optimiser, the old encoder and its thoughts, a batch's scores and what its layers keep."""
         size = self.batch or encoder.size_for(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
-        return encoder.room(self, n_users, n_items, n_rows, size) + 4 * (old + 4 * LAYERS * size * self.hidden)
+        kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
+        return encoder.room(self, n_users, n_items, n_rows, size) + 4 * kept
+
+
+def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+    """Weights start as they always do; there is room for what is thought of each person."""
+    net.people = seen.shape[0]
 
 
 def _drawn(of: Normal, moment: encoder.Moment) -> Tensor:

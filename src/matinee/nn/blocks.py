@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -47,12 +49,21 @@ class _Bag(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        shown, offsets, share = ctx.saved_tensors
-        row = torch.repeat_interleave(offsets.diff())
-        order = torch.argsort(shown, stable=True)
-        turned = torch.zeros(ctx.n_items + 1, dtype=torch.int64, device=grad.device)
-        torch.cumsum(torch.bincount(shown, minlength=ctx.n_items), 0, out=turned[1:])
-        return _bagged(grad, row[order], turned, share[order]), None, None, None
+        return _bagged(grad, *_turned(*ctx.saved_tensors, ctx.n_items)), None, None, None
+
+
+def _turned(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which rows each item is shown to, items ascending, as a bag: row, offsets (n + 1,), share."""
+    if shown.device.type == "cpu":  # SciPy counts where a GPU sorts: four times as fast
+        shape = (len(offsets) - 1, n_items)
+        made = csr_array((share.numpy(), shown.numpy(), offsets.numpy()), shape=shape).tocsc()
+        arrays = made.indices.astype(np.int64), made.indptr.astype(np.int64), made.data
+        return cast(tuple[Tensor, Tensor, Tensor], tuple(torch.from_numpy(array) for array in arrays))
+    row = torch.repeat_interleave(offsets.diff())
+    order = torch.argsort(shown, stable=True)
+    turned = torch.zeros(n_items + 1, dtype=torch.int64, device=shown.device)
+    torch.cumsum(torch.bincount(shown, minlength=n_items), 0, out=turned[1:])
+    return row[order], turned, share[order]
 
 
 def _bagged(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
