@@ -9,8 +9,9 @@ r"""RecVAE: a variational auto-encoder whose prior remembers what it thought of 
 (μ_u, log σ_u²), (d,) each, is linear in h_5; h_1 = LN(swish(W_1 x̃_u)), h_k = LN(swish(W_k h_{k−1} + Σ_{j<k} h_j)),
 each (h,), all with biases; LN is layer normalisation with ε = 0.1. x̃_u is the history divided by ‖x_u‖₂ with entries
 dropped. W (n, d) is the whole decoder. The KL is estimated at the one z drawn. q_old, which takes no gradient, is the
-encoder as the epoch found it, shown the whole history; in the first epoch it is untrained. It is computed in an epoch's
-first pass and kept for the others. Where `beta` is given it is β_u of everybody. Scored is z = μ_u; somebody new is scored exactly like everybody else.
+encoder as the epoch found it, shown the whole history; in the first epoch it is untrained. It is asked in an epoch's
+first pass and remembered for the others. Where `beta` is given it is β_u of everybody. Scored is z = μ_u; somebody new
+is scored exactly like everybody else.
 
 An epoch is `encoder_passes` over the people that move the encoder alone, with dropout, then one without that moves the
 decoder alone. Adam keeps moments a weight, so that one optimiser is what two would be. A batch is as in `mult_vae`.
@@ -127,7 +128,7 @@ class Net(encoder.AutoEncoder):
 
     @torch.no_grad()
     def old(self, batch: Batch, turn: int) -> Normal:
-        """What the old encoder says of whole histories: asked in the first of the epoch's passes, recalled in others."""
+        """What the old encoder says of whole histories: asked in the first pass of the epoch, recalled in others."""
         if turn == 0:
             mean, log_variance = functional_call(self.posterior, self.before, (whole(batch),))
             self.thoughts[batch.user] = torch.cat([mean, log_variance], dim=1)

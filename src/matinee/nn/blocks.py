@@ -49,7 +49,8 @@ class _Bag(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _bagged(grad, *_turned(*ctx.saved_tensors, ctx.n_items)), None, None, None
+        shown, offsets, share = ctx.saved_tensors
+        return _bagged(grad, *_turned(shown, offsets, share, ctx.n_items)), None, None, None
 
 
 def _turned(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
