@@ -52,7 +52,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "mult_dae": [{}, {"dropout": 0.7}, {"factors": 400}],
     "mult_vae": [{"hidden": 600}, {"hidden": 0}, {"hidden": 600, "dropout": 0.7}, {"hidden": 600, "beta": 0.5}],
     "cdae": [{}],
-    "rec_vae": [{}, {"gamma": 0.0025}],
+    "rec_vae": [{}],
     "vasp": [{}],
     "neural_ease": [{}],
     "multi_ease": [{}],

@@ -1,0 +1,135 @@
+"""Default knobs at different sizes: do auto-encoders hold their place without being touched?
+
+    python benchmarks/sizes.py                             people of MovieLens 1M, and simulated logs up to 100,000
+    python benchmarks/sizes.py --logs ml-1m:1000 --kinds ease mult_dae
+
+A tenth of the people, 1,000 at most, are held out whole; 80 % of each is shown. Nothing but epochs is decided, by the
+stop fold, and they are frozen for a fit on all the others. A simulated log's knobs are the simulator's own. Rows are
+kept in `results/sizes.json`; the table is written to `docs/sizes.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import matinee
+from matinee.contract import Context, Fitted
+from matinee.data.simulate import Simulate
+from matinee.split import Split
+
+HERE = Path(__file__).parent
+ML_1M = HERE.parents[1] / "shared" / "data" / "ml-1m"
+SIMULATED = {1_000: (1_000, 100_000), 10_000: (2_000, 1_000_000), 100_000: (2_000, 5_000_000)}
+"""People: items, rows."""
+
+LOGS = ["ml-1m:1000", "ml-1m:3000", "ml-1m:6040", *(f"simulated:{people}" for people in SIMULATED)]
+KINDS = ["popularity", "ease", "mult_dae", "mult_vae", "rec_vae"]
+METRIC = "ndcg@10"
+
+
+def log_of(name: str) -> matinee.Interactions | None:
+    """Ratings of 4 and 5 of that many people of MovieLens 1M, or a simulated log; None where the data are absent."""
+    source, _, many = name.partition(":")
+    people = int(many)
+    if source == "simulated":
+        items, rows = SIMULATED[people]
+        return Simulate(users=people, items=items, rows=rows, seed=7).read()
+    if not ML_1M.is_dir():
+        return None
+    rows = np.load(ML_1M / "ratings_ordered.npz")
+    frame = pl.DataFrame({name: rows[name] for name in ("user", "item", "rank", "rating")}).filter(
+        pl.col("rating") >= 4
+    )
+    some = np.random.default_rng(7).permutation(frame["user"].unique().sort().to_numpy())[:people]
+    frame = frame.filter(pl.col("user").is_in(some)).rename({"rank": "time"}).drop("rating")
+    return matinee.read(frame, time_unit="order", core=5)
+
+
+def by(split: Split) -> Any:
+    """The metric of a model on the people of a split."""
+
+    def judge(model: Fitted) -> matinee.metrics.Evaluation:
+        return matinee.evaluate(matinee.recommend(model, split.ask, 10), split.answer, [METRIC])
+
+    return judge
+
+
+def row(kind: str, split: Split) -> dict[str, Any]:
+    """A model with default knobs: epochs by the stop fold, then a fit on everybody who learns."""
+    spec, stop = matinee.models.get(kind)(), split.stop()
+    validate = by(stop)
+    started = time.perf_counter()
+    if spec.uses_validation:
+        found = spec.fit(stop.learn, Context(seed=7, validate=lambda model: validate(model)[METRIC]))
+        spec = found.refit_spec()
+    model = spec.fit(split.learn, Context(seed=7))
+    seconds = time.perf_counter() - started
+    judged = by(split)(model)
+    return {
+        METRIC: judged[METRIC],
+        "interval": list(judged.interval(METRIC)),
+        "seconds": seconds,
+        "epochs": spec.knobs().get("epochs"),
+        "spec": spec.written(),
+        "load": os.getloadavg()[0],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def page(said: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+    lines = ["# Default knobs at different sizes", "", "`python benchmarks/sizes.py`; its docstring says how.", ""]
+    lines += ["| log | people | items | rows | " + " | ".join(KINDS) + " |", "|---" * (4 + len(KINDS)) + "|"]
+    for name, one in said.items():
+        size = [f"{one['size'][part]:,}" for part in ("people", "items", "rows")]
+        lines.append(f"| {' | '.join([name.partition(':')[0], *size, *(cell(one['rows'].get(k)) for k in KINDS)])} |")
+    lines += [
+        "",
+        f"{METRIC} of held-out people with its interval, epochs found by the stop fold, seconds of both fits.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cell(row: dict[str, Any] | None) -> str:
+    """One model on one log."""
+    if row is None:
+        return "–"
+    low, high = row["interval"]
+    epochs = "" if row["epochs"] is None else f", {row['epochs']} epochs, {row['seconds']:.0f} s"
+    return f"{row[METRIC]:.4f} [{low:.4f}, {high:.4f}]{epochs}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--logs", nargs="*", default=LOGS)
+    parser.add_argument("--kinds", nargs="*", default=KINDS)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "sizes.json")
+    asked = parser.parse_args()
+    said = json.loads(asked.out.read_text()) if asked.out.is_file() else {}
+    for name in asked.logs:
+        log = log_of(name)
+        if log is None:
+            print(f"{name}: its data are absent")
+            continue
+        split = matinee.split.new_users(log, users=min(1000, log.n_users // 10), fold_in=0.8, seed=7)
+        size = {"people": log.n_users, "items": log.n_items, "rows": len(log)}
+        rows = said.setdefault(name, {"size": size, "rows": {}})["rows"]
+        for kind in asked.kinds:
+            if kind not in rows:
+                rows[kind] = row(kind, split)
+                print(name, kind, cell(rows[kind]), flush=True)
+                asked.out.write_text(json.dumps(said, indent=2) + "\n")
+    (HERE.parent / "docs" / "sizes.md").write_text(page(said))
+
+
+if __name__ == "__main__":
+    main()
