@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in two minutes
 	$(BIN)/matinee run
 
-test: $(VENV)/.installed-dev  ## all but the slow ones; a quarter of an hour
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev  ## all but the slow ones, two files at a time; a quarter of an hour
+	OMP_WAIT_POLICY=passive OPENBLAS_THREAD_TIMEOUT=4 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-dev  ## published numbers on whole data sets; minutes to a quarter of an hour
 	$(BIN)/python -m pytest -m slow
@@ -23,10 +23,12 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## stages beside their floors, the zoo, fusion, other libraries; hours
+bench: $(VENV)/.installed-dev  ## stages beside their floors, the zoo, fusion, auto-encoders, other libraries; hours
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/zoo.py
 	$(BIN)/python benchmarks/fusion.py
+	$(BIN)/python benchmarks/autoencoders.py
+	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/peers.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
