@@ -67,7 +67,7 @@ def test_turning_a_changes_no_score():
     with torch.no_grad():
         one, other = network(weight, 6)(batch), network(weight @ turn, 6)(batch)
         longer = network(weight * rng.uniform(0.1, 9, size=(40, 1)), 6)(batch)
-    assert np.ptp(one) > 1
+    assert np.ptp(one.numpy()) > 1
     np.testing.assert_allclose(other, one, atol=1e-5)
     np.testing.assert_allclose(longer, one, atol=1e-5)
 
