@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed  ## a leaderboard, a checked submission and run folders from real data, in two minutes
 	$(BIN)/matinee run
 
-test: $(VENV)/.installed-dev  ## all but the slow ones, two files at a time; a quarter of an hour
+test: $(VENV)/.installed-dev  ## all but the slow ones, two files at a time; ten minutes
 	OMP_WAIT_POLICY=passive OPENBLAS_THREAD_TIMEOUT=4 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-dev  ## published numbers on whole data sets; minutes to a quarter of an hour
