@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def log_of(name: str) -> matinee.Interactions | None:
     if not ML_1M.is_dir():
         return None
     rows = np.load(ML_1M / "ratings_ordered.npz")
-    frame = pl.DataFrame({name: rows[name] for name in ("user", "item", "rank", "rating")}).filter(
+    frame = pl.DataFrame({part: rows[part] for part in ("user", "item", "rank", "rating")}).filter(
         pl.col("rating") >= 4
     )
     some = np.random.default_rng(7).permutation(frame["user"].unique().sort().to_numpy())[:people]
@@ -54,7 +55,7 @@ def log_of(name: str) -> matinee.Interactions | None:
     return matinee.read(frame, time_unit="order", core=5)
 
 
-def by(split: Split) -> Any:
+def by(split: Split) -> Callable[[Fitted], matinee.metrics.Evaluation]:
     """The metric of a model on the people of a split."""
 
     def judge(model: Fitted) -> matinee.metrics.Evaluation:

@@ -19,7 +19,7 @@ from matinee.contract import Context, Fitted, Mask, ModelSpec
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.nn.batches import Batch, batch_of, batches, halves, unnamed
 from matinee.nn.blocks import start
-from matinee.nn.train import Plan, kept_pages, train
+from matinee.nn.train import Plan, train
 from matinee.topk.rank import choose
 
 F32: TypeAlias = NDArray[np.float32]
@@ -226,8 +226,7 @@ def learnt(
         batch, moment = drawn
         return lesson.loss(net, batch, replace(moment, now=now))
 
-    with kept_pages():
-        story = train(net, draw, step, plan, ctx, named)
+    story = train(net, draw, step, plan, ctx, named)
     return named(story.best)
 
 

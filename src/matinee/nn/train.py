@@ -117,6 +117,7 @@ def kept_pages() -> Generator[None]:
         libc.malloc_trim(0)
 
 
+@kept_pages()
 def train(
     net: nn.Module,
     batches: Callable[[int], Iterable[B]],
