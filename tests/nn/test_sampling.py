@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.stats import chi2
 
 from matinee.errors import CannotDo
+from matinee.nn.losses import sampled_softmax
 from matinee.nn.sampling import Negatives, hardest
 
 
@@ -126,6 +127,22 @@ def test_log_expected_counts_the_draws():
     np.testing.assert_allclose(np.exp(Negatives.of("m", csr_array(x)).log_expected(item, 50)), 50 / 25)
     q = x.sum(axis=0) ** 0.75 / (x.sum(axis=0) ** 0.75).sum()
     np.testing.assert_allclose(np.exp(Negatives.of("m", csr_array(x), 0.75).log_expected(item, 50)), 50 * q[item])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.75])
+def test_the_sampled_softmax_of_verified_draws_is_that_of_the_positive_and_all_negatives(power):
+    """Its sum is unbiased: the mean of e^loss over many draws is the whole catalogue's without other positives."""
+    x, user, m = skewed(), np.array([0, 7, 2]), 40_000
+    scores = np.random.default_rng(1).normal(size=(3, 25))
+    there = (x[user] == 0) & (x.sum(axis=0) > 0)
+    positive = scores[np.arange(3), x[user].argmax(axis=1)]
+    negatives = Negatives.of("m", csr_array(x), power)
+    drawn = negatives.draw(user, m, np.random.default_rng(5))
+    expected = torch.from_numpy(negatives.log_expected(drawn, m, user))
+    of_drawn = torch.from_numpy(np.take_along_axis(scores, drawn.astype(int), axis=1))
+    loss = sampled_softmax(torch.from_numpy(positive), of_drawn, expected)
+    whole = np.log(np.exp(positive) + (np.exp(scores) * there).sum(axis=1)) - positive
+    np.testing.assert_allclose(loss.numpy(), whole, rtol=0.01)
 
 
 def test_the_hardest_is_the_best_scored():

@@ -6,6 +6,7 @@ A draw is decided by (seed, place in the answer) alone, so threads cannot change
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -77,12 +78,26 @@ class Negatives:
         _outside(rows, items, np.ascontiguousarray(user, dtype=np.int64), item.astype(np.int32), found)
         return found
 
-    def log_expected(self, item: NDArray[np.integer], m: int) -> F64:
-        """log(m · q) of drawn items, q their law over the whole catalogue, for `losses.sampled_softmax`."""
-        if self.reach is None:
-            return np.full(item.shape, np.log(m / self.matrix.shape[1]))
-        law = np.diff(self.reach, prepend=0.0) / self.reach[-1]
-        return np.log(m * law[item])
+    def log_expected(self, item: NDArray[np.integer], m: int, user: NDArray[np.integer] | None = None) -> F64:
+        """How often each of the items (b, c) is expected among m draws: log(m · q), for `losses.sampled_softmax`.
+
+        q is the law over the whole catalogue, which is that of in-batch negatives. Of negatives that `draw` gave to
+        `user` (b,) it is q / (1 − Q), Q what of the law falls on the items they took, which cannot be drawn.
+        """
+        expected = np.log(m * self._law[item])
+        return expected if user is None else expected - np.log1p(-self._taken[user])[:, None]
+
+    @cached_property
+    def _law(self) -> F64:
+        """Of each item, (n,), summing to 1."""
+        n = self.matrix.shape[1]
+        return np.full(n, 1.0 / n) if self.reach is None else np.diff(self.reach, prepend=0.0) / self.reach[-1]
+
+    @cached_property
+    def _taken(self) -> F64:
+        """What of the law falls on what each person took, (users,)."""
+        ends = np.concatenate([[0.0], np.cumsum(self._law[self.matrix.indices])])
+        return np.diff(ends[self.matrix.indptr])
 
 
 def hardest(candidates: Tensor, scores: Tensor) -> Tensor:
