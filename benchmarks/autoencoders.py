@@ -31,6 +31,7 @@ from matinee.ensemble import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.ensemble.rules import RULES
 from matinee.metrics import Evaluation
+from matinee.runs.stopping import stopped
 from matinee.split import Split
 from matinee.topk import TopK
 
@@ -109,13 +110,13 @@ def by(split: Split, metric: str) -> Callable[[Fitted], float]:
 
 def chosen(kind: str, split: Split, metric: str) -> tuple[ModelSpec, Fitted, list[dict[str, Any]]]:
     """The best setting of the grid on the stop fold, settled, its model of the stop fold, and what was tried."""
-    stop, validate = split.stop(), by(split, metric)
+    validate = by(split, metric)
     tried: list[dict[str, Any]] = []
     best: tuple[float, ModelSpec, Fitted] | None = None
     for knobs in GRID[kind]:
         started = time.perf_counter()
         spec = matinee.models.get(kind)(**knobs)
-        model = spec.fit(stop.learn, Context(seed=7, validate=validate if spec.uses_validation else None))
+        model = stopped(spec, split, matinee.Task(metric=metric), Context(seed=7))
         seconds, value = time.perf_counter() - started, validate(model)
         settled = model.refit_spec()
         tried.append({"knobs": knobs, metric: value, "seconds": seconds, "epochs": settled.knobs().get("epochs")})

@@ -27,6 +27,7 @@ import polars as pl
 import matinee
 from matinee.contract import Context, Fitted
 from matinee.data.simulate import Simulate
+from matinee.runs.stopping import stopped
 from matinee.split import Split
 
 HERE = Path(__file__).parent
@@ -73,12 +74,9 @@ def row(setting: str, split: Split, *, judge: bool) -> dict[str, Any]:
     """A model with the knobs given: epochs by the stop fold, then, to `judge` it, a fit on everybody who learns."""
     kind, *given = setting.split(",")
     knobs = {name: json.loads(value) for name, _, value in (one.partition("=") for one in given)}
-    spec, stop = matinee.models.get(kind)(**knobs), split.stop()
-    validate = by(stop)
     started = time.perf_counter()
-    ctx = Context(seed=7, validate=(lambda model: validate(model)[METRIC]) if spec.uses_validation else None)
-    found = spec.fit(stop.learn, ctx)
-    spec, seen = found.refit_spec(), validate(found)[METRIC]
+    found = stopped(matinee.models.get(kind)(**knobs), split, matinee.Task(metric=METRIC), Context(seed=7))
+    spec, seen = found.refit_spec(), by(split.stop())(found)[METRIC]
     made: dict[str, Any] = {"stop fold": seen, "epochs": spec.knobs().get("epochs"), "spec": spec.written()}
     if judge:
         judged = by(split)(spec.fit(split.learn, Context(seed=7)))

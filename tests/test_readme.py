@@ -73,6 +73,10 @@ def test_combining(here):
 
 
 def test_the_python_example(here, capsys):
-    (example, *_) = blocks("python")
-    exec(compile(example, "README.md", "exec"), {})
+    example, network, *_ = blocks("python")
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    exec(compile(network, "README.md", "exec"), names)
+    assert 1 <= names["spec"].epochs <= 100
+    assert names["model"].refit_spec() == names["spec"]
     assert "Difference(metric='recall@10'" in capsys.readouterr().out

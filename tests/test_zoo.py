@@ -227,6 +227,34 @@ def test_repeats_and_items_nobody_took_do_no_harm(spec):
         assert not (never == wide.n_items - 1).any()
 
 
+def test_a_history_of_items_nobody_took_is_like_an_empty_one(spec):
+    """Items 40 and 41 stand in the vocabulary only, as those that come out after the log ends."""
+    if not spec.new_users:
+        pytest.skip("declared: no new users")
+    log = random_log()
+    ids = pl.Series([*log.items.ids, 8000, 8001])
+    wide = Interactions.of((log.users, Vocabulary.of(ids)), log.user, log.item, log.time)
+    fitted = spec.fit(wide)
+    asked = Histories.of([[], [40], [41, 40]], wide.items)
+    scores = fitted.score(asked)
+    np.testing.assert_array_equal(scores[1:], scores[:1].repeat(2, axis=0))
+    lists = recommend(fitted, asked, 5)
+    np.testing.assert_array_equal(lists.item[1:], lists.item[:1].repeat(2, axis=0))
+
+
+def test_people_without_a_row_change_nothing(spec):
+    """Those a split holds out stay in the vocabulary: 540 of 600 here, before, among and after the others."""
+    log = random_log()
+    user = 9 * log.user + 4
+    wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), user, log.item, log.time)
+    one, other = (
+        recommend(spec.fit(data), data.histories(asked), 10)
+        for data, asked in ((log, np.arange(60)), (wide, 9 * np.arange(60) + 4))
+    )
+    np.testing.assert_array_equal(one.item, other.item)
+    np.testing.assert_allclose(one.score, other.score, rtol=1e-4, atol=1e-5)
+
+
 def test_it_finds_the_one_item_withheld_from_each_user(spec):
     if not spec.personal:
         pytest.skip("declared: the same list for everybody")

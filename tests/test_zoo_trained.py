@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import count
 
 import numpy as np
+import polars as pl
 import pytest
 
 from matinee import models
 from matinee.contract import Context
+from matinee.data import Histories, Interactions, Vocabulary
+from matinee.errors import CannotDo
 from matinee.nn import train
 from tests.logs import random_log
 from tests.test_zoo import toy
@@ -95,3 +98,30 @@ def test_another_seed_is_another_model(spec):
     spec = spec.model_copy(update={"epochs": 2})
     one, other = (spec.fit(log, Context(seed=seed)).score(log.histories()) for seed in (1, 2))
     assert not np.allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_the_checkpoint_of_a_validated_fit_is_not_taken_up_by_one_that_is_not(spec, tmp_path, monkeypatch):
+    """The first look is best, so that what the first fit keeps as best is not what the second has to end with."""
+    log, spec, looks = random_log(), spec.model_copy(update={"epochs": 3}), iter(range(99))
+    dying(monkeypatch, 0)
+    alone = spec.fit(log, Context(seed=2))
+    spec.fit(log, Context(seed=2, checkpoint=tmp_path, validate=lambda model: -next(looks)))
+    again = spec.fit(log, Context(seed=2, checkpoint=tmp_path))
+    assert again.refit_spec() == alone.refit_spec()
+    np.testing.assert_array_equal(again.score(log.histories()), alone.score(log.histories()))
+
+
+def test_items_nobody_took_are_not_shown(spec):
+    """Their weights are what they started as: in a history they must not count."""
+    log = random_log()
+    wide = Interactions.of((log.users, Vocabulary.of(pl.Series([*log.items.ids, 8000]))), log.user, log.item, log.time)
+    fitted = spec.fit(wide)
+    one, other = (fitted.score(Histories.of([row], wide.items)) for row in ([3, 5], [3, 40, 5]))
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_log_without_rows_is_refused(spec):
+    log = random_log()
+    nothing = Interactions.of((log.users, log.items), log.user[:0], log.item[:0], log.time[:0])
+    with pytest.raises(CannotDo, match="cannot learn from a log without rows"):
+        spec.fit(nothing)

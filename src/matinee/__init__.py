@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from matinee.data.read import read
     from matinee.errors import MatineeError
     from matinee.metrics import compare, evaluate
+    from matinee.runs.stopping import settle
     from matinee.topk import TopK, recommend
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Context", "Histories", "Interactions", "Mask", "MatineeError", "Task", "TopK", "compare", "data", "evaluate",
-    "metrics", "models", "read", "recommend", "runs", "split",
+    "metrics", "models", "read", "recommend", "runs", "settle", "split",
 ]  # fmt: skip
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "evaluate": "matinee.metrics",
     "read": "matinee.data.read",
     "recommend": "matinee.topk",
+    "settle": "matinee.runs.stopping",
 }
 
 

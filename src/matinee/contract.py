@@ -110,14 +110,15 @@ class Context:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
-    def admit(self, spec: ModelSpec, data: Interactions) -> None:
-        """Refuse now what `spec` cannot learn from `data`, or what it predicts to need more memory than there is."""
+    def admit(self, spec: ModelSpec, data: Interactions) -> int:
+        """The bytes `spec` predicts to need. Refuses now what it cannot learn from `data`, or has no memory for."""
         spec.require(data)
         needed = spec.memory(data.n_users, data.n_items, len(data))
         available = free_memory() if self.memory is None else self.memory
         if needed > available:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
             raise TooLarge(what, needed, available, spec.if_too_large)
+        return needed
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,10 +24,12 @@ from matinee.errors import RunError
 from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_scattered, top_tiled
 from matinee.topk.people import Closeness, Crowd, score_by_people
 from matinee.topk.rank import choose, refuse_nan, rows_of
-from matinee.topk.view import as_set, fading, with_constant, with_pairs
+from matinee.topk.view import as_set, fading, unknown, with_constant, with_pairs
 
 F32: TypeAlias = NDArray[np.float32]
 Best: TypeAlias = tuple[NDArray[np.int32], F32]
+STRANGERS = 512
+"""People of whom nothing is known that are ranked at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class ItemItem:
     φ(x) is x as a set; with `fading`, every item counts exp(−a / fading), a the items taken since; with `pairs`
     (p, 2), ascending, W has r = n_items + p rows, one more for each pair of items that stand in x together; with
     `shifted`, W has one more row at the end, which counts for every history. `prior` (n_items,), how many people took
-    each item, scores an empty history.
+    each item, scores a history of which it knows no item.
     """
 
     spec: ModelSpec
@@ -103,7 +105,7 @@ class ItemItem:
             scores = score_scattered(self.asked(histories), self.weights)
         else:
             scores = score_tiled(self.asked(histories), self.weights)
-        scores[np.diff(histories.offsets) == 0] = self.prior
+        scores[unknown(histories, self.prior)] = self.prior
         return scores
 
     def top(self, histories: Histories, k: int, mask: Mask) -> Best:
@@ -115,10 +117,11 @@ class ItemItem:
             item, score = top_scattered(asked, self.weights, k, mask)
         else:
             item, score = top_tiled(asked, self.weights, k, mask)
-        empty = np.flatnonzero(np.diff(histories.offsets) == 0)
-        if len(empty):
-            nobody = histories.take(empty[:1])
-            item[empty], score[empty] = choose(self.prior[None, :], nobody, k, mask, self.spec.kind)
+        strangers = np.flatnonzero(unknown(histories, self.prior))
+        for low in range(0, len(strangers), STRANGERS):
+            some = strangers[low : low + STRANGERS]
+            prior = np.repeat(self.prior[None, :], len(some), axis=0)
+            item[some], score[some] = choose(prior, histories.take(some), k, mask, self.spec.kind)
         refuse_nan(score, self.spec.kind)
         return item, score
 
@@ -129,7 +132,8 @@ class ItemItem:
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """Scores x L R for L (r, d) and R (d, n_items), x the history as a set; an empty one is scored by `prior`.
+    """Scores x L R for L (r, d) and R (d, n_items), x the history as a set; one of which no item is known is scored by
+    `prior`.
 
     r = n_items; with `shifted`, L has one more row at the end, which counts for every history that is not empty.
     """
@@ -155,7 +159,7 @@ class LowRank:
         """Scores (m, n_items)."""
         inner = score_tiled(self.asked(histories), self.left)
         scores = inner @ self.right
-        scores[np.diff(histories.offsets) == 0] = self.prior
+        scores[unknown(histories, self.prior)] = self.prior
         return scores
 
     def top(self, histories: Histories, k: int, mask: Mask) -> Best:
@@ -172,7 +176,8 @@ class Neighbourhood:
     """Scores Σ sim(v, x) x_v over the `neighbours` people v of `matrix` (users, n_items) nearest to a history x.
 
     sim divides the shared `weight` (n_items,) by voting_v · size + shrink (`product`) or voting_v + size + shrink less
-    `twice` what is shared; voting (users,), size = scale · (Σ weight over x)^exponent. `prior` scores an empty history.
+    `twice` what is shared; voting (users,), size = scale · (Σ weight over x)^exponent. `prior` scores a history
+    of which it knows no item.
     """
 
     spec: ModelSpec
@@ -204,7 +209,7 @@ class Neighbourhood:
         close = Closeness(self.voting, size.astype(np.float32), float(self.shrink), self.product, float(self.twice))
         scores = np.zeros((len(histories), len(self.items)), dtype=np.float32)
         score_by_people(rows_of(asked), self._crowd, close, min(self.neighbours, self.matrix.shape[0]), scores)
-        scores[np.diff(histories.offsets) == 0] = self.prior
+        scores[unknown(histories, self.prior)] = self.prior
         return scores
 
     def top(self, histories: Histories, k: int, mask: Mask) -> Best:

@@ -135,8 +135,3 @@ def test_every_loss_learns(loss):
     assert sides[0][0] > sides[1][0]
     assert sides[1][1] > sides[0][1]
     assert set(get_args(AutoRec.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_memory_counts_the_weights():
-    weights = 1000 * 8 + 8 + 8 * 1000 + 1000
-    assert AutoRec(factors=8, batch=10).memory(500, 1000, 300) == 4 * (7 * weights + 4 * 10 * 1000) + 48 * 300

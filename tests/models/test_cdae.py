@@ -185,8 +185,3 @@ def test_the_people_are_kept_with_the_model(tmp_path):
     np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))
     new = again.score(unknown(log.histories()))
     assert not np.allclose(new, again.score(log.histories()), atol=1e-3)
-
-
-def test_memory_counts_people():
-    weights = 1000 * 8 + 8 + 8 * 1000 + 1000 + 500 * 8
-    assert CDAE(factors=8, batch=10).memory(500, 1000, 300) == 4 * (7 * weights + 4 * 10 * 1000) + 48 * 300

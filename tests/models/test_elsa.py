@@ -114,9 +114,3 @@ def test_dropout_hides_while_learning():
     log = random_log()
     one, other = (ELSA(**TOY | {"epochs": 3, "dropout": p}).fit(log).score(log.histories()) for p in (0.0, 0.5))
     assert not np.allclose(one, other, atol=1e-2)
-
-
-def test_memory_grows_with_the_catalogue_not_with_its_square():
-    spec = ELSA(factors=10, batch=20)
-    assert spec.memory(500, 1000, 0) == 4 * (7 * 1000 * 10 + 4 * 20 * 1000)
-    assert spec.memory(500, 100_000, 0) == 100 * spec.memory(500, 1000, 0)

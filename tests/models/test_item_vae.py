@@ -207,13 +207,6 @@ def test_a_batch_goes_by_the_number_of_items(monkeypatch):
     assert asked == [40, 40, 1000]  # of 60 people and 40 items: asked before the fit and for it
 
 
-def test_memory_counts_the_weights_the_log_and_the_factors():
-    weights = 500 * 60 + 60 + 60 * 16 + 16 + 8 * 60 + 60 + 60 * 500 + 500
-    spec = ItemVAE(factors=8, hidden=60, batch=10)
-    trained = 4 * (7 * weights + 4 * 10 * 500) + 48 * 3000
-    assert spec.memory(500, 1000, 3000) == trained + 32 * 60 * 1000 + 16 * 3600 + 32 * 3000
-
-
 @pytest.mark.parametrize("shifted", [False, True])
 def test_a_low_rank_model_with_a_constant_row(shifted, tmp_path):
     """Three items; the last row of L, where it counts, adds (10, 20, 30) to every history but an empty one."""

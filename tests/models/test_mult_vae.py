@@ -114,9 +114,3 @@ def test_a_batch_is_a_64th_of_the_people_within_bounds():
     from matinee.nn.encoder import size_for
 
     assert [size_for(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]
-
-
-def test_memory_counts_the_weights():
-    weights = 1000 * 60 + 60 + 60 * 16 + 16 + 8 * 60 + 60 + 60 * 1000 + 1000
-    spec = MultVAE(factors=8, hidden=60, batch=10)
-    assert spec.memory(500, 1000, 0) == 4 * (7 * weights + 4 * 10 * 1000)

@@ -167,8 +167,3 @@ def test_dropout_hides_while_learning():
     log = random_log()
     one, other = (MultiEASE(**TOY | {"dropout": p}).fit(log).weights for p in (0.0, 0.5))
     assert not np.allclose(one, other, atol=1e-3)
-
-
-def test_memory_counts_the_weights():
-    spec = MultiEASE(batch=10)
-    assert spec.memory(500, 1000, 0) == 4 * (7 * (1000**2 + 1) + 4 * 500 * 1000) + 12 * 1000**2

@@ -121,7 +121,3 @@ def test_every_knob_changes_what_is_learnt():
 
 def test_every_loss_of_lists_can_be_chosen():
     assert set(get_args(NeuralEASE.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_memory_counts_the_weights():
-    assert NeuralEASE(batch=10).memory(500, 1000, 0) == 4 * (7 * 1000**2 + 4 * 10 * 1000) + 8 * 1000**2

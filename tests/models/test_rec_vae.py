@@ -329,10 +329,3 @@ def test_every_loss_of_lists_learns(loss):
     assert sides[0][0] > sides[1][0]
     assert sides[1][1] > sides[0][1]
     assert set(get_args(RecVAE.model_fields["loss"].annotation)) == set(LOSSES)
-
-
-def test_memory_counts_the_weights():
-    encoder = 1000 * 60 + 60 + 4 * (60 * 60 + 60) + 5 * 2 * 60 + 60 * 16 + 16
-    weights = encoder + 8 * 1000 + 1000
-    spec = RecVAE(factors=8, hidden=60, batch=10)
-    assert spec.memory(500, 1000, 0) == 4 * (7 * weights + 4 * 10 * 1000 + encoder + 2 * 8 * 500 + 4 * 5 * 10 * 60)

@@ -216,13 +216,6 @@ def test_how_many_have_a_seat(share, n_items, seats):
     assert net.get_parameter("shallow.weight").shape == (seats, seats)
 
 
-def test_memory_counts_w_and_the_scores_of_both_halves():
-    spec = VASP(factors=8, hidden=60, batch=10, encoder_layers=3, decoder_layers=2, ease_items=0.5)
-    items = (60 + 60 + 1 + 8 + 1) * 1000
-    others = 60 + 3 * (60 * 60 + 60) + 5 * 120 + 61 * 16 + 9 * 60
-    assert spec.memory(500, 1000, 0) == 4 * (7 * (items + others + 500 * 500) + 12 * 20 * 1000)
-
-
 def test_a_tastes_side_comes_first():
     """Two tastes: somebody who took items of one side gets that side first."""
     log = random_log(users=120, rows=2400)

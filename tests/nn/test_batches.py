@@ -115,3 +115,22 @@ def test_halves_are_shown_and_asked_for_both_ways():
     assert [set(one) for one in shown(again)] != [
         set(one) for one in shown(next(halves(matrix, 25, np.random.default_rng(4))))
     ]
+
+
+def test_who_took_one_item_is_asked_for_it_and_not_for_nothing_after_it():
+    matrix = csr_array(np.array([[0, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]]))
+    (batch,) = halves(matrix, 3, np.random.default_rng(4))
+    assert sorted(batch.user.tolist()) == [0, 1, 1, 2]
+    rows = {
+        u: (seen, asked)
+        for u, seen, asked in zip(batch.user.tolist(), shown(batch), taken(batch), strict=True)
+        if u != 1
+    }
+    assert rows == {0: ({}, {1}), 2: ({}, {3})}
+    several = [
+        (set(seen), asked)
+        for u, seen, asked in zip(batch.user.tolist(), shown(batch), taken(batch), strict=True)
+        if u == 1
+    ]
+    assert [len(seen) for seen, _ in several] == [2, 1]
+    assert several[0] == several[1][::-1]

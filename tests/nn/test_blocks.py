@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from matinee.nn.batches import batch_of
-from matinee.nn.blocks import bag
+from matinee.nn.blocks import bag, directions
 from matinee.nn.train import quick_products
 from tests.logs import random_log
 
@@ -57,3 +57,19 @@ def test_products_are_exact_again_after_training():
     with quick_products(quick=False):
         assert [place.fp32_precision for place in places] == before
     assert [place.fp32_precision for place in places] == before
+
+
+def test_directions_against_autograd():
+    """A row of zeros among them stays one and takes no part."""
+    weight = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weight[2] = 0.0
+    grad = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    found = []
+    for way in (directions, lambda w: torch.nn.functional.normalize(w, dim=1)):
+        one = weight.clone().requires_grad_()
+        made = way(one)
+        made.backward(grad)
+        assert one.grad is not None
+        found.append((made.detach().numpy(), np.delete(one.grad.numpy(), 2, axis=0)))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)

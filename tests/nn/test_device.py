@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ import torch
 
 from matinee.contract import Context
 from matinee.data import Histories
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, TooLarge
 from matinee.fitted import save
 from matinee.models import load
 from matinee.models.mult_vae import MultVAE
-from matinee.nn.device import found
+from matinee.nn.device import admit, found
 from matinee.runs import Stage
 from tests.logs import random_log
 
@@ -55,3 +56,20 @@ def test_cuda_learns_what_the_cpu_learns(tmp_path):
     np.testing.assert_allclose(one.score(asked), other.score(asked), atol=0.02)
     save(other, tmp_path / "m")
     np.testing.assert_allclose(load(tmp_path / "m").score(asked), other.score(asked), atol=1e-5)
+
+
+def test_a_model_kept_from_a_larger_machine_is_scored_where_there_is_a_place(monkeypatch):
+    """One GPU here; it was trained on the second of two."""
+    log = random_log()
+    fitted = MultVAE(factors=8, hidden=32, epochs=1).fit(log)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert replace(fitted, device="cuda:1")._place == "cpu"
+    assert replace(fitted, device="cuda:0")._place == "cuda:0"
+
+
+def test_what_no_gpu_has_room_for_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000, 2_000))
+    with pytest.raises(TooLarge, match="elsa on cuda:0"):
+        admit("elsa", 1_001, "cuda:0", "Use a k-core.")
+    admit("elsa", 1_000, "cuda:0", "Use a k-core.")
+    admit("elsa", 2**62, "cpu", "Use a k-core.")

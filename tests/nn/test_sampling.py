@@ -145,6 +145,17 @@ def test_the_sampled_softmax_of_verified_draws_is_that_of_the_positive_and_all_n
     np.testing.assert_allclose(loss.numpy(), whole, rtol=0.01)
 
 
+def test_a_crowded_law_leaves_the_others_their_share():
+    """Item 0 is in every history and has all but 1e-17 of the law; of five draws each is one of the others."""
+    x = np.zeros((20_000, 3))
+    x[:, 0], x[0, 1], x[1, 2] = 1, 1, 1
+    negatives, user = Negatives.of("m", csr_array(x), 4.0), np.array([0, 1, 2])
+    drawn = negatives.draw(user, 5, np.random.default_rng(0))
+    assert (drawn[0] == 2).all()
+    assert (drawn[1] == 1).all()
+    np.testing.assert_allclose(negatives.log_expected(np.array([[2], [1], [1]]), 5, user)[:, 0], np.log([5, 5, 2.5]))
+
+
 def test_the_hardest_is_the_best_scored():
     candidates = torch.tensor([[5, 3, 9], [1, 1, 2]])
     scores = torch.tensor([[0.1, 0.4, -2.0], [7.0, 7.0, 6.0]])

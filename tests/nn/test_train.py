@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matinee.contract import Context
 from matinee.errors import ModelFailed
 from matinee.nn.checkpoint import Story
-from matinee.nn.train import Plan, kept_pages, train
+from matinee.nn.train import Plan, kept_pages, resident, train
 
 UPDATES = 5
 PLAN = Plan(
@@ -235,6 +235,18 @@ def test_the_rate_rises_and_falls_as_said():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_metric_that_is_no_number_stops_it(bad):
+    """Nothing is better than NaN, so that the first look would win for ever."""
+    looks = iter([0.1, bad, 0.3])
+    ctx, net = Context(validate=lambda net: next(looks)), Net()
+    x = torch.ones(2, 3)
+    with pytest.raises(ModelFailed, match=r"'toy': its metric on the stop fold was (nan|inf) after 2 epochs"):
+        train(
+            net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=3), ctx, Net
+        )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_bad_input_is_named(bad):
     def spoil(x, epoch, n, net):
         return torch.full_like(x, bad) if (epoch, n) == (1, 3) else x
@@ -298,6 +310,20 @@ def test_freed_memory_is_kept_while_training():
             torch.ones(2**24)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    with kept_pages():
+    with kept_pages(2**40):
         faults(1)
         assert faults(16) < 50_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_what_is_kept_stays_within_the_room():
+    """Half a gigabyte is freed; it stays where there is room for it, and goes back where there is not."""
+    for room, stays in ((2**40, True), (2**26, False)):
+        before = resident()
+        with kept_pages(before + room) as tidy:
+            held = torch.ones(2**27)
+            after = torch.ones(8)  # freed memory below something that lives is not at the end of the heap
+            del held
+            tidy()
+            assert (resident() - before > 2**28) is stays
+            assert after.sum() == 8

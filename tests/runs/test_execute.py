@@ -64,7 +64,7 @@ def test_numbers_read_back_are_those_written(done):
 
 
 def test_the_kept_model_gives_the_kept_lists(done):
-    from matinee.runs.execute import mask_of
+    from matinee.runs.stopping import mask_of
     from matinee.topk import recommend
 
     prepared, _, runs = done

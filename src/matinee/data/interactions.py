@@ -69,6 +69,11 @@ class Interactions:
         """How many users the vocabulary has; some may have no row."""
         return len(self.users)
 
+    @cached_property
+    def n_active(self) -> int:
+        """How many users have a row: those who can be learnt from."""
+        return int(np.count_nonzero(np.diff(self.offsets)))
+
     @property
     def n_items(self) -> int:
         """How many items the vocabulary has; some may have no row."""

@@ -70,7 +70,7 @@ class ADMMSlim(ModelSpec):
         ctx.admit(self, data)
         G = gram(data.matrix)
         count = G.diagonal().copy()
-        P, rho = self._invert(G, count, data.n_users)
+        P, rho = self._invert(G, count, data.n_active)
         return self._model(self._descend(P, rho, ridge_start(P), ctx), count, data)
 
     @classmethod
@@ -96,7 +96,7 @@ class ADMMSlim(ModelSpec):
             before = own[at - 1] if at else None
             if before is None or spec._inverse != before._inverse:
                 del P, W
-                P, rho = spec._invert(G.copy(), count, data.n_users)
+                P, rho = spec._invert(G.copy(), count, data.n_active)
                 W = ridge_start(P)
             elif spec.non_negative != before.non_negative:
                 W = ridge_start(P)
@@ -107,11 +107,11 @@ class ADMMSlim(ModelSpec):
         """What P depends on: specs that agree in it share P."""
         return self.l2, self.alpha, self.rho, self.centre
 
-    def _invert(self, G: F32, count: F32, n_users: int) -> tuple[F32, F64]:
+    def _invert(self, G: F32, count: F32, people: int) -> tuple[F32, F64]:
         """P (n, n), written over the Gram matrix, and ρ (n,)."""
         diagonal = np.diag_indices_from(G)
         if self.centre:
-            mean = (count / max(n_users, 1)).astype(np.float32)
+            mean = (count / max(people, 1)).astype(np.float32)
             for i in range(len(G)):
                 G[i] -= count[i] * mean
         gamma = self.l2 * relative(count, self.alpha)
@@ -130,7 +130,7 @@ class ADMMSlim(ModelSpec):
         kept = csr_array(C) if np.count_nonzero(C) < C.size // 4 else C
         if not self.centre:
             return ItemItem(self, data.items, kept, count)
-        mean = (count / max(data.n_users, 1)).astype(np.float32)
+        mean = (count / max(data.n_active, 1)).astype(np.float32)
         shift = (mean - mean @ C)[None, :].astype(np.float32)
         if isinstance(kept, csr_array):
             return ItemItem(self, data.items, csr_array(vstack([kept, csr_array(shift)])), count, shifted=True)

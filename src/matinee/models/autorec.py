@@ -17,7 +17,7 @@ s² / (s² + l2 / 2) there: both shrink the same for large s, but this one forge
 
 The penalty is part of what is minimised, not a decay beside it, and belongs to a sum over people, so that its weight
 need not change with their number. The rule for batch and epochs is that of `mult_vae`. Cost: an epoch takes 6 · users ·
-factors · n operations in the output layer and 6 · factors an entry in the input, which is never made dense; 56 ·
+factors · n operations in the output layer and 6 · factors an entry in the input, which is never made dense; 104 ·
 factors · n bytes of weights.
 
 Sedhain, Menon, Sanner and Xie, AutoRec: Autoencoders Meet Collaborative Filtering, WWW 2015
@@ -28,7 +28,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -38,7 +37,7 @@ from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag
-from matinee.nn.losses import LOSSES
+from matinee.nn.losses import HELD, LOSSES
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -82,7 +81,7 @@ class AutoRec(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 1e-2, log=True)] = 1e-3
@@ -103,15 +102,15 @@ class AutoRec(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Minimise the objective by Adam."""
-        ctx.admit(self, data)
-        people = int(np.count_nonzero(np.diff(data.matrix.indptr)))
+        room = ctx.admit(self, data)
+        people = data.n_active
 
         def loss(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
             return self.objective(net, batch, people)
 
         plan = Plan(self.epochs, self.learning_rate)
-        size = self.batch or encoder.size_for(data.n_users)
-        return encoder.learn(self, data, ctx, encoder.Lesson(loss, plan, size, (self.dropout,)))
+        size = self.batch or encoder.size_for(data.n_active)
+        return encoder.learn(self, data, ctx, encoder.Lesson(loss, plan, size, room, (self.dropout,)))
 
     def objective(self, net: Net, batch: Batch, people: int) -> Tensor:
         """The objective divided by how many `people` it sums over, as a batch of them tells it."""
@@ -121,4 +120,5 @@ class AutoRec(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))
+        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES + 2, HELD[self.loss])
+        return encoder.room(self, n_users, n_items, n_rows, size, copies)

@@ -14,7 +14,7 @@ batches they are in; known or new, both are as they will be asked for, and nothi
 somebody new, V = 0.
 
 The rules for batch and epochs are those of `mult_vae`. Cost: an epoch takes 6 · users · factors · n operations in the
-output layer and 6 · factors an entry shown in the input, which is never made dense; 56 · factors · n + 28 · factors ·
+output layer and 6 · factors an entry shown in the input, which is never made dense; 88 · factors · n + 44 · factors ·
 users bytes of weights.
 
 Wu, DuBois, Zheng and Ester, Collaborative Denoising Auto-Encoders for Top-N Recommender Systems, WSDM 2016
@@ -36,7 +36,7 @@ from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag
-from matinee.nn.losses import LOSSES
+from matinee.nn.losses import HELD, LOSSES
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -77,7 +77,7 @@ class CDAE(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
@@ -101,10 +101,10 @@ class CDAE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Minimise the loss by Adam."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_users)
-        lesson = encoder.Lesson(self.rebuilding, plan, size, (self.dropout,), begin=strangers)
+        size = self.batch or encoder.size_for(data.n_active)
+        lesson = encoder.Lesson(self.rebuilding, plan, size, room, (self.dropout,), begin=strangers)
         return encoder.learn(self, data, ctx, lesson)
 
     def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
@@ -115,7 +115,8 @@ class CDAE(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, those of people too, and the scores of a batch."""
-        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))
+        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
+        return encoder.room(self, n_users, n_items, n_rows, size, copies)
 
 
 def strangers(net: Net, matrix: csr_array, noise: torch.Generator) -> None:

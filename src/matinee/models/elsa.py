@@ -13,7 +13,7 @@ Divided by their lengths, weights keep growing as they are trained and so take e
 falls by itself. Rows start in random directions at length 1, so that a step turns them as far whatever n is.
 
 Cost: a batch of b people takes 6 · b · n · factors operations in the output and 6 · factors an entry shown;
-28 · n · factors bytes of weights.
+64 · n · factors bytes of weights while learning.
 
 Vančura, Alves, Kasalický and Kordík, Scalable Linear Shallow Autoencoder for Collaborative Filtering, RecSys 2022.
 """
@@ -21,26 +21,29 @@ Vančura, Alves, Kasalický and Kordík, Scalable Linear Shallow Autoencoder for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from matinee.contract import Context
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import bag
+from matinee.nn.blocks import bag, directions
 from matinee.nn.losses import cosine
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
+F32: TypeAlias = NDArray[np.float32]
+
 
 class Net(encoder.AutoEncoder):
-    """The weights whose rows, divided by their lengths, are A."""
+    """The weights whose rows, divided by their lengths, are A; once trained, A itself."""
 
     axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
     normal: ClassVar[bool] = False
@@ -51,9 +54,9 @@ class Net(encoder.AutoEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n)."""
-        A = normalize(self.weight, dim=1)
+        A = directions(self.weight) if self.training else self.weight
         row = torch.repeat_interleave(batch.offsets.diff())
-        return (bag(A, batch) @ A.T).index_put((row, batch.shown), -batch.weight.to(A.dtype), accumulate=True)
+        return (bag(A, batch) @ A.T).index_put_((row, batch.shown), -batch.weight.to(A.dtype), accumulate=True)
 
 
 class ELSA(encoder.AutoEncoderSpec):
@@ -68,7 +71,7 @@ class ELSA(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 0.03, log=True)] = 1e-3
@@ -83,22 +86,31 @@ class ELSA(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Minimise the angle by Adam."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate)
-        size = self.batch or encoder.size_for(data.n_users)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.angle, plan, size, (self.dropout,), begin=begin))
+        size = self.batch or encoder.size_for(data.n_active)
+        prior = data.popularity.astype(np.float32)
+
+        def shape(state: dict[str, F32], epochs: int) -> encoder.Encoder:
+            length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
+            A = state["weight"] / np.maximum(length, np.float32(1e-12))
+            return encoder.Encoder(self, data.items, {"weight": A}, prior, epochs, ctx.device)
+
+        lesson = encoder.Lesson(self.angle, plan, size, room, (self.dropout,), begin=begin)
+        return encoder.learnt(self, data, ctx, lesson, shape)
 
     def angle(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of the loss between scores and what they took."""
         return cosine(net(batch), batch.row, batch.item).mean()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))
+        """Weights with their optimiser and directions, and the scores of a batch."""
+        size = self.batch or encoder.size_for(n_users)
+        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 11))
 
 
 def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     """Rows in random directions, each of length 1."""
     torch.nn.init.normal_(net.weight, generator=generator)
     with torch.no_grad():
-        net.weight.copy_(normalize(net.weight, dim=1))
+        net.weight.copy_(directions(net.weight))

@@ -23,7 +23,7 @@ may be listed they tend to stand first. An item nobody took gets −1 − √n, 
 λ is a share of the mean of H'H's eigenvalues, so that it grows with the catalogue as the rarity of items does.
 
 A batch is a 64th of the items, 16 to 500. Cost: an epoch takes 6 · items · hidden · U operations in the decoder and
-6 · hidden an entry shown in the encoder; n · hidden² for the regression; 56 · hidden · U bytes of weights.
+6 · hidden an entry shown in the encoder; n · hidden² for the regression; 88 · hidden · U bytes of weights.
 
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018, arXiv:1802.05814,
 eq. 1 and 2 with people and items exchanged; rows of items: Sedhain et al., AutoRec, WWW 2015. The regression is ours.
@@ -96,7 +96,7 @@ class ItemVAE(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often every item is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """Items in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
@@ -123,7 +123,7 @@ class ItemVAE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> LowRank:
         """Maximise the bound by Adam, then one regression."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         turned = transposed(data)
 
         def shape(state: dict[str, F32], epochs: int) -> LowRank:
@@ -134,8 +134,8 @@ class ItemVAE(encoder.AutoEncoderSpec):
             return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), shifted=True)
 
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_items)
-        lesson = encoder.Lesson(self.bound, plan, size, (self.dropout,))
+        size = self.batch or encoder.size_for(turned.n_active)
+        lesson = encoder.Lesson(self.bound, plan, size, room, (self.dropout,))
         return encoder.learnt(self, turned, ctx, lesson, shape)
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:

@@ -7,7 +7,7 @@ where `hidden` is given, tanh after every layer but the last. It is Mult-VAE wit
 prior: nothing but dropout and weight decay keeps it from copying. Somebody new is scored exactly like everybody else.
 
 The rules for batch and epochs are those of `mult_vae`. Cost: an epoch takes 6 · users · w · n operations in the output
-layer, w its width, and 6 · w an entry shown in the input, which is never made dense; 56 · w · n bytes of weights.
+layer, w its width, and 6 · w an entry shown in the input, which is never made dense; 88 · w · n bytes of weights.
 
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018. arXiv:1802.05814
 """
@@ -26,7 +26,7 @@ from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag, Tanh
-from matinee.nn.losses import LOSSES
+from matinee.nn.losses import HELD, LOSSES
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -56,13 +56,13 @@ class MultDAE(encoder.AutoEncoderSpec):
     factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
     """Size of the narrowest layer."""
 
-    hidden: Annotated[int | None, Field(ge=1), Search(100, 1000, log=True)] = None
-    """Size of a further layer on both sides; nothing means there is none."""
+    hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
+    """Size of a further layer on both sides, 0 for none; nothing means 600, none for few people."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
@@ -78,16 +78,21 @@ class MultDAE(encoder.AutoEncoderSpec):
     """What the logits are judged by; multinomial is the paper's."""
 
     def net(self, n_items: int, n_users: int) -> Net:
-        """Layers n → factors → n, with `hidden` on both sides where it is given."""
-        widths = (self.factors,) if self.hidden is None else (self.hidden, self.factors, self.hidden)
-        return Net(n_items, widths)
+        """Layers n → factors → n, with `hidden` on both sides where it is more than 0."""
+        return Net(n_items, (self.hidden, self.factors, self.hidden) if self.hidden else (self.factors,))
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Minimise the loss by Adam."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_users)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.rebuilding, plan, size, (self.dropout,)))
+        size = self.batch or encoder.size_for(data.n_active)
+        return encoder.learn(
+            self.settled(data.n_active), data, ctx, encoder.Lesson(self.rebuilding, plan, size, room, (self.dropout,))
+        )
+
+    def settled(self, people: int) -> MultDAE:
+        """The spec with a hidden layer, or none, for so many people."""
+        return self if self.hidden is not None else self.model_copy(update={"hidden": encoder.hidden_for(people)})
 
     def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of the loss of what they took."""
@@ -95,4 +100,5 @@ class MultDAE(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))
+        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
+        return encoder.room(self.settled(n_users), n_users, n_items, n_rows, size, copies)

@@ -16,7 +16,7 @@ ndcg@10 on the validation rows) it reads .229 without and .203–.206 with one, 
 136,677. A batch is a 64th of the people, 16 to 500, so that 1,000 people still make about 64 updates an epoch; and
 annealing is counted in epochs, the paper's 200,000 updates being the whole of its training. Epochs are found on the
 stop fold. Cost: an epoch takes 6 · users · hidden · n operations in the decoder and 6 · hidden an entry shown in the
-encoder, whose input is never made dense; 56 · hidden · n bytes of weights; `factors` and 2 · `factors` stand for
+encoder, whose input is never made dense; 88 · hidden · n bytes of weights; `factors` and 2 · `factors` stand for
 `hidden` where there is none.
 
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018. arXiv:1802.05814
@@ -36,12 +36,9 @@ from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag, Tanh
-from matinee.nn.losses import LOSSES, annealed, kl
+from matinee.nn.losses import HELD, LOSSES, annealed, kl
 from matinee.nn.train import Plan
 from matinee.spec import Search
-
-HIDDEN, MANY = 600, 50_000
-"""The hidden layer where no size is given, and how many people it takes to fill one."""
 
 
 class Net(encoder.AutoEncoder):
@@ -81,13 +78,13 @@ class MultVAE(encoder.AutoEncoderSpec):
     factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200
     """Size of the latent taste z."""
 
-    hidden: Annotated[int | None, Field(ge=0), Search(100, 1000, log=True)] = None
+    hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
     """Size of the layer between items and tastes, on both sides, 0 for none; nothing means 600, none for few people."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
@@ -110,16 +107,20 @@ class MultVAE(encoder.AutoEncoderSpec):
 
     def net(self, n_items: int, n_users: int) -> Net:
         """Layers n → hidden → factors → hidden → n, or n → factors → n."""
-        return Net(n_items, HIDDEN if self.hidden is None else self.hidden, self.factors)
+        return Net(n_items, self.hidden or 0, self.factors)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Maximise the bound by Adam."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_users)
-        hidden = (HIDDEN if data.n_users >= MANY else 0) if self.hidden is None else self.hidden
-        settled = self.model_copy(update={"hidden": hidden})
-        return encoder.learn(settled, data, ctx, encoder.Lesson(self.bound, plan, size, (self.dropout,)))
+        size = self.batch or encoder.size_for(data.n_active)
+        return encoder.learn(
+            self.settled(data.n_active), data, ctx, encoder.Lesson(self.bound, plan, size, room, (self.dropout,))
+        )
+
+    def settled(self, people: int) -> MultVAE:
+        """The spec with a hidden layer, or none, for so many people."""
+        return self if self.hidden is not None else self.model_copy(update={"hidden": encoder.hidden_for(people)})
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of reconstruction loss + β · KL, one draw of z each: −ELBO where β = 1."""
@@ -130,4 +131,5 @@ class MultVAE(encoder.AutoEncoderSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, and the scores of a batch."""
-        return encoder.room(self, n_users, n_items, n_rows, self.batch or encoder.size_for(n_users))
+        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
+        return encoder.room(self.settled(n_users), n_users, n_items, n_rows, size, copies)

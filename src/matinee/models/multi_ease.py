@@ -17,7 +17,7 @@ diagonal's gradient is set to 0 after each backward pass: a rounding leftover th
 divides by its size.
 
 Cost: EASE; then a batch takes 4 · n operations an entry shown, and passes over n² weights with their penalty and
-optimiser, which is most of it; 40 n² bytes in training, 4 n² afterwards.
+optimiser, which is most of it; 64 n² bytes in training, 4 n² afterwards.
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, eq. 8. arXiv:1905.03375
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018, eq. 2.
@@ -73,7 +73,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
     """EASE that goes on learning where ridge regression stops, and is never less than EASE on the stop fold."""
 
     uses_validation: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use ease, which needs a tenth of the memory, elsa, which grows with n, or a k-core."
+    if_too_large: ClassVar[str] = "Use ease (a sixteenth of the memory), elsa (which grows with n), or a k-core."
 
     ridge: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0
     """The l2 of the EASE it starts from."""
@@ -84,7 +84,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=0)] = 50
     """How often everybody is seen, at most where the stop fold decides; 0 is EASE."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-5, 1e-3, log=True)] = 2e-5
@@ -99,7 +99,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
         """EASE, then Adam on the posterior; EASE it stays where the stop fold sees nothing better."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         prior = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, F32], epochs: int) -> ItemItem:
@@ -107,20 +107,20 @@ class MultiEASE(encoder.AutoEncoderSpec):
             return ItemItem(settled, data.items, state["weight"], prior)
 
         def posterior(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-            return self.posterior(net, batch, data.n_users)
+            return self.posterior(net, batch, data.n_active)
 
-        size = self.batch or encoder.size_for(data.n_users)
+        size = self.batch or encoder.size_for(data.n_active)
         plan = Plan(self.epochs, self.learning_rate, from_start=True)
-        lesson = encoder.Lesson(posterior, plan, size, (self.dropout,), begin=self.begin)
+        lesson = encoder.Lesson(posterior, plan, size, room, (self.dropout,), begin=self.begin)
         return encoder.learnt(self, data, ctx, lesson, shape)
 
-    def posterior(self, net: Net, batch: Batch, n_users: int) -> Tensor:
-        """Mean over people of −log likelihood, and the penalty's share of one of `n_users`."""
+    def posterior(self, net: Net, batch: Batch, people: int) -> Tensor:
+        """Mean over people of −log likelihood, and the penalty's share of one of the `people` who learn."""
         judged = multinomial(net.log_scale.exp() * net(batch), batch.row, batch.item).mean()
-        return judged + self.l2 / n_users * (net.weight - net.ease).square().sum()
+        return judged + self.l2 / people * (net.weight - net.ease).square().sum()
 
     def begin(self, net: Net, seen: csr_array, generator: torch.Generator) -> None:
-        """EASE's weights, with the scale that makes the first people of the log most likely."""
+        """EASE's weights, with the scale that makes people of the log most likely."""
         P = gram(seen)
         P[np.diag_indices_from(P)] += np.float32(self.ridge)
         P = invert(P)
@@ -135,7 +135,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser, EASE's and the penalty, and the scores of a batch."""
         size = max(self.batch or encoder.size_for(n_users), min(JUDGES, n_users))
-        return encoder.room(self, n_users, n_items, n_rows, size) + 12 * n_items**2
+        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 5))
 
 
 def likeliest(net: Net, seen: csr_array) -> float:

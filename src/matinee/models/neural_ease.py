@@ -13,7 +13,7 @@ backward pass: a rounding leftover there would be blown up by Adam, which divide
 The paper judges σ(s) by the focal loss with one half of a history shown and the other asked for, and has no penalty.
 
 Cost: a batch takes 4 · n operations an entry shown, and a pass over n² weights with their penalty and optimiser, which
-is most of it; 36 n² bytes in training, 4 n² afterwards.
+is most of it; 60 n² bytes in training, 4 n² afterwards.
 
 Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path (VASP), ICANN 2021, §3.2.
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019. arXiv:1905.03375
@@ -37,7 +37,7 @@ from matinee.fitted import ItemItem
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import bag, hollow
-from matinee.nn.losses import LOSSES
+from matinee.nn.losses import HELD, LOSSES
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -61,7 +61,7 @@ class NeuralEASE(encoder.AutoEncoderSpec):
     """EASE with a loss of one's choice, for the price of a training."""
 
     uses_validation: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use ease, which needs a ninth of the memory, elsa, which grows with n, or a k-core."
+    if_too_large: ClassVar[str] = "Use ease (a fifteenth of the memory), elsa (which grows with n), or a k-core."
 
     l2: Annotated[float, Field(ge=0), Search(0.1, 1000, log=True)] = 20.0
     """Ridge penalty on all weights; with the loss "mse" the l2 of EASE."""
@@ -69,7 +69,7 @@ class NeuralEASE(encoder.AutoEncoderSpec):
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 1e-2, log=True)] = 1e-3
@@ -87,7 +87,7 @@ class NeuralEASE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
         """Minimise the loss by Adam."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         prior = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
@@ -95,21 +95,22 @@ class NeuralEASE(encoder.AutoEncoderSpec):
             return ItemItem(settled, data.items, state["weight"], prior)
 
         def penalised(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-            return self.penalised(net, batch, data.n_users)
+            return self.penalised(net, batch, data.n_active)
 
-        size = self.batch or encoder.size_for(data.n_users)
-        lesson = encoder.Lesson(penalised, Plan(self.epochs, self.learning_rate), size, (self.dropout,), begin=begin)
+        size = self.batch or encoder.size_for(data.n_active)
+        plan = Plan(self.epochs, self.learning_rate)
+        lesson = encoder.Lesson(penalised, plan, size, room, (self.dropout,), begin=begin)
         return encoder.learnt(self, data, ctx, lesson, shape)
 
-    def penalised(self, net: Net, batch: Batch, n_users: int) -> Tensor:
-        """Mean over people of the loss of what they took, and the penalty's share of one of `n_users`."""
+    def penalised(self, net: Net, batch: Batch, people: int) -> Tensor:
+        """Mean over people of the loss of what they took, and the penalty's share of one of the `people` who learn."""
         judged = LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
-        return judged + self.l2 / n_users * net.weight.square().sum()
+        return judged + self.l2 / people * net.weight.square().sum()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimiser and penalty, and the scores of a batch."""
-        size = self.batch or encoder.size_for(n_users)
-        return encoder.room(self, n_users, n_items, n_rows, size) + 8 * n_items**2
+        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES + 4, HELD[self.loss])
+        return encoder.room(self, n_users, n_items, n_rows, size, copies)
 
 
 def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:

@@ -22,7 +22,7 @@ Cost of an epoch with E encoder passes and half of a history dropped, for U peop
 
 operations, products alone: no gradient of what a pass leaves alone is computed, and no KL in the decoder's. For 31,360
 people, 6,807 items and 5.1 million entries that is 0.7 + 1.2 + 0.03 = 1.9e12 with the defaults. Weights, their
-optimiser and the old encoder take 32 (h + d) n bytes, what it thought 8 d a person.
+optimiser and the old encoder take 48 (h + d) n bytes, what it thought 8 d a person.
 
 Shenbin, Alekseev, Tutubalina, Malykh and Nikolenko, RecVAE: A New Variational Autoencoder for Top-N Recommendations
 with Implicit Feedback, WSDM 2020. arXiv:1912.11160
@@ -47,7 +47,7 @@ from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag, Residual
-from matinee.nn.losses import LOSSES
+from matinee.nn.losses import HELD, LOSSES
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -154,7 +154,7 @@ class RecVAE(encoder.AutoEncoderSpec):
     encoder_passes: Annotated[int, Field(ge=1), Search(1, 5)] = 3
     """Passes over the people an epoch that move the encoder; one more moves the decoder."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 2e-3, log=True)] = 5e-4
@@ -181,11 +181,11 @@ class RecVAE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Maximise the bound by Adam, encoder and decoder by turns."""
-        ctx.admit(self, data)
+        room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_users)
+        size = self.batch or encoder.size_for(data.n_active)
         dropout = (*[self.dropout] * self.encoder_passes, 0.0)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, dropout, begin=begun))
+        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, room, dropout, begin=begun))
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over people of what the turn minimises, at one draw of z each.
@@ -215,7 +215,7 @@ class RecVAE(encoder.AutoEncoderSpec):
         size = self.batch or encoder.size_for(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
         kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
-        return encoder.room(self, n_users, n_items, n_rows, size) + 4 * kept
+        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES, HELD[self.loss])) + 4 * kept
 
 
 def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:

@@ -16,7 +16,7 @@ the most popular alone, and between others it is 0.
 The paper's sizes (hidden 4096, factors 2048, 7 and 5 layers, Nadam in three steps from 5e-5) are for a GPU and a large
 log; here are smaller ones, weight decay, a tenth of its KL, and Adam whose rate falls by a cosine. Cost: an epoch takes
 12 · users · (hidden + factors) · n operations in the output layers, and every batch goes once through all m² numbers of
-W, m items known to it. Memory: 28 m² bytes for W with its gradient and moments, 28 · (2 · hidden + factors) · n for the
+W, m items known to it. Memory: 44 m² bytes for W with its gradient and moments, 44 · (2 · hidden + factors) · n for the
 rest.
 
 Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP), ICANN 2021.
@@ -45,11 +45,13 @@ from matinee.nn.train import Plan
 from matinee.spec import Search
 
 SEATS = 10_000
-"""Items the shallow layer knows at most where no share is given; 2.8 GB while learning."""
-
+"""Items the shallow layer knows at most where no share is given; 4.4 GB while learning."""
 
 EPS = 1e-3
 """Of layer normalisation."""
+
+FALLS = 100
+"""Epochs over which the learning rate falls to nothing."""
 
 
 class Shallow(nn.Module):
@@ -146,14 +148,14 @@ class VASP(encoder.AutoEncoderSpec):
     ease_items: Annotated[float | None, Field(gt=0, le=1), Search(0.1, 1)] = None
     """Share of items, the most popular, that the shallow layer knows; nothing means all, but 10,000 at most."""
 
-    epochs: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1, le=FALLS)] = FALLS
     """How often everybody is seen, at most where the stop fold decides."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(100, 2000, log=True)] = None
+    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
     """People in a batch, each with both halves; nothing means a 64th of them, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 3e-3, log=True)] = 3e-4
-    """Step size of Adam at first; it falls to nothing over 100 epochs."""
+    """Step size of Adam at first; it falls to nothing over 100 epochs, the most there are."""
 
     l2: Annotated[float, Field(ge=0), Search(0.01, 10, log=True)] = 1.0
     """Weight decay: what matrices lose a step, times the learning rate."""
@@ -175,10 +177,10 @@ class VASP(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
         """Minimise the loss by Adam."""
-        ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2, schedule="cosine")
-        size = self.batch or encoder.size_for(data.n_users)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, halved=True, begin=begun))
+        room = ctx.admit(self, data)
+        plan = Plan(self.epochs, self.learning_rate, self.l2, schedule="cosine", horizon=FALLS)
+        size = self.batch or encoder.size_for(data.n_active)
+        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, room, halved=True, begin=begun))
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
         """Mean over halves of histories of focal loss + β · mean KL of a dimension, one draw of z each."""
@@ -188,8 +190,9 @@ class VASP(encoder.AutoEncoderSpec):
         return (rebuilt + self.beta / self.factors * kl(mean, log_variance)).mean()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser, W's among them, and the scores of a batch, of which twelve are held at once."""
-        return encoder.room(self, n_users, n_items, n_rows, 6 * (self.batch or encoder.size_for(n_users)))
+        """Weights with their optimiser, W's among them, and the scores of a batch, which has two rows a person."""
+        size = self.batch or encoder.size_for(n_users)
+        return encoder.room(self, n_users, n_items, n_rows, 2 * size, (encoder.COPIES, 20))
 
 
 def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:

@@ -79,7 +79,8 @@ def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str =
     """Every row of the matrix, shuffled, cut in two at random: one half of each is shown, the other asked for.
 
     A batch of b people has 2b rows: row r is shown the half that is larger, if one is, and row b + r the other. Entries
-    weigh 1. Nothing shown is asked for, so that copying teaches nothing.
+    weigh 1. Nothing shown is asked for, so that copying teaches nothing. Who took one item has one row less, since
+    after it there would be nothing to ask for.
 
     Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path (VASP), ICANN 2021, §3.4.
     """
@@ -91,12 +92,14 @@ def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str =
         place = np.empty(len(row), dtype=np.int64)
         place[np.lexsort((chance, row))] = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
         first = 2 * place < count[row]
-        both = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])
-        moved = row[both] + np.where(first[both], 0, len(user))
+        several = count > 1
+        to = np.concatenate([np.cumsum(several) - 1, several.sum() + np.arange(len(user))])  # which row each half is in
+        shown = np.concatenate([np.flatnonzero(first & several[row]), np.flatnonzero(~first)])
         asked = np.concatenate([np.flatnonzero(~first), np.flatnonzero(first)])
-        of = row[asked] + np.where(first[asked], len(user), 0)
-        shown = (moved, item[both], np.ones(len(both)))
-        yield _batch(np.tile(user.astype(np.int64), 2), (of, item[asked]), shown, device)
+        at = to[row[shown] + np.where(first[shown], 0, len(user))]
+        of = to[row[asked] + np.where(first[asked], len(user), 0)]
+        whose = np.concatenate([user[several], user]).astype(np.int64)
+        yield _batch(whose, (of, item[asked]), (at, item[shown], np.ones(len(shown))), device)
 
 
 def _taken(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:

@@ -73,6 +73,29 @@ def _bagged(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tenso
     )
 
 
+def directions(weight: Tensor) -> Tensor:
+    """The rows of W (n, d) divided by their lengths, with one matrix kept for the gradient and one made of it."""
+    return cast(Tensor, _Directions.apply(weight))
+
+
+class _Directions(torch.autograd.Function):
+    """Of a = w / ‖w‖ with the gradient g: (g − (g·a) a) / ‖w‖ is what w gets. A row of zeros stays one."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(weight, dim=1, keepdim=True).clamp_min_(1e-12)
+        made = weight / length
+        ctx.save_for_backward(made, length)
+        return made
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        made, length = ctx.saved_tensors
+        along = torch.linalg.vecdot(grad, made, dim=1)[:, None]
+        return torch.addcmul(grad, made, along, value=-1.0).div_(length)
+
+
 def hollow(weight: nn.Parameter) -> None:
     """Hold the diagonal of an item × item matrix where it is: its gradient becomes 0 after each backward pass.
 

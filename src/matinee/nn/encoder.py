@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -17,12 +18,20 @@ from torch import Tensor, nn
 
 from matinee.contract import Context, Fitted, Mask, ModelSpec
 from matinee.data import Histories, Interactions, Vocabulary
+from matinee.errors import CannotDo
 from matinee.nn.batches import Batch, batch_of, batches, halves, unnamed
 from matinee.nn.blocks import start
-from matinee.nn.train import Plan, train
+from matinee.nn.device import admit, available
+from matinee.nn.train import Plan, resident, train
 from matinee.topk.rank import choose
 
 F32: TypeAlias = NDArray[np.float32]
+MANY = 50_000
+"""How many people it takes to fill a hidden layer."""
+
+COPIES = 11
+"""How often weights are in memory at once: with gradient, moments, the best so far, and what is being written down."""
+
 BLOCK, SCORES = 1024, 2**22
 """People, and scores, computed at once: the larger block is not faster, and beyond 32 MB glibc keeps none."""
 
@@ -58,8 +67,9 @@ F = TypeVar("F", bound=Fitted)
 class Encoder:
     """The network of `spec` with the weights `state`, trained for `epochs`.
 
-    `prior` (n_items,), how many people took each item, scores an empty history. An item nobody took gets the lowest
-    score of each row: nothing was learnt about it. Computed on `device` where this machine has it, else on the CPU.
+    `prior` (n_items,) is how many people took each item. Nothing was learnt about one nobody took: it gets the lowest
+    score of each row and is not shown when it stands in a history; one of which nothing is left is scored by `prior`.
+    Computed on `device` where this machine has it, else on the CPU.
     `users` are those it knows by name, None where names do not matter.
     """
 
@@ -78,7 +88,7 @@ class Encoder:
 
     @cached_property
     def _place(self) -> str:
-        return self.device if self.device == "cpu" or torch.cuda.is_available() else "cpu"
+        return self.device if self.device in available() else "cpu"
 
     @cached_property
     def _net(self) -> AutoEncoder:
@@ -93,7 +103,7 @@ class Encoder:
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
         scores = np.empty((len(histories), len(self.items)), dtype=np.float32)
-        matrix, names = histories.matrix, torch.from_numpy(self._codes(histories))
+        matrix, names = _without(histories.matrix, self.prior == 0), torch.from_numpy(self._codes(histories))
         block = min(BLOCK, max(1, SCORES // len(self.items)))
         for low in range(0, len(histories), block):
             rows = np.arange(low, min(low + block, len(histories)))
@@ -103,7 +113,7 @@ class Encoder:
         never = self.prior == 0
         if never.any():
             scores[:, never] = scores.min(axis=1, keepdims=True)
-        scores[np.diff(histories.offsets) == 0] = self.prior
+        scores[np.diff(matrix.indptr) == 0] = self.prior
         return scores
 
     def top(self, histories: Histories, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
@@ -157,6 +167,9 @@ class Lesson(Generic[N]):
     size: int
     """People in a batch."""
 
+    room: int
+    """Bytes training is predicted to need."""
+
     dropout: tuple[float, ...] = (0.0,)
     """The share of each history that is hidden, in each of the passes over the people that make an epoch."""
 
@@ -167,9 +180,14 @@ class Lesson(Generic[N]):
     """Fills the weights, given the log as the network sees it; None starts them as `blocks.start` does."""
 
 
-def size_for(n_users: int) -> int:
-    """The batch where no size is given: a 64th of the people, so that an epoch has updates enough, in 16 … 500."""
-    return min(500, max(16, n_users // 64))
+def size_for(people: int) -> int:
+    """The batch where no size is given: a 64th of who learns, so that an epoch has updates enough, in 16 … 500."""
+    return min(500, max(16, people // 64))
+
+
+def hidden_for(people: int) -> int:
+    """The layer between items and tastes where no size is given: 600 units where there are people to fill them."""
+    return 600 if people >= MANY else 0
 
 
 def empty(spec: AutoEncoderSpec, n_items: int, n_users: int) -> AutoEncoder:
@@ -200,11 +218,18 @@ def learnt(
 
     Weights come in the order of the log's codes; epochs are 0 while training goes on.
     """
+    ceiling = resident() + lesson.room
     seen, rows, columns = unnamed(data.matrix)
-    made_of = f"{spec.kind} {spec.model_dump_json()} {data.fingerprint} {ctx.seed} {ctx.device}"
+    if seen.shape[0] == 0:
+        raise CannotDo(spec.kind, "learn from a log without rows", "Check what the split leaves to learn from.")
+    admit(spec.kind, lesson.room, ctx.device, spec.if_too_large)
+    judged = "validated" if ctx.validate is not None else "alone"
+    made_of = (
+        f"{version('matinee')} {spec.kind} {spec.model_dump_json()} {data.fingerprint} {ctx.seed} {ctx.device} {judged}"
+    )
     mark = hashlib.sha256(made_of.encode()).hexdigest()
     updates = len(lesson.dropout) * -(-seen.shape[0] // lesson.size)
-    plan = replace(lesson.plan, kind=spec.kind, mark=mark, updates=updates)
+    plan = replace(lesson.plan, kind=spec.kind, mark=mark, updates=updates, ceiling=ceiling)
     net = cast(N, empty(spec, data.n_items, len(rows) if spec.uses_user else 0).to_empty(device="cpu"))
     start(net, _generator(ctx, 0))
     if lesson.begin is not None:
@@ -230,11 +255,22 @@ def learnt(
     return named(story.best)
 
 
-def room(spec: AutoEncoderSpec, n_users: int, n_items: int, n_rows: int, size: int) -> int:
-    """Bytes at the peak of training: seven copies of the weights, four of a batch's scores, the log rearranged."""
+def room(
+    spec: AutoEncoderSpec, n_users: int, n_items: int, n_rows: int, size: int, copies: tuple[int, int] = (COPIES, 5)
+) -> int:
+    """Bytes at the peak of training: so many copies of the weights, and of a batch's scores; the log rearranged."""
     net = empty(spec, n_items, n_users if spec.uses_user else 0)
     weights = sum(parameter.numel() for parameter in net.parameters())
-    return 4 * (7 * weights + 4 * size * n_items) + 48 * n_rows
+    return 4 * (copies[0] * weights + copies[1] * size * n_items) + 48 * n_rows
+
+
+def _without(matrix: csr_array, never: NDArray[np.bool_]) -> csr_array:
+    """The matrix without the entries of some columns."""
+    if not never.any():
+        return matrix
+    stays = ~never[matrix.indices]
+    ends = np.concatenate([[0], np.cumsum(stays)])
+    return csr_array((matrix.data[stays], matrix.indices[stays], ends[matrix.indptr]), shape=matrix.shape)
 
 
 def _pass(

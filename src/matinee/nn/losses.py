@@ -24,8 +24,11 @@ Lists: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def summed(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
-    """Σ of values (t,) by their row (t,): (n_rows,)."""
-    return torch.zeros(n_rows, dtype=values.dtype, device=values.device).index_add(0, row, values)
+    """Σ of values (t,) by their row (t,): (n_rows,). On CUDA `index_add` would add in an order left to chance."""
+    sums = torch.zeros(n_rows, dtype=values.dtype, device=values.device)
+    if values.device.type == "cpu":
+        return sums.index_add(0, row, values)
+    return sums.index_put((row,), values, accumulate=True)
 
 
 class _Multinomial(torch.autograd.Function):
@@ -87,6 +90,9 @@ def mse(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
 
 LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": focal, "mse": mse}
 """The losses of whole lists by name, for models whose mathematics allows any of them."""
+
+HELD: Mapping[str, int] = {"multinomial": 5, "bce": 5, "focal": 10, "mse": 7}
+"""How many matrices (b, n) are held at once where they judge, the scores and their gradient among them."""
 
 
 def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:

@@ -28,15 +28,16 @@ TRIES = 32
 class Negatives:
     """Draws from popularity^power over what a person did not take; power 0 is uniform.
 
-    `matrix` (users, n) says who took what, items ascending in a row. `reach` (n,) is the running sum of the law,
-    None where it is uniform.
+    `matrix` (users, n) says who took what, items ascending in a row. `law` (n,) sums to 1; `even` says that it is the
+    uniform one.
     """
 
     kind: str
     """Of the model that asks, for its complaints."""
 
     matrix: csr_array
-    reach: F64 | None = None
+    law: F64
+    even: bool = True
 
     @staticmethod
     def of(kind: str, matrix: csr_array, power: float = 0.0) -> Negatives:
@@ -44,10 +45,10 @@ class Negatives:
         if not matrix.has_sorted_indices:
             matrix = matrix.sorted_indices()
         if power == 0:
-            return Negatives(kind, matrix)
+            return Negatives(kind, matrix, np.full(matrix.shape[1], 1.0 / matrix.shape[1]))
         count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
         law = np.power(count, power, where=count > 0, out=np.zeros_like(count))
-        return Negatives(kind, matrix, np.cumsum(law))
+        return Negatives(kind, matrix, law / law.sum(), even=False)
 
     def draw(self, user: NDArray[np.integer], m: int, rng: np.random.Generator) -> I32:
         """Negatives, m with repeats, for each asked row of the matrix (b,): (b, m).
@@ -59,14 +60,14 @@ class Negatives:
         self._refuse_full(asked, rows, items)
         seed = rng.integers(0, 2**63, dtype=np.uint64)
         found = np.empty((len(asked), m), dtype=np.int32)
-        if self.reach is None:
+        if self.even:
             _uniform(rows, items, asked, self.matrix.shape[1], seed, found)
         else:
-            _by_law(rows, items, asked, self.reach, seed, found)
+            _by_law(rows, items, asked, (self.law, self._reach), seed, found)
         return found
 
     def _refuse_full(self, asked: NDArray[np.int64], rows: NDArray[np.int64], items: I32) -> None:
-        n = self.matrix.shape[1] if self.reach is None else int((np.diff(self.reach, prepend=0.0) > 0).sum())
+        n = int(np.count_nonzero(self.law))
         if ((rows[1:] - rows[:-1])[asked] >= n).any():
             wanted = f"draw a negative for a person who took all {n:,} items there are to draw"
             raise CannotDo(self.kind, wanted, "Use a loss over the whole catalogue, or leave such people out.")
@@ -84,20 +85,23 @@ class Negatives:
         q is the law over the whole catalogue, which is that of in-batch negatives. Of negatives that `draw` gave to
         `user` (b,) it is q / (1 − Q), Q what of the law falls on the items they took, which cannot be drawn.
         """
-        expected = np.log(m * self._law[item])
-        return expected if user is None else expected - np.log1p(-self._taken[user])[:, None]
+        expected = np.log(m * self.law[item])
+        return expected if user is None else expected - np.log(self._left[user])[:, None]
 
     @cached_property
-    def _law(self) -> F64:
-        """Of each item, (n,), summing to 1."""
-        n = self.matrix.shape[1]
-        return np.full(n, 1.0 / n) if self.reach is None else np.diff(self.reach, prepend=0.0) / self.reach[-1]
+    def _reach(self) -> F64:
+        """The running sum of the law, (n,)."""
+        return np.cumsum(self.law)
 
     @cached_property
-    def _taken(self) -> F64:
-        """What of the law falls on what each person took, (users,)."""
-        ends = np.concatenate([[0.0], np.cumsum(self._law[self.matrix.indices])])
-        return np.diff(ends[self.matrix.indptr])
+    def _left(self) -> F64:
+        """What of the law falls on what each person did not take, (users,)."""
+        starts, items = self.matrix.indptr, self.matrix.indices
+        row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        left: F64 = 1.0 - np.bincount(row, self.law[items], len(starts) - 1).astype(np.float64)
+        for r in np.flatnonzero(left < 1e-6):  # so little that the subtraction has rounded it
+            left[r] = np.delete(self.law, items[starts[r] : starts[r + 1]]).sum()
+        return left
 
 
 def hardest(candidates: Tensor, scores: Tensor) -> Tensor:
@@ -157,9 +161,10 @@ def _uniform(
 
 @parallel_kernel
 def _by_law(
-    rows: NDArray[np.int64], items: I32, asked: NDArray[np.int64], reach: F64, seed: np.uint64, found: I32
+    rows: NDArray[np.int64], items: I32, asked: NDArray[np.int64], laws: tuple[F64, F64], seed: np.uint64, found: I32
 ) -> None:
     """Draw, and draw again while it is a positive; who took nearly everything is counted out exactly."""
+    law, reach = laws
     m, n = found.shape[1], len(reach)
     for r in prange(len(asked)):
         start, stop = int(rows[asked[r]]), int(rows[asked[r] + 1])
@@ -172,26 +177,23 @@ def _by_law(
                     drawn = item
                     break
             if drawn < 0:
-                drawn = _counted_out(
-                    items, start, stop, reach, _unit(seed, np.uint64((r * m + j + 1) * (TRIES + 1) - 1))
-                )
+                drawn = _counted_out(items, start, stop, law, _unit(seed, np.uint64((r * m + j + 1) * (TRIES + 1) - 1)))
             found[r, j] = drawn
 
 
 @kernel
-def _counted_out(items: I32, start: int, stop: int, reach: F64, u: float) -> int:
+def _counted_out(items: I32, start: int, stop: int, law: F64, u: float) -> int:
     """The item at share u of the law over what does not stand in items[start:stop]."""
     total, last = 0.0, -1
     for sweep in range(2):
         wanted, running, at = u * total, 0.0, start
-        for item in range(len(reach)):
+        for item in range(len(law)):
             if at < stop and items[at] == item:
                 at += 1
                 continue
-            share = reach[item] - (reach[item - 1] if item > 0 else 0.0)
-            if share <= 0.0:
+            if law[item] <= 0.0:
                 continue
-            running += share
+            running += law[item]
             last = item
             if sweep == 1 and running > wanted:
                 return item

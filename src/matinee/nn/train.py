@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import math
+import mmap
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
@@ -68,6 +70,9 @@ class Plan:
     updates: int = 1
     """Batches in an epoch."""
 
+    ceiling: int = 2**62
+    """Bytes this process may hold before memory that is free, but kept for the next step, is given back."""
+
     quick: bool = True
     """Whether matrix products may round what they multiply to 8 bits (bf16); sums stay float32."""
 
@@ -98,26 +103,37 @@ def quick_products(quick: bool = True) -> Generator[None]:
 
 
 @contextmanager
-def kept_pages() -> Generator[None]:
+def kept_pages(ceiling: int) -> Generator[Callable[[], None]]:
     """Memory that is freed stays with the process while this holds, and is given back afterwards.
 
     Steps ask for the same blocks again and again. glibc hands those above 32 MB back to the kernel each time, and every
-    page of a new one is a fault: at 466 people × 41,000 items half of an epoch. Other C libraries are left alone.
+    page of a new one is a fault: at 466 people × 41,000 items half of an epoch. What is kept is also cut up by smaller
+    blocks until the large ones no longer fit: what this gives, called between steps, gives all of it back where the
+    process holds more than `ceiling` bytes. Other C libraries are left alone.
     """
     if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        yield
+        yield lambda: None
         return
+
+    def tidy() -> None:
+        if resident() > ceiling:
+            libc.malloc_trim(0)
+
     try:
         libc.mallopt(TRIM_THRESHOLD, KEPT)
         libc.mallopt(MMAP_THRESHOLD, KEPT)
-        yield
+        yield tidy
     finally:
         libc.mallopt(TRIM_THRESHOLD, USUAL)
         libc.mallopt(MMAP_THRESHOLD, USUAL)
         libc.malloc_trim(0)
 
 
-@kept_pages()
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
 def train(
     net: nn.Module,
     batches: Callable[[int], Iterable[B]],
@@ -141,32 +157,34 @@ def train(
         story, best = take_up(ctx.checkpoint, plan.mark, net, optimiser)
     if plan.from_start and ctx.validate is not None and not story.metrics:
         net.eval()
-        story, best = Story((), ((0, ctx.validate(made())),)), _copied(net)
+        story, best = Story((), ((0, _judged(ctx.validate, made, plan, 0)),)), _copied(net)
     started = kept = monotonic()
     first = story.ran
-    while story.ran < plan.epochs and story.idle < plan.patience:
-        epoch, total = story.ran, 0.0
-        net.train()
-        with ctx.progress(_told(plan, story, started, first), plan.updates) as advance, quick_products(plan.quick):
-            for n, batch in enumerate(batches(epoch)):
-                now = epoch + n / plan.updates
-                loss = step(batch, now)
-                total += _finite(loss, plan, net, f"epoch {epoch + 1}, step {n + 1}")
-                _descend(loss, optimiser, plan, now)
-                advance(1)
-        if _suspect(net):
-            raise _failed(plan, net, f"a weight was not finite after epoch {epoch + 1}")
-        metrics = story.metrics
-        last = epoch + 1 == plan.epochs
-        if ctx.validate is not None and (last or (epoch + 1) % plan.every == 0):
-            net.eval()
-            metrics = (*metrics, (epoch + 1, ctx.validate(made())))
-        story = Story((*story.losses, total / plan.updates), metrics)
-        if metrics and story.best == story.ran:
-            best = _copied(net)
-        if ctx.checkpoint is not None and monotonic() - kept >= plan.seconds:
-            keep(ctx.checkpoint, plan.mark, net, optimiser, best, story)
-            kept = monotonic()
+    with kept_pages(plan.ceiling) as tidy:
+        while story.ran < plan.epochs and story.idle < plan.patience:
+            epoch, total = story.ran, 0.0
+            net.train()
+            with ctx.progress(_told(plan, story, started, first), plan.updates) as advance, quick_products(plan.quick):
+                for n, batch in enumerate(batches(epoch)):
+                    now = epoch + n / plan.updates
+                    loss = step(batch, now)
+                    total += _finite(loss, plan, net, f"epoch {epoch + 1}, step {n + 1}")
+                    _descend(loss, optimiser, plan, now)
+                    advance(1)
+                    tidy()
+            if _suspect(net):
+                raise _failed(plan, net, f"a weight was not finite after epoch {epoch + 1}")
+            metrics = story.metrics
+            last = epoch + 1 == plan.epochs
+            if ctx.validate is not None and (last or (epoch + 1) % plan.every == 0):
+                net.eval()
+                metrics = (*metrics, (epoch + 1, _judged(ctx.validate, made, plan, epoch + 1)))
+            story = Story((*story.losses, total / plan.updates), metrics)
+            if metrics and story.best == story.ran:
+                best = _copied(net)
+            if ctx.checkpoint is not None and monotonic() - kept >= plan.seconds:
+                keep(ctx.checkpoint, plan.mark, net, optimiser, best, story)
+                kept = monotonic()
     if best is not None:
         net.load_state_dict(best)
     net.eval()
@@ -190,6 +208,15 @@ def _finite(loss: Tensor, plan: Plan, net: nn.Module, place: str) -> float:
     if not math.isfinite(number):
         raise _failed(plan, net, f"its loss was {number} in {place}")
     return number
+
+
+def _judged(validate: Callable[[Fitted], float], made: Callable[[], Fitted], plan: Plan, epochs: int) -> float:
+    """The metric after so many epochs; raises where it is no number, since nothing is better than that."""
+    value = validate(made())
+    if not math.isfinite(value):
+        found = f"its metric on the stop fold was {value} after {epochs} epochs"
+        raise ModelFailed(plan.kind, found, "Look at the metric and at who answers in the stop fold.")
+    return value
 
 
 def _told(plan: Plan, story: Story, started: float, first: int) -> str:

@@ -4,6 +4,7 @@ from matinee.runs.board import Board, board_of
 from matinee.runs.execute import Stage, execute, prepare
 from matinee.runs.experiment import Experiment, load, read
 from matinee.runs.folder import Run, open_run, runs_in
+from matinee.runs.stopping import settle
 
 __all__ = [
     "Board",
@@ -17,4 +18,5 @@ __all__ = [
     "prepare",
     "read",
     "runs_in",
+    "settle",
 ]

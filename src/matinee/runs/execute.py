@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee import fitted, models
-from matinee.contract import Context, Fitted, Mask, ModelSpec, Progress, Task, silent
+from matinee.contract import Context, Fitted, ModelSpec, Progress, silent
 from matinee.data import Interactions
 from matinee.errors import RunError, SpecError, SplitError
 from matinee.metrics import Evaluation, evaluate, parse
@@ -23,6 +23,7 @@ from matinee.runs import folder as run_folder
 from matinee.runs import guards
 from matinee.runs.experiment import Experiment
 from matinee.runs.folder import FORMAT, Run, open_run
+from matinee.runs.stopping import mask_of, settle
 from matinee.split import Split
 from matinee.topk import TopK, recommend
 
@@ -107,11 +108,6 @@ def key(prepared: Prepared, made: dict[str, Any], seed: int) -> str:
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-
-
-def mask_of(task: Task, split: Split) -> Mask:
-    """The task's rules for the people the split asks about."""
-    return Mask(seen=task.seen == "exclude", available=task.allowed(split.learn), candidates=split.candidates)
 
 
 def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage, baseline: Run | None) -> Run:
@@ -234,26 +230,12 @@ def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: S
 
 
 def _decided(prepared: Prepared, spec: ModelSpec, seed: int, kept: Path, stage: Stage) -> ModelSpec:
-    """The spec with what the stop fold decides frozen in; as it is, with a warning, where the log is too small."""
+    """The spec settled by the stop fold; as it is, with a warning, where the log is too small for one."""
     try:
-        return _stopped(prepared, spec, stage.context(seed, kept / "stop")).refit_spec()
+        return settle(spec, prepared.split, prepared.experiment.task, stage.context(seed, kept / "stop"))
     except SplitError as error:
         stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
         return spec
-
-
-def _stopped(prepared: Prepared, spec: ModelSpec, ctx: Context) -> Fitted:
-    """The model fitted on what the stop fold leaves to learn, validated by the task's metric on what it holds out."""
-    task = prepared.experiment.task
-    stop = prepared.split.stop()
-    stop = stop.without_seen() if task.seen == "exclude" else stop
-    mask, depth = mask_of(task, stop), max(metric.k for metric in parse(task.metric).metrics)
-
-    def validate(model: Fitted) -> float:
-        lists = replace(recommend(model, stop.ask, depth, mask), user=stop.answer.user)
-        return evaluate(lists, stop.answer, [task.metric], task.profile, stop.learn.popularity)[task.metric]
-
-    return spec.fit(stop.learn, replace(ctx, validate=validate))
 
 
 def _finish(work: Path, place: Path, said: dict[str, Any], *, keep_model: bool) -> Run:

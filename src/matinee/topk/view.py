@@ -15,6 +15,15 @@ NO_VALUE = np.zeros(0, dtype=np.float32)
 """All values are 1."""
 
 
+def unknown(histories: Histories, prior: F32) -> NDArray[np.bool_]:
+    """Whose history holds no item with a `prior` (n_items,), how many people took each, above 0: (m,).
+
+    An empty one is such: a model that never saw anybody take what stands in a history knows nothing of its person.
+    """
+    known = np.concatenate([[0], np.cumsum(prior[histories.item] > 0)])
+    return known[histories.offsets[1:]] == known[histories.offsets[:-1]]
+
+
 def as_set(histories: Histories) -> Asked:
     """Every item once, value 1."""
     return Asked(rows_of(histories.matrix), NO_VALUE)
