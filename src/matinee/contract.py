@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from matinee.spec import Spec
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 """`with progress("scoring", n_users) as advance: advance(512)`."""
+Note: TypeAlias = Callable[[str, Mapping[str, Any]], None]
+"""`note("training", {"losses": [0.9, 0.7]})`."""
 
 
 class Task(Spec):
@@ -70,6 +72,10 @@ def silent(what: str, total: int) -> Generator[Advance]:
     yield lambda done: None
 
 
+def unheard(what: str, said: Mapping[str, Any]) -> None:
+    """Nobody keeps what a fit has to say: the default."""
+
+
 def free_memory() -> int:
     """Bytes this process may still take: what the system says is available, and its control group's limit."""
     meminfo = Path("/proc/meminfo")
@@ -102,6 +108,9 @@ class Context:
 
     memory: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
+
+    note: Note = unheard
+    """Told what a long fit went through, for whoever keeps a log of it."""
 
     checkpoint: Path | None = None
     """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""

@@ -8,7 +8,7 @@ import mmap
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar
@@ -148,10 +148,7 @@ def train(
     to the same end; `step(batch, now)` is the loss of one after `now` epochs; `made()` is the model as it stands.
     Raises `ModelFailed`, naming epoch, step and suspect, where the loss or a weight is not finite.
     """
-    matrices = [p for p in net.parameters() if p.dim() > 1]
-    vectors = [p for p in net.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": plan.l2}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = AdamW(groups, lr=plan.learning_rate, fused=True)
+    optimiser = AdamW(_groups(net, plan.l2), lr=plan.learning_rate, fused=True)
     story, best = Story(), None
     if ctx.checkpoint is not None:
         story, best = take_up(ctx.checkpoint, plan.mark, net, optimiser)
@@ -188,7 +185,15 @@ def train(
     if best is not None:
         net.load_state_dict(best)
     net.eval()
+    ctx.note("training", asdict(story))
     return story
+
+
+def _groups(net: nn.Module, l2: float) -> list[dict[str, Any]]:
+    """Matrices decay, vectors do not."""
+    matrices = [p for p in net.parameters() if p.dim() > 1]
+    vectors = [p for p in net.parameters() if p.dim() <= 1]
+    return [{"params": matrices, "weight_decay": l2}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _descend(loss: Tensor, optimiser: AdamW, plan: Plan, now: float) -> None:

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -121,8 +121,8 @@ def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
     ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
     lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
-    note(work, "score", score_seconds)
-    warnings = guards.check(task, lists, split.ask, personal=spec.personal)
+    note(work, "score", seconds=score_seconds)
+    warnings = guards.check(task, lists, split.ask, personal=spec.personal) + guards.learnt(noted(work, "training"))
     made = Made(spec.written(), model.refit_spec().written(), seed, fit_seconds, score_seconds, warnings)
     return record(prepared, lists, made, work, stage, baseline)
 
@@ -150,7 +150,7 @@ def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage
     task, split = prepared.experiment.task, prepared.split
     work.mkdir(parents=True, exist_ok=True)
     evaluation, seconds = judged(lists, prepared)
-    note(work, "evaluate", seconds)
+    note(work, "evaluate", seconds=seconds)
     kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
     warnings = list(made.warnings)
     if baseline is not None:
@@ -199,7 +199,7 @@ def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
         model = _learn(prepared, what, work / "checkpoint", stage)
         advance(1)
     seconds = time.perf_counter() - started
-    note(work, "fit", seconds)
+    note(work, "fit", seconds=seconds)
     half = work / "model.half"
     shutil.rmtree(half, ignore_errors=True)
     fitted.save(model, half)
@@ -226,16 +226,26 @@ def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: S
             half.write_text(json.dumps(decided.written()))
             half.replace(settled)
         spec = models.CATALOGUE.read(json.loads(settled.read_text()), str(settled))
-    return spec.fit(prepared.split.learn, stage.context(seed, kept / "fit"))
+    return spec.fit(prepared.split.learn, _heard(stage.context(seed, kept / "fit"), kept.parent, "learn"))
 
 
 def _decided(prepared: Prepared, spec: ModelSpec, seed: int, kept: Path, stage: Stage) -> ModelSpec:
     """The spec settled by the stop fold; as it is, with a warning, where the log is too small for one."""
     try:
-        return settle(spec, prepared.split, prepared.experiment.task, stage.context(seed, kept / "stop"))
+        ctx = _heard(stage.context(seed, kept / "stop"), kept.parent, "stop")
+        return settle(spec, prepared.split, prepared.experiment.task, ctx)
     except SplitError as error:
         stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
         return spec
+
+
+def _heard(ctx: Context, work: Path, fold: str) -> Context:
+    """The context, with what a fit on `fold` says of itself kept in the run's log."""
+
+    def heard(what: str, said: Mapping[str, Any]) -> None:
+        note(work, what, fold=fold, **said)
+
+    return replace(ctx, note=heard)
 
 
 def _finish(work: Path, place: Path, said: dict[str, Any], *, keep_model: bool) -> Run:
@@ -265,8 +275,14 @@ def numbers(evaluation: Evaluation) -> dict[str, Any]:
     return found
 
 
-def note(work: Path, stage: str, seconds: float) -> None:
-    """One line in the run's log."""
-    line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, "seconds": round(seconds, 4)}
+def note(work: Path, stage: str, **said: Any) -> None:
+    """One line in the run's log: when, which stage, and what is said of it, such as its seconds."""
+    line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, **said}
     with (work / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
+
+
+def noted(work: Path, stage: str) -> list[dict[str, Any]]:
+    """The lines of a run's log about a stage."""
+    lines = (json.loads(line) for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["stage"] == stage]

@@ -3,7 +3,7 @@
     run.json         what was asked (the whole experiment), what came out, how long it took, which guards fired
     lists.parquet    user, item [list], score [list]: raw ids, best first, `task.depth` deep
     metrics.parquet  one row a person: value and weight of every metric and part
-    log.jsonl        one line a stage, with seconds
+    log.jsonl        one line a stage, with seconds; one a training, with losses and looks at the stop fold
     model/           the fitted model, without pickle
 
 All that comes later (board, ensembles, reports, services) reads only this.

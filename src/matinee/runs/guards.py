@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 
 from matinee.contract import Task
@@ -28,6 +31,18 @@ def check(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> 
     short = int((lists.length < min(task.k, lists.k)).sum())
     if short:
         found.append(f"{short} users have fewer than {task.k} allowed items and get short lists")
+    return found
+
+
+def learnt(trainings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Warnings about how a network learnt: its `losses` an epoch, its `metrics` (epochs, value) on the stop fold."""
+    found: list[str] = []
+    for one in trainings:
+        losses, metrics = one["losses"], one["metrics"]
+        if len(losses) > 1 and min(losses[1:]) >= losses[0]:
+            found.append(f"its loss never fell below the {losses[0]:.4g} of the first epoch: lower its learning_rate")
+        if losses and metrics and max(metrics, key=lambda look: look[1])[0] == len(losses):
+            found.append(f"it was best on the stop fold after the last of {len(losses)} epochs: give it more")
     return found
 
 
