@@ -43,6 +43,6 @@ def test_a_run_keeps_how_its_network_learnt_and_warns_of_it(tmp_path):
     assert len(stop["losses"]) == len(stop["metrics"]) == len(learn["losses"]) == run.said["refit"]["epochs"] == 2
     assert learn["metrics"] == []
     assert stop["losses"][1] < stop["losses"][0]
-    (warning,) = run.said["warnings"]
+    warning = run.said["warnings"][0]
     assert "after the last of 2 epochs" in warning
     assert any(warning in line for line in heard)
