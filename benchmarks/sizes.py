@@ -100,8 +100,8 @@ def page(said: dict[str, Any]) -> str:
     lines += [
         "",
         f"{METRIC} of held-out people with its interval, epochs found by the stop fold, seconds of both fits. The",
-        "rules: a batch is a 64th of who learns, 16 to 500; Mult-DAE and Mult-VAE have a hidden layer of 600 from 50,000",
-        "people on and none below; RecVAE's five layers are the same everywhere; the stop fold says how many epochs.",
+        "rules: a batch is a 64th of who learns, 16 to 500; Mult-DAE and Mult-VAE have a hidden layer of 600 from",
+        "50,000 people on and none below; RecVAE's five layers stay as they are; the stop fold finds the epochs.",
     ]
     lines += [
         "",
