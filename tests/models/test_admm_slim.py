@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
 from matinee.contract import Context
-from matinee.data import Histories
+from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import TooLarge
 from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
@@ -146,3 +147,10 @@ def test_a_path_takes_less_memory_where_there_is_less():
         np.testing.assert_array_equal(dense(model), dense(spec.fit(log)))
     with pytest.raises(TooLarge):
         list(ADMMSlim.path(specs, log, Context(memory=needed - 1)))
+
+
+def test_centred_scores_do_not_depend_on_people_without_a_row():
+    log = random_log()
+    wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
+    one, other = (ADMMSlim(centre=True).fit(data).score(log.histories()) for data in (log, wide))
+    np.testing.assert_array_equal(one, other)

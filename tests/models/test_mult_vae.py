@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from matinee.data import Histories
+from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.batches import batch_of
@@ -78,12 +79,17 @@ def test_without_a_hidden_layer_both_sides_are_linear():
     np.testing.assert_allclose(model.score(log.histories()), wanted, atol=1e-5)
 
 
-def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(monkeypatch):
+@pytest.mark.parametrize("kind", [MultVAE, MultDAE])
+def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(kind, monkeypatch):
+    """Sixty people learn, of a vocabulary of 600 or of their own."""
     log = random_log()
-    assert MultVAE(factors=3, epochs=1).fit(log).refit_spec().hidden == 0
-    assert MultVAE(factors=3, epochs=1, hidden=4).fit(log).refit_spec().hidden == 4
-    monkeypatch.setattr("matinee.models.mult_vae.MANY", log.n_users)
-    assert MultVAE(factors=3, epochs=1).fit(log).refit_spec().hidden == 600
+    wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
+    few, some = kind(factors=3, epochs=1), kind(factors=3, epochs=1, hidden=4)
+    assert some.fit(log).refit_spec().hidden == 4
+    monkeypatch.setattr("matinee.nn.encoder.MANY", 61)
+    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [0, 0]
+    monkeypatch.setattr("matinee.nn.encoder.MANY", 60)
+    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [600, 600]
 
 
 def test_a_knob_changes_the_loss_it_names():
