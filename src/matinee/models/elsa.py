@@ -6,8 +6,8 @@ r"""ELSA: EASE's item–item weights as the product of one thin matrix with itse
 
 x_u is a history as a set, 0 or 1; with `dropout`, which is not in the paper, s_u is made of what stays of it. Rows of A
 have length 1, so A A' has ones on its diagonal, and taking x_u away makes them zeros: no item predicts itself, as in
-EASE. The weights stored are free and divided by their lengths where they are used; to turn them as a whole, A → A R
-with R R' = I, changes no score. A A' is never formed.
+EASE. The weights learnt are free and divided by their lengths where they are used, A is what is kept; to turn it as a
+whole, A → A R with R R' = I, changes no score. A A' is never formed.
 
 Divided by their lengths, weights keep growing as they are trained and so take ever smaller turns: the learning rate
 falls by itself. Rows start in random directions at length 1, so that a step turns them as far whatever n is.
