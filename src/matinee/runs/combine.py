@@ -53,7 +53,7 @@ def combine(prepared: Prepared, runs: Sequence[Run], plan: Plan, stage: Stage) -
     story = Story.of(prepared, chosen, plan, Context(seed=seed, progress=stage.progress))
     found = story.found
     seconds = time.perf_counter() - started
-    note(work, "search", seconds=seconds)
+    note(work, "search", seconds=round(seconds, 4))
     said = story.said()
     refit = {"kind": KIND, "recipe": found.recipe.written()}
     refit["members"] = {label: chosen[label].said["refit"] for label in found.recipe.needed}

@@ -121,7 +121,7 @@ def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
     ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
     lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
-    note(work, "score", seconds=score_seconds)
+    note(work, "score", seconds=round(score_seconds, 4))
     warnings = guards.check(task, lists, split.ask, personal=spec.personal) + guards.learnt(noted(work, "training"))
     made = Made(spec.written(), model.refit_spec().written(), seed, fit_seconds, score_seconds, warnings)
     return record(prepared, lists, made, work, stage, baseline)
@@ -150,7 +150,7 @@ def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage
     task, split = prepared.experiment.task, prepared.split
     work.mkdir(parents=True, exist_ok=True)
     evaluation, seconds = judged(lists, prepared)
-    note(work, "evaluate", seconds=seconds)
+    note(work, "evaluate", seconds=round(seconds, 4))
     kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
     warnings = list(made.warnings)
     if baseline is not None:
@@ -199,7 +199,7 @@ def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
         model = _learn(prepared, what, work / "checkpoint", stage)
         advance(1)
     seconds = time.perf_counter() - started
-    note(work, "fit", seconds=seconds)
+    note(work, "fit", seconds=round(seconds, 4))
     half = work / "model.half"
     shutil.rmtree(half, ignore_errors=True)
     fitted.save(model, half)
