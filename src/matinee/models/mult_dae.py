@@ -59,7 +59,7 @@ class MultDAE(encoder.AutoEncoderSpec):
     """Size of the narrowest layer."""
 
     hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
-    """Size of a further layer on both sides, 0 for none; nothing means 600, none for few people."""
+    """Size of a further layer on both sides, 0 for none; nothing means 600 from 50,000 people on, else 0."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""

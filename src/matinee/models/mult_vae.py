@@ -79,7 +79,7 @@ class MultVAE(encoder.AutoEncoderSpec):
     """Size of the latent taste z."""
 
     hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
-    """Size of the layer between items and tastes, on both sides, 0 for none; nothing means 600, none for few people."""
+    """Size of the layer between items and tastes, 0 for none; nothing means 600 from 50,000 people on, else 0."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
     """How often everybody is seen, at most where the stop fold decides."""
