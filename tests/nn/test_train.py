@@ -315,6 +315,15 @@ def test_freed_memory_is_kept_while_training():
         assert faults(16) < 50_000
 
 
+def test_a_system_that_does_not_say_what_it_holds_trains_all_the_same(tmp_path, monkeypatch):
+    from matinee.models.mult_vae import MultVAE
+    from tests.logs import random_log
+
+    monkeypatch.setattr("matinee.nn.train.STATM", tmp_path / "statm")
+    assert resident() == 0
+    MultVAE(factors=3, epochs=1).fit(random_log())
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_what_is_kept_stays_within_the_room():
     """Half a gigabyte is freed; it stays where there is room for it, and goes back where there is not."""

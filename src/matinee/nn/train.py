@@ -26,6 +26,8 @@ B = TypeVar("B")
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of settings in glibc's malloc.h."""
 
+STATM = Path("/proc/self/statm")
+
 KEPT, USUAL = 2**31 - 1, 2**25
 """Bytes: what is kept while training, and where glibc's own adjusting ends."""
 
@@ -130,8 +132,8 @@ def kept_pages(ceiling: int) -> Generator[Callable[[], None]]:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    """Bytes of this process that are in memory; 0 where the system, not being Linux, does not say."""
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE if STATM.exists() else 0
 
 
 def train(
