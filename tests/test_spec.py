@@ -11,7 +11,7 @@ from pydantic import Field
 
 from matinee import models
 from matinee.contract import Context, Task, free_memory
-from matinee.errors import CannotDo, MatineeError, SpecError, UnknownName
+from matinee.errors import MatineeError, SpecError, UnknownName
 from matinee.models.ease import EASE
 from matinee.spec import Search, Spec, build
 from tests.logs import log_of
@@ -100,7 +100,7 @@ def test_availability_rules():
     assert Task().allowed(log) is None
     assert Task(available="learned").allowed(log).tolist() == [True, True, True, False, False]
     assert Task(available="recent", recent_days=20).allowed(log).tolist() == [False, True, True, False, False]
-    with pytest.raises(CannotDo, match="without times"):
+    with pytest.raises(SpecError, match=r"^task.available: found 'recent', but the log has no times"):
         Task(available="recent").allowed(log_of([0], [0]))
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.errors import CannotDo, TooLarge
+from matinee.errors import CannotDo, SpecError, TooLarge
 from matinee.spec import Spec
 
 Advance: TypeAlias = Callable[[int], None]
@@ -60,7 +60,9 @@ class Task(Spec):
         rows = learn.item
         if self.available == "recent":
             if learn.clock != "seconds":
-                raise CannotDo("task", "use available = 'recent' on a log without times", "Use 'learned'.")
+                raise SpecError(
+                    "task.available", "found 'recent', but the log has no times", "a log with times", "Use 'learned'."
+                )
             last = learn.time.max(initial=0)
             rows = rows[learn.time >= last - self.recent_days * 86400.0]
         return np.bincount(rows, minlength=learn.n_items) > 0

@@ -73,10 +73,19 @@ class CannotDo(MatineeError):
 
 
 class ModelFailed(MatineeError):
-    """A fitted model whose scores cannot be ranked."""
+    """A model that cannot be fitted, or whose scores cannot be ranked."""
 
-    def __init__(self, model: str, found: str, todo: str) -> None:
-        super().__init__(f"model {model!r}: {found}; expected finite scores. {todo}")
+    def __init__(self, model: str, found: str, todo: str, expected: str = "finite scores") -> None:
+        super().__init__(f"model {model!r}: {found}; expected {expected}. {todo}")
+
+
+class SingularMatrix(ModelFailed):
+    """A matrix that a fit has to invert and cannot, in single precision."""
+
+    def __init__(self, row: int) -> None:
+        MatineeError.__init__(
+            self, f"matrix to invert: it is singular at row {row}; expected a positive definite one. Raise l2."
+        )
 
 
 class DownloadError(MatineeError):

@@ -62,5 +62,5 @@ def test_variants_and_strangers_are_refused(log):
     with pytest.raises(CannotDo, match="variant of EASE"):
         opened(EASE(fill=0.1).fit(log), log)
     early, late = parts(log, 10)
-    with pytest.raises(ModelFailed, match="taken out"):
+    with pytest.raises(ModelFailed, match="taken out; expected people whose whole histories it was fitted on"):
         remove(opened(EASE(l2=0.1).fit(early), early), late.histories(np.arange(10, 80)))

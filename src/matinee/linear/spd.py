@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from matinee.errors import ModelFailed
+from matinee.errors import SingularMatrix
 from matinee.linear.gram import mirror
 
 F32 = NDArray[np.float32]
@@ -26,7 +26,7 @@ def invert(A: F32) -> F32:
     """A⁻¹ (n, n) of a symmetric positive definite A, written over A, C order; only the upper triangle is read.
 
     n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU inverse takes 2n³. Raises
-    `ModelFailed` where A is not positive definite in float32.
+    `SingularMatrix` where A is not positive definite in float32.
     """
     if len(A) > LAPACK_LIMIT:
         return sweep(A)
@@ -83,4 +83,4 @@ def _mirror_up(A: F32) -> None:
 
 def _demand(info: int) -> None:
     if info != 0:
-        raise ModelFailed("linear", f"its matrix is singular at row {info}", "Raise l2.")
+        raise SingularMatrix(info)

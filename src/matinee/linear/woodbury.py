@@ -72,7 +72,9 @@ def _changed(state: Open, people: Histories, sign: float) -> Open:
     try:
         K = cho_solve(cho_factor((inner + inner.T) / 2), UP).astype(np.float32)
     except LinAlgError:
-        raise ModelFailed(model.spec.kind, "these people cannot be taken out", "Remove only who was learnt.") from None
+        expected = "people whose whole histories it was fitted on"
+        found = "these people cannot be taken out"
+        raise ModelFailed(model.spec.kind, found, "Remove only who was learnt.", expected) from None
     after = d - sign * np.einsum("kj,kj->j", UP, K, dtype=np.float64)
     out = np.empty_like(B)
     for low in range(0, n, ROWS):  # B'_ij = −P'_ij / P'_jj with P_ij = −B_ij d_j off the diagonal
