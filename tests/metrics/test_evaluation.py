@@ -173,6 +173,15 @@ def test_a_part_nobody_has():
     assert tail.frame()["mean"].to_list() == [None]
 
 
+def test_only_parts_with_answers_are_listed():
+    parts = ("random", "tail", "new")
+    lists = lists_of({0: [1]}, 1, 1, 4)
+    one = evaluate(lists, answers_of({0: {1: 0}}, parts, 1, 4), ["recall@1"])
+    assert one.frame()["part"].to_list() == ["all"]
+    two = evaluate(lists, answers_of({0: {1: 0, 2: 2}}, parts, 1, 4), ["recall@1"])
+    assert two.frame()["part"].to_list() == ["all", "random", "new"]
+
+
 def test_lists_of_nobody():
     """An empty set of lists: everybody has nothing."""
     topk = lists_of({}, 3, 4, 4)

@@ -91,10 +91,14 @@ class Evaluation:
         return replace(self, names=personal, catalogue={}, which=name)
 
     def frame(self, level: float = 0.95) -> pl.DataFrame:
-        """One row a metric and part: metric, part, mean, low, high (null without an interval), users."""
+        """One row a metric and part: metric, part, mean, low, high (null without an interval), users.
+
+        Parts without answers are left out, and so is one that alone has any: it is the same as all.
+        """
         views = [self]
-        if self.which == ALL and len(self.parts) > 1:
-            views += [self.part(name) for name in self.parts]
+        if self.which == ALL:
+            parts = [part for part in map(self.part, self.parts) if part.n_users]
+            views += parts if len(parts) > 1 else []
         rows = [
             (name, view.which, view[name], *view.interval(name, level), view.n_users)
             for view in views
