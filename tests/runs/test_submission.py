@@ -55,6 +55,14 @@ def test_every_fault_is_named_with_its_line(tmp_path, log, rows, message):
         check(file(tmp_path, rows), log, TASK)
 
 
+def test_seen_items_are_counted_where_they_are_allowed(tmp_path, log):
+    rows = [(1000, 5000), (1000, 5003), (1001, 5000), (1001, 5001), (1002, 5004), (1002, 5005)]
+    sentence = check(file(tmp_path, rows), log, TASK.model_copy(update={"seen": "include"})).sentence(2)
+    assert "no seen item" not in sentence
+    assert "seen items allowed (33 % of rows repeat an item of the user's history), no item twice" in sentence
+    assert "no seen item, no item twice" in check(file(tmp_path, GOOD), log, TASK).sentence(2)
+
+
 def test_all_faults_come_in_one_message(tmp_path, log):
     with pytest.raises(SubmissionError) as error:
         check(file(tmp_path, [(9, 5000), (1000, 5000), (1001, 77)]), log, TASK)

@@ -86,5 +86,6 @@ def sentences(evaluation: Evaluation | None) -> list[str]:
     for row in evaluation.frame().iter_rows(named=True):
         part = "" if row["part"] == "all" else f" [{row['part']}]"
         interval = "" if row["low"] is None else f"  ({row['low']:.4f} – {row['high']:.4f})"
-        lines.append(f"  {row['metric']}{part}: {row['mean']:.4f}{interval}")
+        mean = "–" if row["mean"] is None else f"{row['mean']:.4f}"
+        lines.append(f"  {row['metric']}{part}: {mean}{interval}")
     return lines

@@ -31,11 +31,18 @@ class Checked:
     short: int
     """Users with fewer than k rows, which is allowed because no more items were allowed for them."""
 
+    repeats: int | None = None
+    """Rows with an item of the user's history; None where seen items are excluded."""
+
     def sentence(self, k: int) -> str:
         """What was found, in words."""
         said = f"{self.rows:,} rows, {len(self.lists):,} users, {k} items each"
         why = f"; {self.short} users have fewer because no more items are allowed for them"
-        return said + (why if self.short else "") + "; no seen item, no item twice, all ids known"
+        seen = "no seen item"
+        if self.repeats is not None:
+            share = self.repeats / max(self.rows, 1)
+            seen = f"seen items allowed ({share:.0%} of rows repeat an item of the user's history)".replace("%", " %")
+        return said + (why if self.short else "") + f"; {seen}, no item twice, all ids known"
 
 
 def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: Context = Context()) -> TopK:
@@ -80,7 +87,8 @@ def check(path: str | Path, log: Interactions, task: Task, users: NDArray[np.int
     if faults:
         raise SubmissionError(path, faults)
     lists = as_lists(user, item, wanted, log)
-    return Checked(lists, len(table.frame), int((allowed < task.k).sum()))
+    repeats = int(_seen((user, item), log).sum()) if task.seen == "include" else None
+    return Checked(lists, len(table.frame), int((allowed < task.k).sum()), repeats)
 
 
 def faults_of(
@@ -93,17 +101,23 @@ def faults_of(
     first = np.zeros(len(code), dtype=np.bool_)
     first[np.unique(code, return_index=True)[1]] = True
     available = task.allowed(log)
-    taken = np.repeat(np.arange(log.n_users), np.diff(log.matrix.indptr)) * log.n_items + log.matrix.indices
     rows = {
         "unknown user": user < 0,
         "unknown item": item < 0,
         "row that repeats an item of the same user": known & ~first,
-        "seen item": known & np.isin(code, taken) if task.seen == "exclude" else np.zeros_like(known),
+        "seen item": known & _seen(codes, log) if task.seen == "exclude" else np.zeros_like(known),
         "item that is not available": known & ~available[np.maximum(item, 0)]
         if available is not None
         else ~first & first,
     }
     return [_fault(name, np.flatnonzero(wrong), table) for name, wrong in rows.items() if wrong.any()]
+
+
+def _seen(codes: tuple[NDArray[np.int32], NDArray[np.int32]], log: Interactions) -> NDArray[np.bool_]:
+    """Which rows (n,) of users and items hold an item of the user's history."""
+    user, item = codes
+    taken = np.repeat(np.arange(log.n_users), np.diff(log.matrix.indptr)) * log.n_items + log.matrix.indices
+    return np.isin(user.astype(np.int64) * log.n_items + item, taken)
 
 
 def _fault(name: str, at: NDArray[np.intp], table: Table) -> str:
