@@ -6,11 +6,13 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from matinee.errors import MatineeError
+from matinee.cli import _streams
+from matinee.cli._ending import ending
 
 SUMMARY = "A workbench for top-N recommendation: from a log of who took what, when, to a checked shortlist."
 
@@ -42,12 +44,18 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run a command. A user's mistake is one line on stderr and exit code 2; nothing half-written is left behind."""
     words = sys.argv[1:] if words is None else words
     try:
-        app_for(words)(args=list(words), prog_name="matinee")
-    except MatineeError as error:
-        sys.stderr.write(f"matinee: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("matinee: stopped; what was finished is kept, the same command goes on from there\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
+        _streams.prepare()
+        try:
+            app_for(words)(args=list(words), prog_name="matinee")
+        finally:
+            _streams.flush()
+    except BaseException as error:
+        end = ending(error)
+        if end is None:
+            raise
+        _streams.abandon()
+        code, sentence = end
+        if sentence:
+            with suppress(OSError):
+                sys.stderr.write(f"matinee: {' '.join(_streams.visible(sentence).splitlines())}\n")
+        sys.exit(code)
