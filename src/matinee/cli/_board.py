@@ -2,52 +2,111 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.table import Table
 
 from matinee.cli._screen import err, out
 from matinee.runs.board import Board, changed_knobs
 from matinee.runs.folder import Run
 
+NAME_WIDTH = 24
+"""Characters that a longer name may be folded to where the terminal is narrow; a kind is never folded."""
+
+GAP, FRAME = 3, 2
+"""Characters between two columns, and of both edges."""
+
+NONE = "–"
+
+
+class Column(NamedTuple):
+    """A header and one cell a run."""
+
+    header: str
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        """Characters of the widest line."""
+        return max(map(cell_len, [self.header, *self.cells]))
+
 
 def show(board: Board) -> None:
     """Print the board: intervals, the gap to the best and whether it is noise, the parts, the times."""
     first = board.runs[0]
-    parts = list(first.said["metrics"][board.metric].get("parts", {}))
-    others = [name for name in first.said["metrics"] if name != board.metric]
     said = first.said["split"]
-    title = f"{board.metric} ({first.said['task']['profile']}) on split {board.runs[0].split[:10]} ({said['kind']})"
-    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    made.add_column("model")
-    for header in (board.metric, "95 % interval", "behind the best", *parts, *others, "fit s", "lists s"):
-        made.add_column(header, justify="right", no_wrap=True)
-    for run in board.runs:
-        made.add_row(*_row(board, run, parts, others))
+    title = f"{board.metric} ({first.said['task']['profile']}) on split {first.split[:10]} ({said['kind']})"
+    names, numbers = Column("model", [_name(run) for run in board.runs]), _numbers(board)
+    least = max(len(run.kind) for run in board.runs)
+    fitting = _fitting(numbers, min(names.width, max(least, NAME_WIDTH)))
+    made = Table(title=title, title_justify="left", caption_justify="left", header_style="bold", pad_edge=False)
+    if not out.is_terminal:
+        made.width = _width(names.width, numbers)
+    elif fitting < len(numbers):
+        made.caption = f"not shown at this width: {', '.join(one.header for one in numbers[fitting:])}"
+    made.add_column("model", overflow="fold")
+    for one in numbers[:fitting]:
+        made.add_column(one.header, justify="right", no_wrap=True)
+    for cells in zip(names.cells, *(one.cells for one in numbers[:fitting]), strict=True):
+        made.add_row(*cells)
     out.print(made)
     for run in board.runs:
         for warning in run.said["warnings"]:
-            err.print(f"warning: {run.name}: {warning}", style="yellow", markup=False)
+            err.print(f"warning: {run.name}: {warning}", style="yellow")
 
 
-def _row(board: Board, run: Run, parts: list[str], others: list[str]) -> list[str]:
-    numbers: dict[str, Any] = run.said["metrics"]
-    main = numbers[board.metric]
+def _fitting(numbers: list[Column], names: int) -> int:
+    """How many columns, from the first, leave `names` characters to the names; one at least."""
+    if not out.is_terminal:
+        return len(numbers)
+    for n in range(len(numbers), 1, -1):
+        if _width(names, numbers[:n]) <= out.width:
+            return n
+    return 1
+
+
+def _width(names: int, numbers: list[Column]) -> int:
+    return FRAME + names + sum(GAP + one.width for one in numbers)
+
+
+def _name(run: Run) -> str:
     knobs = ", ".join(f"{name}={value}" for name, value in changed_knobs(run).items())
+    return run.kind + (f" ({knobs})" if knobs else "")
+
+
+def _numbers(board: Board) -> list[Column]:
+    """Every column but the names, the most important first."""
+    metrics = [run.said["metrics"] for run in board.runs]
+    main = [one[board.metric] for one in metrics]
+    parts = [part for part, numbers in main[0].get("parts", {}).items() if numbers["mean"] is not None]
+    others = [name for name in metrics[0] if name != board.metric]
     return [
-        run.kind + (f" ({knobs})" if knobs else ""),
-        f"{main['mean']:.4f}",
-        f"{main['low']:.4f} – {main['high']:.4f}" if main["low"] is not None else "–",
-        _behind(board, run),
-        *(f"{main['parts'][part]['mean']:.4f}" for part in parts),
-        *(f"{numbers[name]['mean']:.4f}" if name in numbers else "–" for name in others),
-        f"{run.said['fit_seconds']:.2f}",
-        f"{run.said['score_seconds']:.2f}",
+        Column(board.metric, [_mean(one) for one in main]),
+        Column("95 % interval", [_interval(one) for one in main]),
+        Column("behind the best", [_behind(board, run) for run in board.runs]),
+        *(Column(part, [_mean(one.get("parts", {}).get(part)) for one in main]) for part in parts),
+        *(Column(name, [_mean(one.get(name)) for one in metrics]) for name in others),
+        Column("fit s", [f"{run.said['fit_seconds']:.2f}" for run in board.runs]),
+        Column("lists s", [f"{run.said['score_seconds']:.2f}" for run in board.runs]),
     ]
+
+
+def _mean(numbers: dict[str, Any] | None) -> str:
+    return NONE if numbers is None or numbers["mean"] is None else f"{numbers['mean']:.4f}"
+
+
+def _interval(numbers: dict[str, Any]) -> str:
+    return NONE if numbers["low"] is None else f"{numbers['low']:.4f} – {numbers['high']:.4f}"
 
 
 def _behind(board: Board, run: Run) -> str:
     gap = board.gaps.get(run.name)
     if gap is None:
-        return "best" if run is board.runs[0] else "–"
-    return f"{gap.mean:+.4f}" + (" noise" if gap.noise else f" (p {gap.adjusted:.0e})")
+        return "best" if run is board.runs[0] else NONE
+    return f"{gap.mean:+.4f} " + ("noise" if gap.noise else f"({_p(gap.adjusted)})")
+
+
+def _p(p: float) -> str:
+    """As papers print it: three decimals, and no smaller than .001."""
+    return "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")

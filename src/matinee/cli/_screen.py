@@ -1,8 +1,10 @@
-"""How commands talk: tables and warnings for people, plain text for pipes, progress only on a terminal."""
+"""How commands talk: tables and warnings for people, plain text for pipes, progress as a bar or as lines."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -10,34 +12,97 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from matinee.cli._streams import visible
 from matinee.contract import Advance
+from matinee.contract import Progress as Stages
 
-out = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+PIPE_WIDTH = 160
+"""Characters a line where standard output is no terminal."""
+
+
+class Screen(Console):
+    """A console that prints texts as they are: no markup in titles and ids, no control characters.
+
+    Under NO_COLOR no style is sent at all, bold and dim included.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        colours = None if os.environ.get("NO_COLOR") else "auto"
+        super().__init__(markup=False, emoji=False, color_system=colours, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text as rich lays it out."""
+        return super().render_str(visible(text), **options)
+
+
+out = Screen(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Screen(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
     """A line about what is going on, on stderr; a warning is yellow."""
-    err.print(line, style="yellow" if "warning" in line else "dim", markup=False)
+    err.print(line, style="yellow" if "warning" in line else "dim")
 
 
-@contextmanager
-def progress(what: str, total: int) -> Generator[Advance]:
-    """A bar on stderr while the step runs; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    columns = (
+class Bars:
+    """Progress on a terminal: one bar a stage, nested ones below, all gone at the end."""
+
+    def __init__(self) -> None:
+        self._shown: Progress | None = None
+
+    @contextmanager
+    def __call__(self, what: str, total: int) -> Generator[Advance]:
+        """A bar of `total` steps while the stage runs."""
+        outermost = self._shown is None
+        bars = self._shown = self._shown or _started()
+        task = bars.add_task(what, total=total)
+        try:
+            yield lambda done: bars.advance(task, done)
+        finally:
+            bars.remove_task(task)
+            if outermost:
+                bars.stop()
+                self._shown = None
+
+
+def _started() -> Progress:
+    bars = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        console=err,
+        transient=True,
     )
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+    bars.start()
+    return bars
+
+
+class Lines:
+    """Progress in a log file: one line a stage; nested ones only after `EVERY` seconds without a line."""
+
+    EVERY = 60.0
+
+    def __init__(self) -> None:
+        self._open, self._printed = 0, 0.0
+
+    @contextmanager
+    def __call__(self, what: str, total: int) -> Generator[Advance]:
+        """A line when the stage starts; its steps are not shown."""
+        if self._open == 0 or time.monotonic() - self._printed >= self.EVERY:
+            err.print(what)
+            self._printed = time.monotonic()
+        self._open += 1
+        try:
+            yield lambda done: None
+        finally:
+            self._open -= 1
+
+
+progress: Stages = Bars() if err.is_interactive else Lines()
 
 
 def placed(device: str) -> str:

@@ -32,6 +32,6 @@ def board(
     if as_json:
         typer.echo(json.dumps(made.rows(), indent=2))
     elif as_csv:
-        typer.echo(made.frame().write_csv(), nl=False)
+        typer.echo(made.frame().write_csv().encode(), nl=False)
     else:
         show(made)

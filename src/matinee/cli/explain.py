@@ -26,6 +26,8 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Every part, as a list of objects.")] = False,
 ) -> None:
     """Show which items of a person's history carry the score of an item, and how much each adds."""
+    import json
+
     from matinee.cli._screen import out, table
     from matinee.explain import explain as parts_of
     from matinee.runs import open_run
@@ -44,7 +46,7 @@ def explain(
     parts = parts_of(model, history, code)
     score = float(parts["contribution"].sum())
     if as_json:
-        typer.echo(parts.write_json())
+        typer.echo(json.dumps(parts.to_dicts()))
         return
     name = log.items.ids[code] if log.titles is None else f"{log.items.ids[code]} {log.titles[code]}"
     out.print(f"{chosen.kind} gives {name} the score {score:.4f} for user {user}:", markup=False, highlight=False)

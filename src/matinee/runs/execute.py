@@ -149,7 +149,9 @@ def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage
     """Judge lists and write them as a run folder; it appears in its place whole or not at all."""
     task, split = prepared.experiment.task, prepared.split
     work.mkdir(parents=True, exist_ok=True)
-    evaluation, seconds = judged(lists, prepared)
+    with stage.progress(f"evaluating {work.name}", 1) as advance:
+        evaluation, seconds = judged(lists, prepared)
+        advance(1)
     note(work, "evaluate", seconds=round(seconds, 4))
     kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
     warnings = list(made.warnings)
