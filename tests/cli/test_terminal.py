@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from matinee.cli import _screen
+from matinee.cli._board import _p
 from matinee.cli._screen import Lines, Screen, table
 from matinee.cli._streams import visible
 from tests.typing_words import typed
@@ -217,3 +218,13 @@ def test_bars_may_be_nested(folder):
     written = on_terminal(["-c", NESTED], folder)
     assert "outer" in written
     assert "inner" in written
+
+
+def test_a_small_p_is_printed_as_papers_do():
+    assert [_p(p) for p in (7e-130, 0.00099, 0.001, 0.0123, 1.0)] == [
+        "p < .001",
+        "p < .001",
+        "p .001",
+        "p .012",
+        "p 1.000",
+    ]

@@ -10,6 +10,7 @@ from matinee.errors import MatineeError
 STOPPED = "stopped; what was finished is kept, the same command goes on from there"
 
 HINTS = {
+    errno.ENOENT: "Check the path.",
     errno.EACCES: "Choose a place you may read and write, or change its permissions.",
     errno.EPERM: "Choose a place you may read and write, or change its permissions.",
     errno.EROFS: "Choose a place that can be written to.",
