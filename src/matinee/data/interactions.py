@@ -133,11 +133,14 @@ class Interactions:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids and rows: equal logs have equal fingerprints, whatever file or row order they came from."""
+        """A hash of ids, rows and attributes: equal logs have equal ones, whatever file or row order they came from."""
         digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.clock}".encode())
         for array in (self.user, self.item, self.time, self.weight):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
+        for name, attributes in (("users", self.user_attributes), ("items", self.item_attributes)):
+            if attributes is not None:
+                digest.update(f"{name} {attributes.fingerprint}".encode())
         return digest.hexdigest()
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
