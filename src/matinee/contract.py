@@ -177,6 +177,9 @@ class Mask:
                 raise SpecError("mask.candidates", found, f"a csr_array of the shape ({n_rows}, {n_items})", todo)
             check_offsets("mask.candidates.indptr", offered.indptr.astype(np.int64), n_rows, len(offered.indices))
             check_codes("mask.candidates.indices", offered.indices.astype(np.int32, copy=False), n_items)
+            if not offered.has_canonical_format or not offered.data.all():
+                todo = "Call candidates.sum_duplicates() and candidates.eliminate_zeros()."
+                raise SpecError("mask.candidates", "found stored zeros, repeats or unsorted columns", "none", todo)
 
     def rows(self, start: int, stop: int) -> Mask:
         """The mask of rows start..stop."""

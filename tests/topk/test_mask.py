@@ -53,6 +53,18 @@ def test_damaged_candidates_are_refused():
         recommend(MODELS[0], EVERYBODY, 3, Mask(candidates=offered))
 
 
+@pytest.mark.parametrize(("columns", "value"), [([1, 1], [1, 1]), ([2, 1], [1, 1]), ([1, 2], [1, 0])])
+def test_candidates_that_repeat_or_are_zero_are_refused(columns, value):
+    """A repeat would be listed twice, and a stored zero is no candidate."""
+    offered = csr_array((np.array(value), np.array(columns), np.array([0, 2])), shape=(1, N))
+    with pytest.raises(SpecError, match=r"mask\.candidates: found stored zeros, repeats or unsorted columns.*sum_dup"):
+        recommend(MODELS[1], EVERYBODY.rows(0, 1), 3, Mask(candidates=offered))
+    offered.sum_duplicates()
+    offered.eliminate_zeros()
+    lists = recommend(MODELS[1], EVERYBODY.rows(0, 1), 3, Mask(seen=False, candidates=offered))
+    assert lists.length[0] == len(offered.indices)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("ids", [[5003, 5007, 5007], np.array([5003, 5007]), pl.Series([5003, 5007]), ["5003", 5007]])
 def test_raw_ids_allow_or_bar(model, ids):
