@@ -137,7 +137,7 @@ class Histories:
 
 def _flat(where: str, rows: Sequence[Iterable[Any]]) -> tuple[list[Any], NDArray[np.int64]]:
     """The entries of all rows, and the offsets of the rows; refuses what is not a sequence of rows."""
-    if isinstance(rows, str) or any(isinstance(row, str) or not isinstance(row, Iterable) for row in rows):
+    if isinstance(rows, str) or any(isinstance(row, str) or not hasattr(row, "__iter__") for row in rows):
         raise DataError(
             where, f"found {rows!r:.60}", "one row of ids for each user", "Put one user's ids in two brackets: [[…]]."
         )
