@@ -67,6 +67,31 @@ def test_refusals_name_place_value_and_rule(values, error, message):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"l3": 1}, UnknownName, "^EASE: there is no knob 'l3'; did you mean 'l2'"),
+        ({"l2": -1}, SpecError, "^EASE.l2: found -1; expected input should be greater than"),
+        ({"l2": "much"}, SpecError, "^EASE.l2: found 'much'; expected input should be a valid number"),
+    ],
+)
+def test_a_spec_made_in_python_is_refused_in_one_line(values, error, message):
+    with pytest.raises(error, match=message) as refused:
+        EASE(**values)
+    assert "\n" not in str(refused.value)
+    assert isinstance(refused.value, MatineeError)
+
+
+def test_inside_a_file_the_place_is_reported():
+    class Outer(Spec):
+        sample: Sample
+
+    with pytest.raises(SpecError, match=r"^exp: outer\.sample\.size: found 0"):
+        build(Outer, {"sample": {"size": 0}}, "exp: outer")
+    with pytest.raises(UnknownName, match=r"^exp: outer\.sample: there is no knob 'sise'"):
+        build(Outer, {"sample": {"size": 1, "sise": 0}}, "exp: outer")
+
+
 def test_listing_kinds_imports_nothing():
     import subprocess
     import sys
@@ -100,6 +125,8 @@ def test_availability_rules():
     assert Task().allowed(log) is None
     assert Task(available="learned").allowed(log).tolist() == [True, True, True, False, False]
     assert Task(available="recent", recent_days=20).allowed(log).tolist() == [False, True, True, False, False]
+    assert Task(available="recent", recent_days=10).allowed(log).tolist() == [False, True, True, False, False]
+    assert Task(available="recent", recent_days=9.9).allowed(log).tolist() == [False, False, True, False, False]
     with pytest.raises(SpecError, match=r"^task.available: found 'recent', but the log has no times"):
         Task(available="recent").allowed(log_of([0], [0]))
 

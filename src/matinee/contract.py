@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 
 from matinee.data import Histories, Interactions, Vocabulary
+from matinee.data.codes import check_codes, check_offsets
+from matinee.data.vocabulary import raw_ids
 from matinee.errors import CannotDo, SpecError, TooLarge
 from matinee.spec import Spec
+
+SHOWN = 3
+"""Unknown ids that a message names."""
 
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
@@ -123,6 +129,9 @@ class Context:
 
     def admit(self, spec: ModelSpec, data: Interactions) -> int:
         """The bytes `spec` predicts to need. Refuses now what it cannot learn from `data`, or has no memory for."""
+        if not isinstance(data, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
+            todo = "Read tables and files with matinee.read; of a split, give split.learn."
+            raise SpecError(f"{spec.kind}.fit", f"found {type(data).__name__}", "Interactions", todo)
         spec.require(data)
         needed = spec.memory(data.n_users, data.n_items, len(data))
         available = free_memory() if self.memory is None else self.memory
@@ -145,6 +154,35 @@ class Mask:
     candidates: csr_array | None = None
     """(m, n_items) items each row may get, any non-zero; None means all. The rows are those of the histories."""
 
+    @staticmethod
+    def only(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
+        """The mask that allows these raw item ids alone; raises `SpecError` for ids that `items` does not have."""
+        return Mask(seen, _among(ids, items, "Mask.only"))
+
+    @staticmethod
+    def without(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
+        """The mask that allows all items but these raw ids; raises `SpecError` for ids that `items` does not have."""
+        return Mask(seen, ~_among(ids, items, "Mask.without"))
+
+    def check(self, n_rows: int, n_items: int) -> None:
+        """Raise `SpecError` unless `available` is bool (n_items,) and `candidates` a sound CSR (n_rows, n_items)."""
+        todo = "Mask.only([ids], items) and Mask.without([ids], items) take raw ids."
+        if self.available is not None:
+            array = np.asarray(self.available)
+            if array is not self.available or array.dtype != np.bool_ or array.shape != (n_items,):
+                found = f"found {type(self.available).__name__} of {array.dtype} with the shape {array.shape}"
+                raise SpecError("mask.available", found, f"an array of bool with the shape ({n_items},)", todo)
+        offered = self.candidates
+        if offered is not None:
+            if not isinstance(offered, csr_array) or offered.shape != (n_rows, n_items):  # pyright: ignore[reportUnnecessaryIsInstance]
+                found = f"found {type(offered).__name__} with the shape {np.shape(offered)}"
+                raise SpecError("mask.candidates", found, f"a csr_array of the shape ({n_rows}, {n_items})", todo)
+            check_offsets("mask.candidates.indptr", offered.indptr.astype(np.int64), n_rows, len(offered.indices))
+            check_codes("mask.candidates.indices", offered.indices.astype(np.int32, copy=False), n_items)
+            if not offered.has_canonical_format or not offered.data.all():
+                todo = "Call candidates.sum_duplicates() and candidates.eliminate_zeros()."
+                raise SpecError("mask.candidates", "found stored zeros, repeats or unsorted columns", "none", todo)
+
     def rows(self, start: int, stop: int) -> Mask:
         """The mask of rows start..stop."""
         return self if self.candidates is None else replace(self, candidates=self.candidates[start:stop])
@@ -152,6 +190,22 @@ class Mask:
     def allowed(self, n_items: int) -> NDArray[np.bool_]:
         """`available` (n_items,), spelled out."""
         return np.ones(n_items, dtype=np.bool_) if self.available is None else self.available
+
+
+def _among(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) -> NDArray[np.bool_]:
+    """Which items (n_items,) have one of these raw ids."""
+    if isinstance(ids, str):
+        raise SpecError(where, f"found the text {ids!r}", "a list of item ids", f"Write [{ids!r}].")
+    wanted = raw_ids(ids)
+    code = items.encode(wanted)
+    if (code < 0).any():
+        unknown = wanted.filter(pl.Series(code < 0)).to_list()
+        more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
+        found = f"found the unknown ids {', '.join(map(repr, unknown[:SHOWN]))}{more}"
+        raise SpecError(where, found, f"ids among the {len(items):,} items", "Leave them out.")
+    among = np.zeros(len(items), dtype=np.bool_)
+    among[code] = True
+    return among
 
 
 class ModelSpec(Spec):

@@ -29,6 +29,11 @@ def explain(fitted: Fitted, history: Histories, item: int) -> pl.DataFrame:
 
     Raises `CannotDo` for a model whose score is no sum over the history.
     """
+    if not isinstance(history, Histories) or not isinstance(item, int | np.integer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        found = f"found {type(history).__name__} and {type(item).__name__}"
+        raise SpecError("explain", found, "Histories and the code of an item", "Use items.encode([id])[0] of a raw id.")
+    if fitted.items != history.items:
+        raise SpecError("history", "its items are not those of the model", "one vocabulary for both")
     if len(history) != 1:
         raise SpecError("history", f"found {len(history)} rows", "one person", "Use histories.rows(r, r + 1).")
     if not 0 <= item < len(fitted.items):

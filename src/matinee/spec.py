@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,7 +40,19 @@ class Search:
         return self.low <= value <= self.high
 
 
-class Spec(BaseModel):
+class _Refusing(type(BaseModel)):
+    """Makes `EASE(l3=1)` in Python raise the line that a file would; validation inside files reports its own place."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **knobs: Any) -> Any:
+            try:
+                return super().__call__(*args, **knobs)
+            except ValidationError as error:
+                raise refusal(error, cls, cls.__name__) from None
+
+
+class Spec(BaseModel, metaclass=_Refusing):
     """What a text file can say: frozen, hashable, unknown keys refused, one sentence a knob."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)

@@ -1,5 +1,7 @@
 """The values: Vocabulary, Interactions, Histories, Attributes."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.data import Attributes, Histories, Interactions, Vocabulary
-from matinee.data.attributes import category, many, number, text
+from matinee.data.attributes import Category, Many, Number, Text, category, many, number, text
+from matinee.errors import DataError
 
 SPARSE = [-(2**62), 5, 2**62]
 
@@ -213,6 +216,73 @@ class TestAttributes:
         assert np.isnan(moved["year"].value[[0, 3]]).all()
         assert moved["year"].value.tolist()[1:3] == [2001.0, 1999.0]
         assert moved.titles.to_list() == [None, "T10", "T20", None]
+
+    def test_fingerprint_sees_every_part(self, facts):
+        keys = facts.keys
+        again = {name: facts.columns[name] for name in reversed(list(facts.columns))}
+        assert Attributes(keys, again).fingerprint == facts.fingerprint
+        kind, genres, year = facts["kind"], facts["genres"], facts["year"]
+        other_nan = np.where(np.isnan(year.value), -np.nan, year.value)
+        assert facts.with_columns({"year": Number(other_nan)}).fingerprint == facts.fingerprint
+        changed = [
+            facts.onto(Vocabulary.of([10, 20, 31])),
+            Attributes(keys, {name: facts[name] for name in ("kind", "genres", "year")}),
+            Attributes(keys, {("kin" if name == "kind" else name): column for name, column in facts.columns.items()}),
+            facts.with_columns({"kind": Category(kind.values, np.array([0, -1, 0], dtype=np.int32))}),
+            facts.with_columns({"kind": Category(Vocabulary.of(["a", "c"]), kind.code)}),
+            facts.with_columns({"genres": Many(genres.values, genres.offsets, genres.code)}),
+            facts.with_columns({"genres": Many(genres.values, genres.offsets, genres.code, genres.weight + 1)}),
+            facts.with_columns({"genres": Many(genres.values, np.array([0, 1, 2, 3]), genres.code, genres.weight)}),
+            facts.with_columns({"year": Number(np.array([2001.0, 1999.0, 0.0]))}),
+            facts.with_columns({"title": Text(pl.Series(["T10", "T20", ""]))}),
+            facts.with_columns({"title": Text(pl.Series(["T10T", "20", None]))}),
+        ]
+        assert len({facts.fingerprint, *(one.fingerprint for one in changed)}) == len(changed) + 1
+
+    def test_a_log_has_the_fingerprint_of_its_attributes_too(self, facts):
+        log = Interactions.of((Vocabulary.of([1, 2]), facts.keys), [0, 1], [2, 0])
+        assert log.fingerprint == "d975699c57a2b18ffe97a65945b23a502997c7fc2d8881f6563db420d4b13718"
+        other = facts.with_columns({"year": Number(np.array([2001.0, 1999.0, 1980.0]))})
+        logs = [log, *(replace(log, item_attributes=one) for one in (facts, other))]
+        same = replace(log, item_attributes=facts.with_columns({}))
+        assert len({one.fingerprint for one in logs}) == 3
+        assert same.fingerprint == logs[1].fingerprint
+        with pytest.raises(DataError, match="user_attributes: its ids are not those of the log"):
+            replace(log, user_attributes=facts)
+
+    def test_new_attributes_take_the_codes_of_the_fitted_ones(self, facts):
+        keys = Vocabulary.of([10, 40])
+        key = pl.Series([10, 40, 40])
+        new = Attributes(
+            keys,
+            {
+                "title": text(keys, key, pl.Series(["one", "two", "two"])),
+                "more": number(keys, key, pl.Series([1, 2, 2])),
+                "kind": category(keys, key, pl.Series(["aa", "b", "b"])),
+                "genres": many(keys, key, pl.Series(["a", "y", "w"]), pl.Series([1.0, 2.0, 3.0])),
+                "year": number(keys, key, pl.Series([1, 2, 2])),
+            },
+        )
+        moved = new.conform(facts.schema)
+        assert list(moved.columns) == list(facts.columns)
+        assert moved["kind"].values == facts["kind"].values
+        assert moved["kind"].code.tolist() == [-1, 1]
+        assert moved["genres"].values == facts["genres"].values
+        assert moved["genres"].offsets.tolist() == [0, 0, 1]
+        assert moved["genres"].code.tolist() == [1]
+        assert moved["genres"].weight.tolist() == [2.0]
+        assert (moved["kind"].code.dtype, moved["genres"].code.dtype) == ("int32", "int32")
+        assert moved["year"].value.tolist() == [1.0, 2.0]
+        assert moved.titles.to_list() == ["one", "two"]
+        assert facts.conform(facts.schema).fingerprint == facts.fingerprint
+        assert moved.schema == facts.schema
+
+    def test_columns_that_do_not_conform_are_refused(self, facts):
+        few = Attributes(facts.keys, {"kind": facts["year"], "year": facts["year"]})
+        with pytest.raises(DataError, match="attributes: without 'genres', 'title'; expected the columns kind, genres"):
+            few.conform(facts.schema)
+        with pytest.raises(DataError, match="'kind' is of the type Number; expected Category"):
+            few.with_columns({"genres": facts["genres"], "title": facts["title"]}).conform(facts.schema)
 
     def test_from_no_rows_everything_is_missing(self):
         none = Vocabulary.of(pl.Series("id", [], dtype=pl.Int64))

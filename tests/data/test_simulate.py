@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from matinee.data import Interactions, Vocabulary
 from matinee.data.attributes import Many, Number, Text
@@ -17,7 +16,7 @@ from matinee.data.simulate import Simulate
 from matinee.data.simulate_draw import stream
 from matinee.data.simulate_items import catalogue, shelf
 from matinee.data.simulate_write import write
-from matinee.errors import DataError, MatineeError
+from matinee.errors import DataError, MatineeError, SpecError
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +261,7 @@ def test_it_is_a_kind_of_data_and_every_knob_has_a_sentence() -> None:
     for name, knob in Simulate.model_fields.items():
         assert knob.description, name
         assert knob.description.endswith("."), name
-    with pytest.raises(ValidationError):
+    with pytest.raises(SpecError):
         Simulate(users=1)
 
 

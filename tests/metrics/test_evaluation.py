@@ -43,9 +43,9 @@ def test_lists_of_strangers_and_of_people_without_answers_are_left_out():
 
 
 def test_new_people_stand_in_one_order():
-    lists = lists_of({0: [1, 2], 1: [3, 4]}, 2, 0, 9)
-    lists = TopK(np.full(2, -1, dtype=np.int32), lists.item, lists.score, lists.users, lists.items)
+    lists = lists_of({0: [1, 2], 1: [3, 4]}, 2, 2, 9)
     answers = answers_of({0: {2: 0}, 1: {8: 0}}, ("last",), 0, 9, new=True)
+    lists = TopK(np.full(2, -1, dtype=np.int32), lists.item, lists.score, answers.users, lists.items)
     assert evaluate(lists, answers, ["mrr@2"]).per_user("mrr@2").tolist() == [0.5, 0.0]
     with pytest.raises(DataError, match="new people"):
         evaluate(_reordered(lists, np.array([0])), answers, ["mrr@2"])

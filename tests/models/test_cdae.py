@@ -150,7 +150,8 @@ def test_what_sets_people_apart_is_learnt():
     item = np.concatenate([np.zeros(40), np.ones(40), 2 + (half >= 20)]).astype(int)
     log = log_of(user, item)
     model = CDAE(factors=8, epochs=100, learning_rate=0.03, batch=40).fit(log)
-    asked = Histories(half.astype(np.int32), 2 * np.arange(41), np.tile([0, 1], 40), None, log.users, log.items)
+    shown = np.tile([0, 1], 40)
+    asked = Histories(half.astype(np.int32), 2 * np.arange(41), shown.astype(np.int32), shown, log.users, log.items)
     side = model.score(asked)[:, 2] - model.score(asked)[:, 3]
     assert side[:20].min() > 1
     assert side[20:].max() < -1

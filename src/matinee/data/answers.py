@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from matinee.data.codes import check_codes, check_columns, check_offsets, codes_of
 from matinee.data.ragged import frozen, order_by_row_time_item
 from matinee.data.vocabulary import Vocabulary
 
@@ -30,6 +31,10 @@ class Answers:
     items: Vocabulary
 
     def __post_init__(self) -> None:
+        check_codes("Answers.user", self.user, len(self.users), missing=True)
+        check_offsets("Answers.offsets", self.offsets, len(self.user), len(self.item))
+        check_codes("Answers.item", self.item, len(self.items))
+        check_columns("Answers", len(self.item), item=(self.item, np.int32), part=(self.part, np.int8))
         frozen(self.user, self.offsets, self.item, self.part)
 
     def __len__(self) -> int:
@@ -37,9 +42,9 @@ class Answers:
 
     @staticmethod
     def of(
-        row: NDArray[np.integer],
-        item: NDArray[np.integer],
-        part: NDArray[np.integer],
+        row: ArrayLike,
+        item: ArrayLike,
+        part: ArrayLike,
         parts: tuple[str, ...],
         asked: tuple[NDArray[np.int32], Vocabulary, Vocabulary],
     ) -> Answers:
@@ -48,15 +53,17 @@ class Answers:
         `asked` is (user codes of the rows (m,), users, items).
         """
         user, users, items = asked
-        row, item, part = row.astype(np.int32), item.astype(np.int64), part.astype(np.int32)
-        order = order_by_row_time_item(row, item, part, len(user), len(parts))
+        r = codes_of("Answers.row", row, len(user))
+        i, p = codes_of("Answers.item", item, len(items)), codes_of("Answers.part", part, len(parts))
+        check_columns("Answers", len(r), item=(i, np.int32), part=(p, np.int32))
+        order = order_by_row_time_item(r, i.astype(np.int64), p, len(user), len(parts))
         if order is not None:
-            row, item, part = row[order], item[order], part[order]
-        first = np.ones(len(row), dtype=np.bool_)
-        first[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
+            r, i, p = r[order], i[order], p[order]
+        first = np.ones(len(r), dtype=np.bool_)
+        first[1:] = (r[1:] != r[:-1]) | (i[1:] != i[:-1])
         offsets = np.zeros(len(user) + 1, dtype=np.int64)
-        np.cumsum(np.bincount(row[first], minlength=len(user)), out=offsets[1:])
-        return Answers(user, offsets, item[first].astype(np.int32), part[first].astype(np.int8), parts, users, items)
+        np.cumsum(np.bincount(r[first], minlength=len(user)), out=offsets[1:])
+        return Answers(user, offsets, i[first], p[first].astype(np.int8), parts, users, items)
 
     @cached_property
     def matrix(self) -> csr_array:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from matinee.data.ragged import offsets_of
 from matinee.data.vocabulary import Vocabulary
+from matinee.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,18 @@ class Text:
 Column: TypeAlias = Category | Many | Number | Text
 
 
+@dataclass(frozen=True)
+class ColumnSchema:
+    """The type of a column, and its values where it has codes."""
+
+    type: Literal["Category", "Many", "Number", "Text"]
+    values: Vocabulary | None = None
+
+
+Schema: TypeAlias = Mapping[str, ColumnSchema]
+"""The columns of attributes by name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Attributes:
     """Columns of users or of items by name; row r of every column belongs to code r of `keys`."""
@@ -68,6 +84,40 @@ class Attributes:
         column = self.columns.get("title")
         return column.value if isinstance(column, Text) else None
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of ids, names, types, values and entries, text such as titles included; column order is left out."""
+        digest = hashlib.sha256(self.keys.fingerprint.encode())
+        for name in sorted(self.columns):
+            column = self.columns[name]
+            digest.update(f"\n{len(name)} {name} {type(column).__name__}".encode())
+            for part in _content(column):
+                digest.update(f" {len(part)} ".encode())
+                digest.update(part)
+        return digest.hexdigest()
+
+    @property
+    def schema(self) -> Schema:
+        """The names, types and values of the columns, for `conform`."""
+        return MappingProxyType({name: _schema(column) for name, column in self.columns.items()})
+
+    def conform(self, schema: Schema) -> Attributes:
+        """The columns of `schema`, with its codes; values that it does not have become missing, other columns go.
+
+        Raises `DataError` for a column that is not here or has another type.
+        """
+        missing = [name for name in schema if name not in self.columns]
+        if missing:
+            found = f"without {', '.join(map(repr, missing))}"
+            raise DataError("attributes", found, f"the columns {', '.join(schema)}", "Read them with the log.")
+        for name, wanted in schema.items():
+            found = type(self.columns[name]).__name__
+            if found != wanted.type:
+                todo = "Read it as when the model was fitted."
+                raise DataError("attributes", f"{name!r} is of the type {found}", f"{wanted.type}", todo)
+        columns = {name: _recoded(self.columns[name], wanted.values) for name, wanted in schema.items()}
+        return Attributes(self.keys, MappingProxyType(columns))
+
     def with_columns(self, columns: Mapping[str, Column]) -> Attributes:
         """These columns and more; a name that exists is replaced."""
         return Attributes(self.keys, MappingProxyType({**self.columns, **columns}))
@@ -77,6 +127,42 @@ class Attributes:
         row = self.keys.encode(keys.ids)
         moved = {name: _take(column, row) for name, column in self.columns.items()}
         return Attributes(keys, MappingProxyType(moved))
+
+
+def _schema(column: Column) -> ColumnSchema:
+    if isinstance(column, Category):
+        return ColumnSchema("Category", column.values)
+    if isinstance(column, Many):
+        return ColumnSchema("Many", column.values)
+    return ColumnSchema("Number" if isinstance(column, Number) else "Text")
+
+
+def _content(column: Column) -> list[bytes]:
+    """All that a column holds; every NaN counts as one, and −0 as 0."""
+    if isinstance(column, Category):
+        return [column.values.fingerprint.encode(), column.code.tobytes()]
+    if isinstance(column, Many):
+        weight = b"" if column.weight is None else column.weight.tobytes()
+        return [column.values.fingerprint.encode(), column.offsets.tobytes(), column.code.tobytes(), weight]
+    if isinstance(column, Number):
+        return [np.where(np.isnan(column.value), np.nan, column.value + 0.0).tobytes()]
+    length = column.value.str.len_bytes().cast(pl.Int64).fill_null(-1)
+    return [length.to_numpy().tobytes(), "".join(column.value.fill_null("").to_list()).encode()]
+
+
+def _recoded(column: Column, values: Vocabulary | None) -> Column:
+    """The column with the codes of other values; an entry whose value is not among them is missing."""
+    if values is None or not isinstance(column, Category | Many) or column.values == values:
+        return column
+    new = np.append(values.encode(column.values.ids), np.int32(-1))  # the last one is the code of a missing value
+    code = new[column.code]
+    if isinstance(column, Category):
+        return Category(values, code)
+    row = np.repeat(np.arange(len(column.offsets) - 1), np.diff(column.offsets))
+    order = np.lexsort((code, row))
+    order = order[code[order] >= 0]
+    weight = None if column.weight is None else column.weight[order]
+    return Many(values, offsets_of(row[order], len(column.offsets) - 1), code[order], weight)
 
 
 def category(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Category:

@@ -9,13 +9,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from matinee.data.attributes import Attributes
+from matinee.data.codes import check_codes, check_columns, codes_of, numbers_of
 from matinee.data.histories import Histories
-from matinee.data.ragged import counts_matrix, frozen, offsets_of, ones_matrix, order_by_row_time_item
+from matinee.data.ragged import counts_matrix, frozen, in_order, offsets_of, ones_matrix, order_by_row_time_item
 from matinee.data.vocabulary import Vocabulary
+from matinee.errors import DataError
 
 Clock: TypeAlias = Literal["seconds", "order", "none"]
 
@@ -27,6 +29,8 @@ class Interactions:
     `user` and `item` are codes of `users` and `items`. What `time` means is said by `clock`: "seconds" since
     1970; "order", the position in the user's sequence; "none", all zero. `weight` (N,) or None. Repeats of a
     (user, item) may stand in it: whoever reads the file says whether they are kept or folded.
+
+    Raises `DataError` for codes outside the vocabularies, arrays of another type or length, and unsorted rows.
     """
 
     users: Vocabulary
@@ -40,26 +44,47 @@ class Interactions:
     item_attributes: Attributes | None = None
 
     def __post_init__(self) -> None:
+        check_codes("Interactions.user", self.user, len(self.users))
+        check_codes("Interactions.item", self.item, len(self.items))
+        _check_columns(self.user, self.item, self.time, self.weight)
+        if not in_order(self.user, self.time, self.item):
+            found = "its rows do not ascend by user, time and item"
+            raise DataError("Interactions", found, "sorted rows", "Use Interactions.of, which sorts them.")
+        for name, attributes, keys in (
+            ("user_attributes", self.user_attributes, self.users),
+            ("item_attributes", self.item_attributes, self.items),
+        ):
+            if attributes is not None and attributes.keys != keys:
+                todo = "Use attributes.onto(vocabulary)."
+                raise DataError(f"Interactions.{name}", "its ids are not those of the log", "one vocabulary", todo)
         frozen(self.user, self.item, self.time, self.weight)
 
     @staticmethod
     def of(
         vocabularies: tuple[Vocabulary, Vocabulary],
-        user: NDArray[np.int32],
-        item: NDArray[np.int32],
-        time: NDArray[np.int64] | None = None,
+        user: ArrayLike,
+        item: ArrayLike,
+        time: ArrayLike | None = None,
         clock: Clock = "seconds",
-        weight: NDArray[np.float32] | None = None,
+        weight: ArrayLike | None = None,
     ) -> Interactions:
-        """From codes (N,) in any order. Without times all are zero and the clock is "none"."""
+        """From codes (N,) in any order. Without times all are zero and the clock is "none".
+
+        Raises `DataError` for codes outside the vocabularies, and columns of another type or length.
+        """
         users, items = vocabularies
+        row = codes_of("Interactions.user", user, len(users))
+        column = codes_of("Interactions.item", item, len(items))
         if time is None:
-            time, clock = np.zeros(len(user), dtype=np.int64), "none"
-        order = order_by_row_time_item(user, time, item, len(users), len(items))
+            time, clock = np.zeros(len(row), dtype=np.int64), "none"
+        when = numbers_of("Interactions.time", time, np.int64)
+        strength = None if weight is None else numbers_of("Interactions.weight", weight, np.float32)
+        _check_columns(row, column, when, strength)
+        order = order_by_row_time_item(row, when, column, len(users), len(items))
         if order is not None:
-            user, item, time = user[order], item[order], time[order]
-            weight = None if weight is None else weight[order]
-        return Interactions(users, items, user, item, time, clock, weight)
+            row, column, when = row[order], column[order], when[order]
+            strength = None if strength is None else strength[order]
+        return Interactions(users, items, row, column, when, clock, strength)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -108,11 +133,14 @@ class Interactions:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids and rows: equal logs have equal fingerprints, whatever file or row order they came from."""
+        """A hash of ids, rows and attributes: equal logs have equal ones, whatever file or row order they came from."""
         digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.clock}".encode())
         for array in (self.user, self.item, self.time, self.weight):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
+        for name, attributes in (("users", self.user_attributes), ("items", self.item_attributes)):
+            if attributes is not None:
+                digest.update(f"{name} {attributes.fingerprint}".encode())
         return digest.hexdigest()
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
@@ -136,7 +164,7 @@ class Interactions:
             items=self.items,
             titles=self.titles,
         )
-        return everyone if user is None else everyone.take(user)
+        return everyone if user is None else everyone.take(codes_of("histories: user", user, self.n_users))
 
     def frame(self) -> pl.DataFrame:
         """The log with raw ids: user, item, and time and weight where it has them."""
@@ -161,3 +189,13 @@ class Interactions:
             "clock": self.clock,
             "titles": self.titles is not None,
         }
+
+
+def _check_columns(
+    user: NDArray[np.int32], item: NDArray[np.int32], time: NDArray[np.int64], weight: NDArray[np.float32] | None
+) -> None:
+    """Raise `DataError` unless the columns have their types and one length."""
+    n = np.size(user)
+    check_columns("Interactions", n, user=(user, np.int32), item=(item, np.int32), time=(time, np.int64))
+    if weight is not None:
+        check_columns("Interactions", n, weight=(weight, np.float32))

@@ -104,7 +104,7 @@ def order_by_row_time_item(
     Two counting sorts (item, then row) leave every row sorted by item; each row is then sorted by time on its
     own. O(N + n_rows + n_items) and N log(row length) for the times; a lexsort of 5 M rows takes four times as long.
     """
-    if _in_order(row, time, item):
+    if in_order(row, time, item):
         return None
     order = _counting_order(item, n_items, np.arange(len(item), dtype=np.int64))
     order = _counting_order(row, n_rows, order)
@@ -113,7 +113,8 @@ def order_by_row_time_item(
 
 
 @kernel
-def _in_order(row: NDArray[np.int32], time: NDArray[np.int64], item: NDArray[np.int32]) -> bool:
+def in_order(row: NDArray[np.int32], time: NDArray[np.int64], item: NDArray[np.int32]) -> bool:
+    """Whether entries ascend by row, then time, then item."""
     for i in range(1, len(row)):
         if row[i] < row[i - 1]:
             return False

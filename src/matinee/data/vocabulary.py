@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,7 +42,7 @@ class Vocabulary:
         return len(self.ids)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.fingerprint == other.fingerprint
+        return self is other or (isinstance(other, Vocabulary) and self.fingerprint == other.fingerprint)
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -75,6 +76,11 @@ class Vocabulary:
         if len(wanted) and int(codes.min()) < 0:
             wanted = wanted.set(wanted < 0, None)
         return self.ids.gather(wanted)
+
+
+def raw_ids(values: Iterable[Any]) -> pl.Series:
+    """A series of raw ids from Python, NumPy or Polars values; ids of mixed types become text."""
+    return pl.Series([value.item() if isinstance(value, np.generic) else value for value in values], strict=False)
 
 
 def _normal(series: pl.Series) -> pl.Series:

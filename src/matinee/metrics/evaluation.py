@@ -171,6 +171,9 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     the catalogue's metrics, which count every list. `popularity` (n_items,) is how many people took each item in
     the learn part; only the metric of that name needs it.
     """
+    if not isinstance(lists, TopK) or not isinstance(answer, Answers):  # pyright: ignore[reportUnnecessaryIsInstance]
+        found = f"found {type(lists).__name__} and {type(answer).__name__}"
+        raise SpecError("evaluate", found, "TopK and Answers", "Write evaluate(lists, split.answer, metrics).")
     blends = check(metrics, profile, lists.k)
     place, extra = _align(lists, answer)
     order = np.argsort(answer.user, kind="stable")

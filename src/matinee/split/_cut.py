@@ -14,12 +14,11 @@ from typing import Concatenate, ParamSpec, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from scipy.sparse import csr_array
 
 from matinee.data import Answers, Histories, Interactions
 from matinee.errors import SpecError, SplitError
-from matinee.spec import Spec, refusal
+from matinee.spec import Spec, build
 
 P = ParamSpec("P")
 
@@ -152,10 +151,10 @@ def verb(spec: Callable[P, SplitSpec]) -> Callable[Concatenate[Interactions, P],
     cls = cast("type[SplitSpec]", spec)
 
     def cut(log: Interactions, *args: P.args, **knobs: P.kwargs) -> Split:
-        try:
-            protocol = spec(*args, **knobs)
-        except ValidationError as error:
-            raise refusal(error, cls, f"split.{cut.__name__}") from None
+        if not isinstance(log, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
+            todo = "Read tables and files with matinee.read."
+            raise SpecError(f"split.{cut.__name__}", f"found {type(log).__name__}", "Interactions", todo)
+        protocol = spec(*args, **knobs) if args else build(cls, knobs, f"split.{cut.__name__}")
         return protocol.cut(log)
 
     module = sys.modules[cls.__module__]

@@ -9,7 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data import Vocabulary
+from matinee.data.codes import check_array, check_codes
 from matinee.data.ragged import frozen
+from matinee.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,14 @@ class TopK:
     titles: pl.Series | None = None
 
     def __post_init__(self) -> None:
+        check_codes("TopK.user", self.user, len(self.users), missing=True)
+        check_codes("TopK.item", self.item, len(self.items), missing=True)
+        if self.item.ndim != 2 or len(self.item) != len(self.user):
+            found = f"found the shape {self.item.shape}"
+            raise DataError(
+                "TopK.item", found, f"({len(self.user)}, k), a row for each user", "Pad short lists with −1."
+            )
+        check_array("TopK.score", self.score, np.float32, self.item.shape)
         frozen(self.user, self.item, self.score)
 
     def __len__(self) -> int:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from matinee.contract import Fitted, Mask, Progress, silent
-from matinee.data import Histories
+from matinee.data import Histories, Interactions
 from matinee.errors import ModelFailed, SpecError
+from matinee.spec import Spec
 from matinee.topk import kernels
 from matinee.topk.lists import TopK
-
-if TYPE_CHECKING:
-    from matinee.data import Interactions
 
 EVERYTHING_NEW = Mask()
 """Seen items are barred, nothing else."""
@@ -36,8 +32,10 @@ def recommend(
     A user with fewer than k allowed items gets a short list, never a barred item. No (users × items) matrix is
     held: shapes with a fused path score, mask and choose in one pass, the others go by blocks of users.
 
-    Raises `SpecError` if k is larger than the catalogue, `ModelFailed` if scores are not finite.
+    Raises `SpecError` if k is larger than the catalogue or the mask does not fit, `ModelFailed` if scores are
+    not finite.
     """
+    _refuse_wrong_types(fitted, histories, mask)
     if not isinstance(histories, Histories):
         histories = histories.histories()
     n_items = len(fitted.items)
@@ -45,6 +43,7 @@ def recommend(
         raise SpecError("k", f"found {k}", f"at least 1 and at most the {n_items:,} items of the catalogue")
     if fitted.items != histories.items:
         raise SpecError("histories", "their items are not those of the model", "one vocabulary for both")
+    mask.check(len(histories), n_items)
     m, block = len(histories), max(1, BLOCK_BYTES // (4 * max(n_items, 1)))
     item, score = np.empty((m, k), dtype=np.int32), np.empty((m, k), dtype=np.float32)
     if fitted.fused and mask.candidates is None:
@@ -56,6 +55,21 @@ def recommend(
             item[start:stop], score[start:stop] = fitted.top(part, k, mask.rows(start, stop))
             advance(stop - start)
     return TopK(histories.user, item, score, histories.users, histories.items, histories.titles)
+
+
+def _refuse_wrong_types(fitted: object, histories: object, mask: object) -> None:
+    """Raise `SpecError` for what is no trained model, no histories or no mask."""
+    if isinstance(fitted, Spec) or not hasattr(fitted, "top"):
+        found = f"found {type(fitted).__name__}"
+        raise SpecError("recommend: fitted", found, "a trained model", "Train one with spec.fit(log).")
+    if not isinstance(histories, Histories | Interactions):
+        found = f"found {type(histories).__name__}"
+        todo = "Histories.from_raw([[ids]], items) takes raw ids of one user."
+        raise SpecError("recommend: histories", found, "Histories or Interactions", todo)
+    if not isinstance(mask, Mask):
+        raise SpecError(
+            "recommend: mask", f"found {type(mask).__name__}", "a Mask", "Mask.only([ids], items) makes one."
+        )
 
 
 def choose(
