@@ -278,7 +278,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
         elif kind == "key" and isinstance(at, dict):
             at[draw(st.sampled_from(NAMES) | st.text(max_size=8))] = draw(VALUES)
         elif kind == "deep":
-            for _ in range(draw(st.sampled_from([2, 15, 17, 900]))):
+            for _ in range(draw(st.sampled_from([2, 15, 17, 300]))):
                 at[last] = [at[last]]
         else:
             at[last] = draw(st.sampled_from(KINDS)) if kind == "kind" else draw(VALUES)
@@ -286,7 +286,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=int(os.environ.get("MATINEE_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("MATINEE_EXAMPLES", "50")),
     deadline=None,
     derandomize="MATINEE_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
