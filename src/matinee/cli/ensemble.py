@@ -41,7 +41,7 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     members = [run for run in found if run.split.startswith(split)]
     board = board_of(members)
     words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}
-    table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value is not None}}
+    table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value not in (None, [])}}
     for change in changes or []:
         table = changed(table, f"ensemble.{change}")
     plan = read_plan(table["ensemble"], "ensemble")

@@ -44,7 +44,7 @@ class Submission(Spec):
     @field_validator("path")
     @classmethod
     def _format(cls, path: str) -> str:
-        if Path(path).suffix.lower() not in (".csv", ".parquet"):
+        if Path(path).suffix not in (".csv", ".parquet"):
             raise ValueError("a name that ends in .csv or .parquet")
         return path
 
