@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+from importlib import metadata
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +19,7 @@ from matinee import models
 from matinee.contract import Context, Task, free_memory
 from matinee.errors import MatineeError, SpecError, UnknownName
 from matinee.models.ease import EASE
-from matinee.spec import Search, Spec, build
+from matinee.spec import Search, Source, Spec, build, shown
 from tests.logs import log_of
 
 DAY = 86_400
@@ -93,9 +99,6 @@ def test_inside_a_file_the_place_is_reported():
 
 
 def test_listing_kinds_imports_nothing():
-    import subprocess
-    import sys
-
     code = "import sys; from matinee import models; models.kinds(); print('matinee.models.ease' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
@@ -133,3 +136,98 @@ def test_availability_rules():
 
 def test_free_memory_is_a_plausible_number():
     assert 10**8 < free_memory() < 10**14
+
+
+PLUG_IN = '''
+from matinee.contract import Context
+from matinee.models.popularity import Popularity
+
+class Model(Popularity):
+    """A model elsewhere."""
+'''
+
+PLUG_IN_USE = """
+import sys
+from pathlib import Path
+from matinee import models
+from matinee.contract import Task
+from matinee.runs import Stage, execute, open_run, prepare, read
+
+if sys.argv[1] == "direct":
+    from pkg.impl import Model
+    assert Model().kind == "their_model", Model().kind
+tables = {
+    "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 900}, "split": {"kind": "tail"},
+    "task": {"k": 3, "metric": "recall@3", "also": []}, "model": [{"kind": "their_model"}],
+}
+experiment = read(tables, "exp.toml")
+assert experiment.model[-1].kind == "their_model"
+run = execute(prepare(experiment), Stage(Path("runs")))[-1]
+again = open_run(run.folder)
+assert again.kind == "their_model"
+assert again.model().spec == experiment.model[-1]
+assert read(again.said["experiment"], "run.json") == experiment
+source = models.CATALOGUE.source("their_model")
+print(source.version, source.sha256)
+"""
+
+
+@pytest.mark.parametrize("way", ["registry", "direct"])
+def test_a_kind_from_another_package_is_the_name_of_its_entry_point(tmp_path, way):
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__init__.py").touch()
+    (tmp_path / "pkg" / "impl.py").write_text(PLUG_IN)
+    info = tmp_path / "theirs-2.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 2.5\n")
+    (info / "entry_points.txt").write_text("[matinee.models]\ntheir_model = pkg.impl:Model\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", PLUG_IN_USE, way],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2.5", hashlib.sha256(PLUG_IN.encode()).hexdigest()]
+
+
+def test_a_kind_says_which_code_it_stands_for():
+    source = models.CATALOGUE.source("item-knn")
+    file = Path(models.__file__).parent / "item_knn.py"
+    assert source == Source(metadata.version("matinee"), hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(UnknownName):
+        models.CATALOGUE.source("no_such_kind")
+
+
+class Switched(Spec):
+    """A spec with a switch."""
+
+    on: bool = False
+    """Whether it is on."""
+
+    sizes: tuple[int, ...] = ()
+    """How large."""
+
+
+@pytest.mark.parametrize(
+    "values", [{"on": 1}, {"on": "yes"}, {"sizes": [True]}, {"sizes": [1, False]}, {"sizes": (2, True)}]
+)
+def test_true_is_no_number_and_a_number_is_not_true(values):
+    with pytest.raises(SpecError, match="true or false"):
+        build(Switched, values, "here")
+    assert build(Switched, {"on": True, "sizes": [1, 0]}, "here") == Switched(on=True, sizes=(1, 0))
+    assert Switched.model_validate_json(Switched(on=True, sizes=(3,)).model_dump_json()).on is True
+
+
+@pytest.mark.parametrize(
+    "value", [pytest.param(10**5000, id="digits"), "x" * 10_000, list(range(10**4)), {"a" * 999: "b\n" * 999}]
+)
+def test_a_value_in_a_message_is_short(value):
+    assert len(shown(value)) < 300
+    assert "\n" not in shown(value)
+    with pytest.raises(MatineeError) as error:
+        build(Switched, {"on": value}, "here")
+    assert len(str(error.value)) < 500

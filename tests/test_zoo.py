@@ -95,6 +95,14 @@ def test_same_seed_same_scores(spec, log):
     np.testing.assert_array_equal(one, two)
 
 
+def test_the_seed_matters_exactly_when_declared(spec, log, monkeypatch):
+    """A decomposition with a random start draws, though its scores need not differ."""
+    drawn, rng, histories = [], Context.rng, log.histories()
+    monkeypatch.setattr(Context, "rng", lambda ctx, *key: drawn.append(key) or rng(ctx, *key))
+    one, two = (spec.fit(log, Context(seed=seed)).score(histories) for seed in (3, 4))
+    assert (bool(drawn) or not np.array_equal(one, two)) is spec.draws
+
+
 def test_fit_changes_neither_spec_nor_data(spec, log):
     before = (spec.model_dump_json(), log.fingerprint, log.matrix.toarray())
     spec.fit(log)
@@ -107,10 +115,10 @@ def test_fit_changes_neither_spec_nor_data(spec, log):
 def test_somebody_new_as_declared(spec, fitted, log):
     known = log.histories().rows(0, 1)
     stranger = Histories.of([known.item.tolist()], log.items)
-    if spec.new_users and spec.uses_user:
+    if spec.query_by == "both":
         assert np.isfinite(fitted.score(stranger)).all()
         assert not np.allclose(fitted.score(stranger), fitted.score(known), rtol=1e-4, atol=1e-5)
-    elif spec.new_users:
+    elif spec.query_by == "history":
         np.testing.assert_allclose(fitted.score(stranger), fitted.score(known), rtol=1e-4, atol=1e-5)
     else:
         with pytest.raises(CannotDo):
@@ -127,8 +135,8 @@ def test_people_are_known_by_name_whatever_their_codes(spec, fitted, log):
 
 
 def test_an_empty_history_gets_what_is_popular(spec, fitted, log):
-    if not spec.new_users:
-        pytest.skip("declared: no new users")
+    if spec.query_by == "user_id":
+        pytest.skip("declared: known users only")
     nobody = Histories.of([[], [0, 1]], log.items)
     scores = fitted.score(nobody)
     assert np.isfinite(scores).all()
@@ -222,15 +230,15 @@ def test_repeats_and_items_nobody_took_do_no_harm(spec):
     wide = Interactions.of((log.users, Vocabulary.of(pl.Series([*log.items.ids, 9999]))), log.user, log.item, log.time)
     scores = spec.fit(wide).score(wide.histories())
     assert np.isfinite(scores).all()
-    if not spec.new_items:
+    if not spec.cold_items:
         never = recommend(spec.fit(wide), wide.histories(), 3).item
         assert not (never == wide.n_items - 1).any()
 
 
 def test_a_history_of_items_nobody_took_is_like_an_empty_one(spec):
     """Items 40 and 41 stand in the vocabulary only, as those that come out after the log ends."""
-    if not spec.new_users:
-        pytest.skip("declared: no new users")
+    if spec.query_by == "user_id":
+        pytest.skip("declared: known users only")
     log = random_log()
     ids = pl.Series([*log.items.ids, 8000, 8001])
     wide = Interactions.of((log.users, Vocabulary.of(ids)), log.user, log.item, log.time)
@@ -262,7 +270,7 @@ def test_it_finds_the_one_item_withheld_from_each_user(spec):
     lists = recommend(spec.fit(log), log.histories(), 1)
     wanted = (np.arange(log.n_users) + 8) % log.n_items if spec.uses_order else np.arange(log.n_users)
     np.testing.assert_array_equal(lists.item[:, 0], wanted)
-    if spec.uses_user and spec.new_users:
+    if spec.query_by == "both":
         strangers = replace(log.histories(), user=np.full(log.n_users, -1, dtype=np.int32))
         lists = recommend(spec.fit(log), strangers, 1)
         np.testing.assert_array_equal(lists.item[:, 0], wanted)

@@ -208,6 +208,14 @@ def _among(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) ->
     return among
 
 
+@dataclass(frozen=True)
+class AttributeColumns:
+    """Names of columns among the attributes of users and of items."""
+
+    user: tuple[str, ...] = ()
+    item: tuple[str, ...] = ()
+
+
 class ModelSpec(Spec):
     """A model's hyper-parameters: one file of `models/` defines one. `fit` returns a trained thing, never itself."""
 
@@ -217,23 +225,21 @@ class ModelSpec(Spec):
     uses_time: ClassVar[bool] = False
     """Whether it needs real times: a log without them is refused when the experiment is read."""
 
-    uses_attributes: ClassVar[bool] = False
-    """Whether it needs attributes of users or items."""
-
     uses_validation: ClassVar[bool] = False
     """Whether it decides something (epochs, steps) on the stop fold."""
 
     personal: ClassVar[bool] = True
     """Whether different people should get different lists; a guard warns when they do not."""
 
-    uses_user: ClassVar[bool] = False
-    """Whether it knows people by name, so that somebody new with the same history gets other scores."""
+    draws: ClassVar[bool] = False
+    """Whether `fit` draws random numbers; where it does not, another seed gives the same scores."""
 
-    new_users: ClassVar[bool] = True
-    """Whether somebody it was not fitted on can be scored from their history."""
+    query_by: ClassVar[Literal["history", "user_id", "both"]] = "history"
+    """What scores depend on: the history alone; the user id, so that only users of the training set have scores; or
+    both, the user id where it is known and the history for new users."""
 
-    new_items: ClassVar[bool] = False
-    """Whether an item nobody took can be scored above others."""
+    cold_items: ClassVar[bool] = False
+    """Whether items without training interactions can be recommended."""
 
     if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
     """The advice when `memory` is more than there is."""
@@ -252,8 +258,21 @@ class ModelSpec(Spec):
         """Raise `CannotDo` where `data` lacks what this model, with these knobs, needs."""
         if self.uses_time and data.clock != "seconds":
             raise CannotDo(self.kind, "learn from a log without times", "Give it a log with a time column.")
-        if self.uses_attributes and data.item_attributes is None and data.user_attributes is None:
-            raise CannotDo(self.kind, "learn from a log without attributes", "Read a source with item or user files.")
+        if self.uses_order and data.clock == "none":
+            raise CannotDo(self.kind, "learn from a log without order", "Give it a log with times, or use ease.")
+        needed = self.attribute_columns()
+        for of, names, there in (
+            ("user", needed.user, data.user_attributes),
+            ("item", needed.item, data.item_attributes),
+        ):
+            missing = sorted(set(names) - set(there.columns if there is not None else ()))
+            if missing:
+                wanted = f"learn from a log without the {of} attributes {', '.join(missing)}"
+                raise CannotDo(self.kind, wanted, "Read a source whose files have these columns, or name others.")
+
+    def attribute_columns(self) -> AttributeColumns:
+        """The columns of user and item attributes that this model, with these knobs, needs; by default none."""
+        return AttributeColumns()
 
     @abstractmethod
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:

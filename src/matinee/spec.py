@@ -10,13 +10,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from hashlib import sha256
+from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from matinee.errors import MatineeError, SpecError, UnknownName
 
@@ -40,6 +43,10 @@ class Search:
         return self.low <= value <= self.high
 
 
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+"""A seed of random draws, small enough that every reader of JSON keeps it exactly."""
+
+
 class _Refusing(type(BaseModel)):
     """Makes `EASE(l3=1)` in Python raise the line that a file would; validation inside files reports its own place."""
 
@@ -57,10 +64,25 @@ class Spec(BaseModel, metaclass=_Refusing):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
+    registered_as: ClassVar[str] = ""
+    """The kind of a class from another package: the name of its entry point. Empty means the name of its file."""
+
     @property
     def kind(self) -> str:
-        """The name it goes by in files: the name of the file that defines it, in the spelling of the CLI."""
-        return type(self).__module__.rpartition(".")[2]
+        """The name in files: that of the file which defines the class, or of the entry point which registers it."""
+        return kind_of(type(self))
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """True and false are values of switches alone, and switches have no other values."""
+        switch = _allows_bool(cls.model_fields[info.field_name or ""].annotation)
+        values = cast("tuple[Any, ...]", tuple(value)) if isinstance(value, list | tuple) else (value,)
+        if not switch and any(isinstance(one, bool) for one in values):
+            raise ValueError("a value that is not true or false")
+        if switch is bool and not isinstance(value, bool):
+            raise ValueError("true or false")
+        return value
 
     def knobs(self) -> dict[str, Any]:
         """The knobs with their values, ready for JSON."""
@@ -84,6 +106,38 @@ class Spec(BaseModel, metaclass=_Refusing):
 S = TypeVar("S", bound=Spec)
 
 
+def _allows_bool(annotation: Any) -> Any:
+    """`bool` for a switch, else whether a union or a list mentions bool."""
+    return annotation if annotation is bool else any(_allows_bool(inner) for inner in get_args(annotation))
+
+
+def kind_of(cls: type[Spec]) -> str:
+    """The kind of a spec class, looked up among the entry points where its package is another than this one."""
+    own = cls.__dict__.get("registered_as")
+    if own is None:
+        groups = entry_points().groups if not cls.__module__.startswith("matinee.") else ()
+        found = (one.name for group in groups if group.startswith("matinee.") for one in _entries_of(cls, group))
+        own = cls.registered_as = min(found, default=cls.__module__.rpartition(".")[2])
+    return own
+
+
+def _entries_of(cls: type[Spec], group: str) -> list[EntryPoint]:
+    package = cls.__module__.partition(".")[0]
+    return [e for e in entry_points(group=group) if e.module.partition(".")[0] == package and e.load() is cls]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: Any) -> str:
+    """The value for a message, as Python writes it, but short and on one line."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python refuses to write a whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
 def build(cls: type[S], values: Mapping[str, Any], where: str) -> S:
     """A spec from plain values. Pydantic's complaint becomes one line naming the place, the value and the rule."""
     try:
@@ -105,7 +159,7 @@ def refusal(error: ValidationError, cls: type[BaseModel], where: str) -> Matinee
     rule = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return SpecError(place, "it is missing", f"{_sentence(cls, path)}", "Add it.")
-    return SpecError(place, f"found {first['input']!r}", rule[:1].lower() + rule[1:], _range(cls, path))
+    return SpecError(place, f"found {shown(first['input'])}", rule[:1].lower() + rule[1:], _range(cls, path))
 
 
 def _sentence(cls: type[BaseModel], path: list[str]) -> str:
@@ -118,6 +172,17 @@ def _range(cls: type[BaseModel], path: list[str]) -> str:
     if field is None or field.is_required():
         return ""
     return f"The default is {field.get_default(call_default_factory=True)!r}."
+
+
+@dataclass(frozen=True)
+class Source:
+    """The code behind a kind."""
+
+    version: str
+    """Version of the distribution that registers it; empty where it has none."""
+
+    sha256: str
+    """Digest of the file that defines its class."""
 
 
 class Kinds(Generic[S]):
@@ -139,13 +204,27 @@ class Kinds(Generic[S]):
     def get(self, name: str, where: str = "") -> type[S]:
         """The spec class of a kind. A name nobody knows raises `UnknownName` with the nearest one."""
         name = name.replace("-", "_")
-        for entry in entry_points(group=self._room.__name__):
-            if entry.name == name:
-                return cast("type[S]", entry.load())
+        entry = self._entry(name)
+        if entry is not None:
+            cls = cast("type[S]", entry.load())
+            if not cls.__module__.startswith("matinee."):
+                cls.registered_as = name
+            return cls
         if name not in self.names():
             raise UnknownName(self._what, name, self.names(), where)
         module = importlib.import_module(f"{self._room.__name__}.{name}")
         return self._only(module)
+
+    def source(self, name: str) -> Source:
+        """Which code a kind stands for: it changes with the release and with the file of the class."""
+        cls, entry = self.get(name), self._entry(name.replace("-", "_"))
+        own = version("matinee") if entry is None else (entry.dist.version if entry.dist else "")
+        file = inspect.getsourcefile(cls)
+        return Source(own, sha256(Path(file).read_bytes() if file else b"").hexdigest())
+
+    def _entry(self, name: str) -> EntryPoint | None:
+        """The entry point of another package that registers a kind, None for a file of the room itself."""
+        return next((e for e in entry_points(group=self._room.__name__) if e.name == name), None)
 
     def _only(self, module: ModuleType) -> type[S]:
         defined = [
@@ -165,5 +244,6 @@ class Kinds(Generic[S]):
         rest = dict(values)
         kind = rest.pop("kind", None)
         if not isinstance(kind, str):
-            raise SpecError(where, "no kind is given", f"kind = one of {', '.join(self.names())}")
+            found = "no kind is given" if kind is None else f"found kind = {shown(kind)}"
+            raise SpecError(where, found, f"kind = one of {', '.join(self.names())}")
         return build(self.get(kind, where), rest, f"{where} ({kind})")

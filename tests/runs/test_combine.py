@@ -8,6 +8,7 @@ import pytest
 
 from matinee import models
 from matinee.contract import Context
+from matinee.ensemble.plan import read as read_plan
 from matinee.errors import RunError, SpecError, SubmissionError, UnknownName
 from matinee.runs import Stage, board_of, open_run, prepare
 from matinee.runs.combine import chosen_members, combine, execute_all, lines
@@ -81,7 +82,7 @@ def test_members_are_named_by_kind_or_by_run(done):
     assert list(chosen_members(runs, plan)) == ["ease", "item_knn"]
     made = combine(prepared, runs, plan, Stage(root))
     assert made.said["model"]["members"] == [runs[2].name, runs[1].name]
-    unknown = read(tables(ensemble={**GREEDY, "members": ["eas"]}), "exp.toml").ensemble
+    unknown = read_plan({**GREEDY, "members": ["eas"]}, "ensemble")
     with pytest.raises(UnknownName, match="did you mean 'ease'"):
         combine(prepared, runs, unknown, Stage(root))
 
@@ -110,7 +111,7 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     theirs = bring_in(elsewhere, "theirs", prepared, Stage(root))
     assert theirs.kind == "theirs"
     assert theirs.said["metrics"]["recall@5"] == runs[2].said["metrics"]["recall@5"]
-    plan = read(tables(ensemble={"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}), "e").ensemble
+    plan = read_plan({"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}, "ensemble")
     made = combine(prepared, [*runs, theirs], plan, Stage(root))
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     task = prepared.experiment.task

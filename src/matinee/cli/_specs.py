@@ -14,7 +14,7 @@ from matinee.spec import Search, Spec
 
 def described(kind: str, spec: type[ModelSpec]) -> dict[str, Any]:
     """A model in plain values: kind, sentence, what it needs and can, knobs."""
-    can = ("uses_order", "uses_time", "uses_attributes", "uses_validation", "uses_user", "new_users", "new_items")
+    can = ("uses_order", "uses_time", "uses_validation", "draws", "query_by", "cold_items")
     return {
         "kind": kind,
         "sentence": first_line(spec),

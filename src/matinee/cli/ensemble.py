@@ -35,13 +35,13 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     from matinee.runs import Stage, board_of, open_run, prepare, runs_in
     from matinee.runs.combine import combine
     from matinee.runs.deliver import experiment_of
-    from matinee.runs.experiment import changed
+    from matinee.runs.tables import changed
 
     found = [open_run(folder) for folder in folders] if folders else runs_in(runs)
     members = [run for run in found if run.split.startswith(split)]
     board = board_of(members)
     words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}
-    table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value}}
+    table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value not in (None, [])}}
     for change in changes or []:
         table = changed(table, f"ensemble.{change}")
     plan = read_plan(table["ensemble"], "ensemble")

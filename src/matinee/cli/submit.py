@@ -32,13 +32,14 @@ def submit(
     from matinee.runs.deliver import experiment_of
     from matinee.runs.deliver import submit as deliver
     from matinee.runs.experiment import Submission
+    from matinee.spec import build
 
     if run == "best":
         chosen = board_of([one for one in runs_in(runs) if one.split.startswith(split)]).runs[0]
     else:
         chosen = open_run(run)
     experiment = experiment_of(chosen)
-    asked = Submission(path=str(to), users=str(users) if users else None)
+    asked = build(Submission, {"path": str(to), "users": str(users) if users else None}, "submit")
     given: dict[str, Path] = {}
     for one in lists or []:
         name, equals, file = one.partition("=")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field, SerializeAsAny
 
@@ -16,7 +16,7 @@ from matinee.ensemble.rule import Points, Rule
 from matinee.ensemble.rules import RULES
 from matinee.ensemble.rules.log_rank import LogRank
 from matinee.errors import SpecError
-from matinee.spec import Spec, build
+from matinee.spec import Kinds, S, Spec, build, shown
 
 
 class Plan(Spec):
@@ -34,7 +34,7 @@ class Plan(Spec):
     depths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (50,)
     """How deep members' lists may count, each tried; `depth` for a single one."""
 
-    folds: Annotated[int, Field(ge=2)] = 4
+    folds: Annotated[int, Field(ge=2, le=100)] = 4
     """Everybody's list is judged under a combination found without them, on the other folds of the people."""
 
     gate: SerializeAsAny[Gate] | None = None
@@ -64,10 +64,11 @@ def read(table: Mapping[str, Any], where: str) -> Plan:
             own[name] = rest.pop(name)
     own["chooser"] = CHOOSERS.read({"kind": "greedy", **rest}, where)
     if "rules" in own:
-        own["rules"] = tuple(_rule(one, f"{where}: rule") for one in own["rules"])
+        if not isinstance(own["rules"], list | tuple):
+            raise SpecError(f"{where}.rules", f"found {shown(own['rules'])}", "a list of rules", "Write rule for one.")
+        own["rules"] = tuple(_named(RULES, one, f"{where}: rule") for one in cast("list[Any]", own["rules"]))
     if own.get("gate") is not None:
-        gate = own["gate"]
-        own["gate"] = GATES.read({"kind": gate} if isinstance(gate, str) else gate, f"{where}: gate")
+        own["gate"] = _named(GATES, own["gate"], f"{where}: gate")
     plan = build(Plan, own, where)
     dealt = [rule.kind for rule in plan.rules if not isinstance(rule, Points)]
     if dealt and (not isinstance(plan.chooser, Fixed) or plan.gate is not None):
@@ -77,5 +78,8 @@ def read(table: Mapping[str, Any], where: str) -> Plan:
     return plan
 
 
-def _rule(said: Any, where: str) -> Rule:
-    return RULES.read({"kind": said} if isinstance(said, str) else said, where)
+def _named(room: Kinds[S], value: Any, where: str) -> S:
+    """The spec of a kind given by its name alone, or by a table."""
+    if not isinstance(value, str | Mapping):
+        raise SpecError(where, f"found {shown(value)}", "the name of a kind, or a table with a kind")
+    return room.read({"kind": value} if isinstance(value, str) else cast("Mapping[str, Any]", value), where)

@@ -70,6 +70,7 @@ class AutoRec(encoder.AutoEncoderSpec):
     """The first auto-encoder for recommendation, and the plainest."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200

@@ -67,8 +67,9 @@ class Net(encoder.AutoEncoder):
 class CDAE(encoder.AutoEncoderSpec):
     """A Mult-DAE with a memory for each person, to whom the same history may mean something else."""
 
-    uses_user: ClassVar[bool] = True
+    query_by: ClassVar[Literal["history", "user_id", "both"]] = "both"
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, a k-core, or mult_dae, which keeps no people."
 
     factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200

@@ -23,7 +23,6 @@ from pydantic import Field
 
 from matinee.contract import Context, ModelSpec
 from matinee.data import Interactions
-from matinee.errors import CannotDo
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
@@ -69,12 +68,6 @@ class Directional(ModelSpec):
         del together
         A[np.diag_indices_from(A)] += self.l2
         return ItemItem(self, data.items, _solve(A, C), prior, fading=self.fading)
-
-    def require(self, data: Interactions) -> None:
-        """Order is all it adds."""
-        super().require(data)
-        if data.clock == "none":
-            raise CannotDo(self.kind, "learn from a log without order", "Give it a log with times, or use ease.")
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Both moments and the Gram matrix while they are added up; then a strip, and the log by item."""

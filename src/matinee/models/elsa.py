@@ -63,6 +63,7 @@ class ELSA(encoder.AutoEncoderSpec):
     """A low-rank relative of EASE whose memory grows with the catalogue, not with its square."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 1024, log=True)] = 256

@@ -30,6 +30,7 @@ BLOCK = 1024
 class GFCF(ModelSpec):
     """A graph filter without training: neighbours plus the smooth part of a history."""
 
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
 
     low_pass: Annotated[float, Field(ge=0), Search(0, 2)] = 0.6

@@ -85,6 +85,7 @@ class ItemVAE(encoder.AutoEncoderSpec):
     """Items described by their audience; it errs differently from models of people."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200

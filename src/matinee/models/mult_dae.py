@@ -53,6 +53,7 @@ class MultDAE(encoder.AutoEncoderSpec):
     """The plainest deep auto-encoder; its strength is the loss."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200

@@ -73,6 +73,7 @@ class MultVAE(encoder.AutoEncoderSpec):
     """The variational auto-encoder others are compared with."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200

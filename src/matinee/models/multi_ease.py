@@ -73,6 +73,7 @@ class MultiEASE(encoder.AutoEncoderSpec):
     """EASE that goes on learning where ridge regression stops, and is never less than EASE on the stop fold."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use ease (a sixteenth of the memory), elsa (which grows with n), or a k-core."
 
     ridge: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0

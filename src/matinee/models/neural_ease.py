@@ -61,6 +61,7 @@ class NeuralEASE(encoder.AutoEncoderSpec):
     """EASE with a loss of one's choice, for the price of a training."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use ease (a fifteenth of the memory), elsa (which grows with n), or a k-core."
 
     l2: Annotated[float, Field(ge=0), Search(0.1, 1000, log=True)] = 20.0

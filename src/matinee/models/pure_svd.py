@@ -29,6 +29,7 @@ from matinee.spec import Search
 class PureSVD(ModelSpec):
     """The truncated singular value decomposition of who took what: a floor for everything with factors."""
 
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, or item_knn, whose memory grows with the interactions."
 
     factors: Annotated[int, Field(ge=1), Search(8, 1024, log=True)] = 64

@@ -140,6 +140,7 @@ class RecVAE(encoder.AutoEncoderSpec):
     """A deep encoder held near its own past, a linear decoder, the two trained by turns."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 500, log=True)] = 200

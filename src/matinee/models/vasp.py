@@ -128,6 +128,7 @@ class VASP(encoder.AutoEncoderSpec):
     """A deep model of taste times a shallow one of what goes with what, learnt together."""
 
     uses_validation: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = (
         "Let its shallow layer, whose memory grows with the square of its items, know fewer of them (ease_items), "
         "or use a smaller hidden layer, a smaller batch, or a k-core."

@@ -56,7 +56,7 @@ class AutoEncoderSpec(ModelSpec):
 
     @abstractmethod
     def net(self, n_items: int, n_users: int) -> AutoEncoder:
-        """The network, its weights not yet filled. `n_users` counts where the model `uses_user`, and is else 0."""
+        """The network, its weights not yet filled. `n_users` counts where `query_by` reads user ids, and is else 0."""
 
 
 N = TypeVar("N", bound=AutoEncoder)
@@ -199,7 +199,7 @@ def empty(spec: AutoEncoderSpec, n_items: int, n_users: int) -> AutoEncoder:
 def learn(spec: AutoEncoderSpec, data: Interactions, ctx: Context, lesson: Lesson[N]) -> Encoder:
     """The network of `spec`, trained on who took what."""
     prior = data.popularity.astype(np.float32)
-    users = data.users if spec.uses_user else None
+    users = data.users if spec.query_by != "history" else None
 
     def shape(state: dict[str, F32], epochs: int) -> Encoder:
         return Encoder(spec, data.items, state, prior, epochs, ctx.device, users)
@@ -230,7 +230,7 @@ def learnt(
     mark = hashlib.sha256(made_of.encode()).hexdigest()
     updates = len(lesson.dropout) * -(-seen.shape[0] // lesson.size)
     plan = replace(lesson.plan, kind=spec.kind, mark=mark, updates=updates, ceiling=ceiling)
-    net = cast(N, empty(spec, data.n_items, len(rows) if spec.uses_user else 0).to_empty(device="cpu"))
+    net = cast(N, empty(spec, data.n_items, len(rows) if spec.query_by != "history" else 0).to_empty(device="cpu"))
     start(net, _generator(ctx, 0))
     if lesson.begin is not None:
         lesson.begin(net, seen, _generator(ctx, 3))
@@ -259,7 +259,7 @@ def room(
     spec: AutoEncoderSpec, n_users: int, n_items: int, n_rows: int, size: int, copies: tuple[int, int] = (COPIES, 5)
 ) -> int:
     """Bytes at the peak of training: so many copies of the weights, and of a batch's scores; the log rearranged."""
-    net = empty(spec, n_items, n_users if spec.uses_user else 0)
+    net = empty(spec, n_items, n_users if spec.query_by != "history" else 0)
     weights = sum(parameter.numel() for parameter in net.parameters())
     return 4 * (copies[0] * weights + copies[1] * size * n_items) + 48 * n_rows
 

@@ -17,7 +17,7 @@ from typing import Any
 from matinee import fitted, models
 from matinee.contract import Context, Fitted, ModelSpec, Progress, silent
 from matinee.data import Interactions
-from matinee.errors import RunError, SpecError, SplitError
+from matinee.errors import CannotDo, RunError, SpecError, SplitError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs import folder as run_folder
 from matinee.runs import guards
@@ -68,7 +68,13 @@ def prepare(experiment: Experiment) -> Prepared:
         raise SpecError("task.k", found, f"at most the {log.n_items:,} items of the log", "Lower k or read more items.")
     for spec in experiment.model:
         Context(seed=experiment.seed).admit(spec, log)
+    task.allowed(log)  # refuses what the log cannot answer
     split = experiment.split.cut(log)
+    unknown = int((split.ask.user < 0).sum())
+    for spec in experiment.model:
+        if spec.query_by == "user_id" and unknown:
+            wanted = f"score {unknown:,} of {len(split.ask):,} users, who have no training interactions"
+            raise CannotDo(spec.kind, wanted, "Leave them out of the test files, or use a model of histories.")
     return Prepared(experiment, log, split.without_seen() if task.seen == "exclude" else split)
 
 

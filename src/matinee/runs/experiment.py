@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, field_validator
 
 from matinee import models
 from matinee.contract import ModelSpec, Task
@@ -22,7 +21,8 @@ from matinee.ensemble.rules import RULES
 from matinee.errors import SpecError, UnknownName
 from matinee.metrics import parse
 from matinee.metrics.evaluation import check
-from matinee.spec import Kinds, Spec, build
+from matinee.runs.tables import as_table, changed, check_plain, load_tables, model_tables
+from matinee.spec import Kinds, Seed, Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
 
 PARTS = ("data", "split", "model", "task", "ensemble")
@@ -32,7 +32,7 @@ PARTS = ("data", "split", "model", "task", "ensemble")
 class Submission(Spec):
     """What to deliver when the experiment is done."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     """Where to write it: .csv or .parquet."""
 
     model: str = "best"
@@ -41,11 +41,22 @@ class Submission(Spec):
     users: str | None = None
     """A file with the users to deliver lists for, in that order; nothing means every user of the log."""
 
+    @field_validator("path")
+    @classmethod
+    def _format(cls, path: str) -> str:
+        if Path(path).suffix not in (".csv", ".parquet"):
+            raise ValueError("a name that ends in .csv or .parquet")
+        return path
+
+
+Repeats: TypeAlias = Annotated[int, Field(ge=1, le=100)]
+"""With how many seeds a model is fitted."""
+
 
 class Experiment(Spec):
     """Data, task, split and models: all that decides the numbers, and nothing else."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the split's draws and of every fit."""
 
     data: SerializeAsAny[DataSpec]
@@ -60,7 +71,7 @@ class Experiment(Spec):
     model: tuple[SerializeAsAny[ModelSpec], ...] = Field(min_length=1)
     """The models to fit; popularity is always among them, as the baseline."""
 
-    seeds: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    seeds: tuple[Repeats, ...] = ()
     """With how many seeds each model is fitted; in a file, a key `seeds` of the model's table. Nothing means one."""
 
     ensemble: Plan | None = None
@@ -98,56 +109,66 @@ class Experiment(Spec):
 def load(path: str | Path, changes: tuple[str, ...] = ()) -> Experiment:
     """The experiment of a TOML file, with `--set` changes applied."""
     path = Path(path)
-    if not path.is_file():
-        raise SpecError(str(path), "there is no such file", "an experiment file (TOML)", "See examples/ for some.")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), f"it is not TOML ({error})", "an experiment file like those in examples/") from None
-    return read(values, str(path), changes)
+    experiment = read(load_tables(path), str(path), changes)
+    if experiment.submission is not None:
+        _check_files(experiment.submission, f"{path}: submission")
+    return experiment
 
 
 def read(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -> Experiment:
-    """An experiment from plain tables. Every error names the file, the table and the key."""
+    """An experiment from plain tables. Every error names the file, the table and the option."""
     tables = dict(values)
     for change in changes:
         tables = changed(tables, change)
-    wanted = _models(tables, where)
-    plan = tables.get("ensemble")
+    check_plain(tables, where)
+    _check_names(tables, where)
+    listed, seeds = zip(*_models(tables, where), strict=True)
     split = PROTOCOLS.read(_table(tables, "split", where), f"{where}: split")
-    if split.seed is None:
-        split = split.model_copy(update={"seed": tables.get("seed", 0)})
-    rest = {name: value for name, value in tables.items() if name not in PARTS}
     task = build(Task, _table(tables, "task", where, {}), f"{where}: task")
-    data = data_spec(_table(tables, "data", where), f"{where}: data")
-    listed, seeds = zip(*wanted, strict=True)
-    rest |= {"data": data, "split": split, "model": listed, "seeds": seeds, "task": task}
-    if plan is not None:
-        rest["ensemble"] = read_plan(_as_table(plan, f"{where}: ensemble"), f"{where}: ensemble")
+    rest = {name: value for name, value in tables.items() if name not in PARTS}
+    rest |= {"data": _data(tables, where), "split": split, "model": listed, "seeds": seeds, "task": task}
+    if "ensemble" in tables:
+        rest["ensemble"] = read_plan(_table(tables, "ensemble", where), f"{where}: ensemble")
     experiment = build(Experiment, rest, where)
-    check([task.metric, *task.also], task.profile, max(task.k, task.depth))
-    if not parse(task.metric).per_user:
-        found = f"{task.metric} is one number for all lists together"
-        raise SpecError(f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.also.")
-    known = {"best", *(m.kind for m in experiment.model)}
-    known |= {"ensemble"} if plan is not None or max(experiment.seeds) > 1 else set()
-    if experiment.submission and experiment.submission.model not in known:
-        raise UnknownName("model", experiment.submission.model, known, f"{where}: submission.model")
+    if split.seed is None:
+        seeded = split.model_copy(update={"seed": experiment.seed})
+        experiment = experiment.model_copy(update={"split": seeded})
+    _check_task(task, where)
+    _check_split(split, where)
+    _check_members(experiment, where)
+    for spec in experiment.model:
+        check_support(spec, split, f"{where}: model ({spec.kind})")
     return experiment
+
+
+def _check_names(tables: Mapping[str, Any], where: str) -> None:
+    """Refuse tables and options that no experiment has, before what they were meant for is missed."""
+    known = sorted(Experiment.model_fields.keys() - {"seeds"})
+    for name, value in tables.items():
+        if name == "seeds":
+            found = "it is given for the whole experiment"
+            raise SpecError(f"{where}: seeds", found, "seeds in the table of a model", "Write it under its [[model]].")
+        if name not in known:
+            raise UnknownName("table" if isinstance(value, Mapping) else "option", name, known, where)
+
+
+def _data(tables: Mapping[str, Any], where: str) -> DataSpec:
+    try:
+        return data_spec(_table(tables, "data", where), f"{where}: data")
+    except OSError as error:  # of a path that is looked at to guess its kind
+        raise SpecError(f"{where}: data", f"the path cannot be read ({error.strerror})", "a file or a folder") from None
 
 
 def _models(tables: Mapping[str, Any], where: str) -> list[tuple[ModelSpec, int]]:
     """The models, each once, and with how many seeds each is fitted."""
-    listed = tables.get("model")
-    if not isinstance(listed, list) or not listed:
-        raise SpecError(f"{where}: model", "no model is listed", "one table [[model]] with a kind for each model")
     found: list[tuple[ModelSpec, int]] = []
-    for n, row in enumerate(cast("list[Any]", listed), 1):
-        knobs = dict(_as_table(row, where))
-        seeds = knobs.pop("seeds", 1)
-        if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-            raise SpecError(f"{where}: model {n}.seeds", f"found {seeds!r}", "a whole number of at least 1")
-        spec = models.CATALOGUE.read(knobs, f"{where}: model {n}")
+    for n, row in enumerate(model_tables(tables, where), 1):
+        place, options = f"{where}: model {n}", dict(row)
+        seeds = build(_Seeds, {"seeds": options.pop("seeds", 1)}, place).seeds
+        spec = models.CATALOGUE.read(options, place)
+        if seeds > 1 and not spec.draws:
+            found_seeds = f"seeds = {seeds}, and {spec.kind} draws no random numbers, so all fits are the same"
+            raise SpecError(place, found_seeds, "one fit", "Remove seeds.")
         if all(spec != other for other, _ in found):
             found.append((spec, seeds))
     if not any(spec.kind == "popularity" for spec, _ in found):
@@ -155,53 +176,65 @@ def _models(tables: Mapping[str, Any], where: str) -> list[tuple[ModelSpec, int]
     return found
 
 
+class _Seeds(Spec):
+    """What a table [[model]] holds beside the model's own options."""
+
+    seeds: Repeats = 1
+    """With how many seeds the model is fitted."""
+
+
+def _check_task(task: Task, where: str) -> None:
+    check([task.metric, *task.also], task.profile, max(task.k, task.depth))
+    if not parse(task.metric).per_user:
+        found = f"{task.metric} is one number for all lists together"
+        raise SpecError(f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.also.")
+
+
+def _check_split(split: SplitSpec, where: str) -> None:
+    if split.n_cuts > 1:
+        todo = "Remove it, or fit and evaluate each split of matinee.split.temporal.Temporal(…).cuts(log) in Python."
+        raise SpecError(f"{where}: split.origins", f"found {split.n_cuts}", "1, an experiment has one origin", todo)
+
+
+def _check_members(experiment: Experiment, where: str) -> None:
+    """Refuse a submission, or a member of the ensemble, that is no model of this experiment."""
+    kinds = {spec.kind for spec in experiment.model}
+    plan, submission = experiment.ensemble, experiment.submission
+    for member in plan.members if plan is not None else ():
+        if member not in kinds and not any(member.startswith(f"{kind}-") for kind in kinds):
+            raise UnknownName("model in this experiment", member, kinds, f"{where}: ensemble.members")
+    combined = plan is not None or max(experiment.counts) > 1
+    known = {"best", *kinds, *(["ensemble"] if combined else [])}
+    if submission is not None and submission.model not in known:
+        raise UnknownName("model", submission.model, known, f"{where}: submission.model")
+
+
+def check_support(spec: ModelSpec, split: SplitSpec, where: str) -> None:
+    """Refuse a split whose queries a model cannot answer, before the log is read."""
+    if spec.query_by == "user_id" and split.may_query_new_users:
+        found = f"it scores known users only, and the split {split.kind} queries users without training interactions"
+        raise SpecError(where, found, "a model that scores a history", "Use another model, or another split.")
+
+
+def _check_files(submission: Submission, where: str) -> None:
+    """Refuse now a submission that could not be written, and users that could not be read, after all fits."""
+    path = Path(submission.path).expanduser()
+    try:
+        if path.is_dir():
+            raise SpecError(f"{where}.path", f"{path} is a folder", "the name of a file")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir():
+            raise SpecError(f"{where}.path", f"{folder} is no folder", "a file in a folder")
+        if submission.users is not None and not Path(submission.users).is_file():
+            raise SpecError(f"{where}.users", f"there is no file {submission.users}", "a file with a column of users")
+    except OSError as error:
+        raise SpecError(where, f"a path cannot be used ({error.strerror})", "paths of files") from None
+
+
 def _table(tables: Mapping[str, Any], name: str, where: str, default: Any = None) -> Mapping[str, Any]:
     if name not in tables and default is None:
         raise SpecError(where, f"there is no table [{name}]", f"a table [{name}] with a kind")
-    return _as_table(tables.get(name, default), f"{where}: {name}")
-
-
-def _as_table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise SpecError(where, f"found {value!r}", "a table of knobs")
-    return cast("Mapping[str, Any]", value)
-
-
-def changed(tables: Mapping[str, Any], change: str) -> dict[str, Any]:
-    """The tables after one `--set path=value`: `task.k=20`, `seed=3`, `model.ease.l2=200` (every ease listed)."""
-    path, equals, text = change.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise SpecError("--set", f"found {change!r}", "path=value, as in task.k=20 or model.ease.l2=200")
-    value = _value(text.strip())
-    if keys[0] == "model":
-        return {**tables, "model": _changed_models(tables, keys[1:], value)}
-    return _changed_table(tables, keys, value)
-
-
-def _changed_table(table: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
-    if len(keys) == 1:
-        return {**table, keys[0]: value}
-    inner = table.get(keys[0], {})
-    return {**table, keys[0]: _changed_table(_as_table(inner, f"--set {'.'.join(keys)}"), keys[1:], value)}
-
-
-def _changed_models(tables: Mapping[str, Any], keys: list[str], value: Any) -> list[Any]:
-    rows = cast("list[dict[str, Any]]", tables.get("model", []))
-    kinds = {str(row.get("kind")) for row in rows}
-    if len(keys) < 2:
-        raise SpecError("--set model", "no knob is named", "model.<kind>.<knob>=value")
-    if keys[0] not in kinds:
-        raise UnknownName("model in this experiment", keys[0], kinds, "--set")
-    return [_changed_table(row, keys[1:], value) if row.get("kind") == keys[0] else row for row in rows]
-
-
-def _value(text: str) -> Any:
-    """A TOML value; what is none is taken as text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    return as_table(tables.get(name, default), f"{where}: {name}")
 
 
 def schema() -> dict[str, Any]:

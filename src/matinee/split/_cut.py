@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Concatenate, ParamSpec, cast
+from typing import ClassVar, Concatenate, ParamSpec, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from matinee.data import Answers, Histories, Interactions
 from matinee.errors import SpecError, SplitError
-from matinee.spec import Spec, build
+from matinee.spec import Seed, Spec, build
 
 P = ParamSpec("P")
 
@@ -85,7 +85,10 @@ class Split:
 class SplitSpec(Spec):
     """A protocol: one file of `split/` defines one, its timeline drawn in the docstring."""
 
-    seed: int | None = None
+    may_query_new_users: ClassVar[bool] = False
+    """Whether it holds out whole users, so that queries come from users without training interactions."""
+
+    seed: Seed | None = None
     """Seed of the draws; nothing means the seed of the experiment, or 0."""
 
     @property
@@ -97,6 +100,11 @@ class SplitSpec(Spec):
     def draws(self) -> bool:
         """Whether chance has a part in it, so that the seed matters."""
         return True
+
+    @property
+    def n_cuts(self) -> int:
+        """How many splits of a log it describes; `cut` gives one of them."""
+        return 1
 
     @abstractmethod
     def cut(self, log: Interactions) -> Split:

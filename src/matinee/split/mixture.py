@@ -35,10 +35,10 @@ from matinee.split._holdout import Holdout, hold_out
 class Mixture(Holdout):
     """Some items from the middle, some from the end."""
 
-    random: Annotated[int, Field(ge=0)] = 7
+    random: Annotated[int, Field(ge=0, le=1_000_000)] = 7
     """How many different items of every user are drawn from what the tail leaves."""
 
-    tail: Annotated[int, Field(ge=0)] = 3
+    tail: Annotated[int, Field(ge=0, le=1_000_000)] = 3
     """How many rows are taken off the end of every history."""
 
     @property

@@ -23,7 +23,7 @@ are held out, and an answer may stand in what is asked.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,9 @@ from matinee.split._draw import distinct, hide, keys, uniform
 class NewUsers(SplitSpec):
     """Whole users held out."""
 
-    users: Annotated[int | None, Field(ge=1)] = None
+    may_query_new_users: ClassVar[bool] = True
+
+    users: Annotated[int | None, Field(ge=1, lt=2**31)] = None
     """How many users are held out."""
 
     fraction: Annotated[float | None, Field(gt=0, lt=1)] = None

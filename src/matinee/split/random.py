@@ -32,7 +32,7 @@ from matinee.split._holdout import Holdout, hold_out
 class Random(Holdout):
     """So many items of every user, or such a share of them, at random."""
 
-    k: Annotated[int | None, Field(ge=1)] = None
+    k: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     """How many different items of every user are held out."""
 
     fraction: Annotated[float | None, Field(gt=0, lt=1)] = None

@@ -33,7 +33,7 @@ from matinee.split._holdout import Holdout, hold_out
 class Tail(Holdout):
     """The last rows of every user."""
 
-    k: Annotated[int, Field(ge=1)] = 1
+    k: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """How many rows are taken off the end of every history."""
 
     @property

@@ -47,18 +47,20 @@ class Temporal(SplitSpec):
     fraction: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Instead of a moment: about the share of all rows that lies after it; rows of one moment stay together."""
 
-    days: Annotated[float | None, Field(gt=0)] = None
+    days: Annotated[float | None, Field(gt=0, le=36_525)] = None
     """How long after the cut answers are taken; nothing means to the end of the log."""
 
-    origins: Annotated[int, Field(ge=1)] = 1
-    """How many cuts are made, going back in time from the newest."""
+    origins: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many cuts `cuts` makes, going back in time from the newest; an experiment takes one."""
 
-    step: Annotated[float | None, Field(gt=0)] = None
+    step: Annotated[float | None, Field(gt=0, le=36_525)] = None
     """Days from one origin to the next; nothing means `days`, so that no answer is asked for twice."""
 
     @field_validator("at")
     @classmethod
     def _utc(cls, at: datetime | None) -> datetime | None:
+        if at is not None and not 1900 <= at.year <= 2200:
+            raise ValueError("a moment between the years 1900 and 2200")
         return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
     @model_validator(mode="after")
@@ -72,6 +74,11 @@ class Temporal(SplitSpec):
     def draws(self) -> bool:
         """Nothing is left to chance."""
         return False
+
+    @property
+    def n_cuts(self) -> int:
+        """One for each origin."""
+        return self.origins
 
     def cut(self, log: Interactions) -> Split:
         """Cut at the newest origin."""
