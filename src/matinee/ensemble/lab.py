@@ -24,9 +24,13 @@ from matinee.ensemble.pool import Pool
 from matinee.ensemble.recipe import Recipe
 from matinee.ensemble.rule import F64, Points, Rule
 from matinee.ensemble.traits import Traits, traits
+from matinee.errors import SpecError
 from matinee.topk import TopK
 
 Mask: TypeAlias = NDArray[np.bool_]
+
+FEWEST = 2
+"""How many users a fold has at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,12 @@ def search(
     """Choose members, weights, rule, depth and, where the plan has a gate and `people` are given, everybody's own.
 
     Rows of `answer` are those of the first member's lists. Cost: (folds + 1) · rules · depths runs of the chooser.
+    Raises `SpecError` for more folds than half the users.
     """
+    most = len(answer) // FEWEST
+    if plan.folds > most:
+        found = f"folds = {plan.folds:,} for {len(answer):,} users"
+        raise SpecError("ensemble", found, f"at most {most:,}, {FEWEST} users a fold", "Lower folds.")
     fold = ctx.rng(0xF01D).permutation(len(answer)) % plan.folds
     trials: list[Trial] = []
     alone: dict[int, dict[str, float]] = {}
