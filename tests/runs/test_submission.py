@@ -184,13 +184,17 @@ def test_text_ids_that_look_like_numbers_read_back(tmp_path):
     assert wide[1].decode(pairs(tmp_path / "many.csv", *wide).item).to_list() == many["item"].to_list()
 
 
+def _fail(path):
+    path.write_text("today")
+    raise RuntimeError
+
+
 def test_an_older_file_stays_where_the_new_one_fails(tmp_path, log):
     path = tmp_path / "lists.csv"
     path.write_text("yesterday")
     path.chmod(0o640)
     with pytest.raises(RuntimeError), replaced(path) as fresh:
-        fresh.write_text("today")
-        raise RuntimeError
+        _fail(fresh)
     assert path.read_text() == "yesterday"
     with replaced(path) as fresh:
         fresh.write_text("today")

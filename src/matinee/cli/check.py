@@ -20,9 +20,7 @@ def check(
     users: Annotated[Path | None, typer.Option(help="A file with the users that must be served.")] = None,
     unknown: Annotated[
         str,
-        typer.Option(
-            help="Users of --users that the log does not know: error, popular (a list of any k items), or skip."
-        ),
+        typer.Option(help="Users of --users that the log does not know: error, popular (they need a list), or skip."),
     ] = "error",
     held_out: Annotated[
         bool, typer.Option("--held-out", help="The lists were made from the learn part: score them on the answers.")

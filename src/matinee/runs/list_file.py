@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data import Histories, Vocabulary
@@ -89,20 +90,14 @@ def _with_rank(kind: type[DataSpec], knobs: dict[str, Any]) -> Table:
 
 def _ranks(table: Table) -> NDArray[np.int64]:
     """The ranks (n,), refused unless they are 1, 2, … for every user, each once."""
-    rank = table.frame["weight"].to_numpy()
-    user = np.unique(table.frame["user"].to_numpy(), return_inverse=True)[1]
-    order = np.lexsort((rank, user))
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = user[order][1:] != user[order][:-1]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-    wrong = np.flatnonzero(rank[order] != np.arange(len(order)) - start + 1)
+    rank, place = table.frame["weight"], table.frame.select(pl.col("weight").rank("ordinal").over("user")).to_series()
+    wrong = (rank != place).arg_true()
     if len(wrong):
-        row = int(order[wrong[0]])
+        row = int(wrong[0])
         found = f"rank {rank[row]:g} of user {table.frame['user'][row]!r} repeats a rank or leaves one out"
-        raise DataError(
-            table.place(row), found, "ranks 1, 2, … for each user", "Number the rows, or remove the column rank."
-        )
-    return rank.astype(np.int64)
+        todo = "Number the rows of each user, or remove the column rank."
+        raise DataError(table.place(row), found, "ranks 1, 2, … for each user", todo)
+    return rank.cast(pl.Int64).to_numpy()
 
 
 def write(lists: TopK, path: str | Path) -> None:

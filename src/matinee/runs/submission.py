@@ -58,7 +58,7 @@ def check(path: str | Path, log: Interactions, task: Task, queries: Histories | 
     allowed for them; no seen item where seen are excluded; nothing twice; only ids the log knows.
 
     `queries` (m,) are the users that must be served, named by code, with the items they have seen; None means every
-    user of the log. Raises `SubmissionError` naming every kind of fault with its count and the first lines it stands on.
+    user of the log. Raises `SubmissionError` naming every kind of fault with its count and its first lines.
     """
     queries = log.histories() if queries is None else queries
     rows = pairs(path, queries.users, queries.items)
