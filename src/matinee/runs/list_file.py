@@ -1,4 +1,4 @@
-"""Files with ranked lists: `user,item` rows read as codes, and a file replaced only by one that passed a check."""
+"""Files with ranked lists: `user,item` rows read as codes, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ SUFFIXES = (".csv", ".parquet")
 
 @dataclass(frozen=True, eq=False)
 class ListRows:
-    """The rows of a list file; `user` (n,) and `item` (n,) are codes, −1 for an id the vocabularies lack."""
+    """The rows of a list file as codes.
+
+    `user` (n,) and `item` (n,) are −1 for an id the vocabularies lack.
+    """
 
     table: Table
     user: NDArray[np.int32]
@@ -37,9 +40,10 @@ class ListRows:
     """The column `rank` (n,); None means the order of the rows."""
 
     def lists(self, queries: Histories) -> TopK:
-        """The lists of the users of `queries` (m,) as deep as the file goes; empty for a user without a row.
+        """The lists of the users of `queries` (m,), as deep as the file goes.
 
-        Rows with unknown ids and of other users are left out. Scores fall by one a rank.
+        A user without a row has an empty list; rows with unknown ids or of other users are left out. Scores fall by
+        one a rank.
         """
         place = np.full(len(queries.users), -1, dtype=np.int64)
         place[queries.user] = np.arange(len(queries))
@@ -58,9 +62,10 @@ class ListRows:
 
 
 def pairs(path: str | Path, users: Vocabulary, items: Vocabulary) -> ListRows:
-    """The `user,item` rows of a list file; a column `rank` (1, 2, … for each user) says their order.
+    """The `user,item` rows of a list file.
 
-    Ids are text where those of a vocabulary are, so that `007` stays what it is.
+    A column `rank`, 1, 2, … for each user, says their order; without it they are best first. Ids are text where
+    those of a vocabulary are, so that `007` stays what it is.
     """
     path = Path(path)
     kind = READERS.get(guess(path))
@@ -126,7 +131,10 @@ def refuse_path(path: str | Path) -> None:
 
 @contextmanager
 def replaced(path: str | Path) -> Generator[Path]:
-    """A new file beside `path` that takes its place at the end of the block, and is removed if the block fails."""
+    """A new file that replaces `path` at the end of the block.
+
+    It lies in the same folder under a random name and is removed if the block fails.
+    """
     path = Path(path)
     refuse_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,9 +51,9 @@ def queries_of(split: Split) -> Histories:
 
 
 def outside_lists(file: Path, log: Interactions, task: Task, queries: Histories) -> TopK:
-    """Lists of a file for the users of `queries` (m,), in its order and as deep as it goes; empty for a user it lacks.
+    """Lists of a file for the users of `queries` (m,), as deep as it goes.
 
-    Raises `SubmissionError` for unknown ids, repeated rows, and items the task bars.
+    A user it lacks has an empty list. Raises `SubmissionError` for unknown ids, repeated rows, and items the task bars.
     """
     rows = pairs(file, queries.users, queries.items)
     faults = faults_of(rows, queries, log, task)

@@ -39,7 +39,7 @@ class Recipients:
         return self.code[self.code >= 0]
 
     def lists(self, known: TopK, log: Interactions, task: Task) -> TopK:
-        """The lists (m, k) of all: `known` (n, k) for users of the log, the most popular items for the new ones."""
+        """The lists (m, k) of all, with the most popular items for new users; `known` (n, k) are the others'."""
         old = self.code >= 0
         item = np.full((len(self.code), known.k), -1, dtype=np.int32)
         score = np.full(item.shape, -np.inf, dtype=np.float32)
