@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
+from matinee.candidates.user_features import Traits, traits
 from matinee.contract import Context
 from matinee.data import Answers, Histories
 from matinee.ensemble import Pool, fuse
@@ -22,7 +23,6 @@ from matinee.ensemble.gates.logit import Logit, Start, objective, sharpness, sta
 from matinee.ensemble.gates.segments import Segments
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.rules.log_rank import LogRank
-from matinee.ensemble.traits import Traits, traits
 from matinee.errors import UnknownName
 from matinee.metrics import compare, evaluate
 from matinee.spec import build

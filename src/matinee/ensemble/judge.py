@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.data import Answers
 from matinee.ensemble import kernels
-from matinee.ensemble.pool import Pool
 from matinee.errors import DataError
 from matinee.metrics import Metric, parse
 from matinee.metrics.column import Column, Values

@@ -14,16 +14,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
+from matinee.candidates.user_features import Traits, traits
 from matinee.contract import Context
 from matinee.data import Answers, Histories
 from matinee.ensemble.chooser import F32
 from matinee.ensemble.gate import Learnt
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.plan import Plan
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.recipe import Recipe
 from matinee.ensemble.rule import F64, Points, Rule
-from matinee.ensemble.traits import Traits, traits
 from matinee.errors import SpecError
 from matinee.topk import TopK
 

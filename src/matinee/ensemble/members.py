@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.data import Answers
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.members_kernels import shared
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
 from matinee.metrics import Difference, Evaluation, compare, evaluate, holm, parse

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny
 
+from matinee.candidates.pool import Pool
+from matinee.candidates.user_features import Traits
 from matinee.ensemble.gate import Learnt
 from matinee.ensemble.gates import GATES
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.ensemble.rules import RULES
-from matinee.ensemble.traits import Traits
 from matinee.errors import SpecError
 from matinee.spec import Spec, build
 from matinee.topk import TopK

@@ -13,8 +13,8 @@ from typing import ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.ensemble import kernels
-from matinee.ensemble.pool import Pool
 from matinee.errors import SpecError
 from matinee.spec import Spec
 from matinee.topk import TopK

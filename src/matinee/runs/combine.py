@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.contract import Context
 from matinee.ensemble.choosers.fixed import Fixed
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.lab import Found, Goal, People, search
 from matinee.ensemble.members import portrait
 from matinee.ensemble.plan import Plan
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.robust import Past, gains
 from matinee.ensemble.winners import winners
 from matinee.errors import RunError, UnknownName

@@ -20,11 +20,11 @@ import numpy as np
 from pydantic import Field
 from scipy.optimize import minimize, minimize_scalar
 
+from matinee.candidates.user_features import Traits
 from matinee.contract import Context
 from matinee.ensemble import kernels
 from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 from matinee.spec import Search
 
 FARTHEST = 3.0

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from matinee.candidates.user_features import Traits
 from matinee.contract import Context
 from matinee.ensemble.chooser import Chooser
 from matinee.ensemble.choosers import CHOOSERS
 from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 from matinee.spec import Search
 
 KNOBS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})

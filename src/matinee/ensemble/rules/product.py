@@ -12,8 +12,8 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from matinee.ensemble.norms import Norm, normalised
-from matinee.ensemble.pool import Pool
+from matinee.candidates.norms import Norm, normalised
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 from matinee.errors import SpecError
 from matinee.spec import Search
