@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from matinee.data import Answers, Vocabulary
 from matinee.ensemble import RULES, Pool, fuse
-from matinee.ensemble import members as room
+from matinee.ensemble.analysis import members as room
+from matinee.ensemble.analysis.members import portrait
+from matinee.ensemble.analysis.overlap import shared
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.members import portrait
-from matinee.ensemble.members_kernels import shared
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.topk import TopK

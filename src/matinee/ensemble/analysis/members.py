@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from matinee.candidates.pool import Pool
 from matinee.data import Answers
+from matinee.ensemble.analysis.overlap import shared
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.members_kernels import shared
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
 from matinee.metrics import Difference, Evaluation, compare, evaluate, holm, parse

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.data import Histories
-from matinee.ensemble.members import aligned, plain
+from matinee.ensemble.analysis.members import aligned, plain
 from matinee.errors import DataError
 from matinee.metrics import Evaluation, compare
 from matinee.metrics.column import Column
