@@ -1,4 +1,4 @@
-"""Fused scores by ranx 0.3.21 (Bassani, CIKM 2022) of small random runs: tests/ensemble/golden_ranx.json.
+"""Fused scores by ranx 0.3.21 (Bassani, CIKM 2022) of small random runs: tests/candidates/golden_ranx.json.
 
 python benchmarks/golden_fusion.py
 """
@@ -13,7 +13,7 @@ import numpy as np
 from ranx import Run, fuse
 
 ITEMS, PEOPLE = 9, 5
-OUT = Path(__file__).parents[1] / "tests" / "ensemble" / "golden_ranx.json"
+OUT = Path(__file__).parents[1] / "tests" / "candidates" / "golden_ranx.json"
 WEIGHTS = [0.5, 2.0, 1.25]
 CASES = [  # name, our kind, our knobs, ranx's norm, ranx's method, ranx's knobs, runs
     ("rrf", "rrf", {"k": 60}, None, "rrf", {"k": 60}, "ragged"),

@@ -115,6 +115,33 @@ kind = "item_knn"
 """
 
 
+def test_the_command_looks_at_the_split_of_the_run(tmp_path, monkeypatch, capsys):
+    """A query is explained as the run saw it, after whatever `prepare` did to the split."""
+    from dataclasses import replace
+
+    from matinee import runs
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exp.toml").write_text(EXPERIMENT)
+    assert typed("run", "exp.toml") == 0
+    (folder,) = (tmp_path / "runs").glob("item_knn-*")
+    user = pl.read_parquet(folder / "lists.parquet")["user"][7]
+    original = runs.prepare
+
+    def shortened(experiment):
+        prepared = original(experiment)
+        ask = prepared.split.ask
+        newest = Histories(
+            ask.user, np.arange(len(ask) + 1), ask.last(), ask.time[ask.offsets[1:] - 1], ask.users, ask.items
+        )
+        return replace(prepared, split=replace(prepared.split, ask=newest))
+
+    monkeypatch.setattr(runs, "prepare", shortened)
+    capsys.readouterr()
+    assert typed("explain", str(folder), str(user), "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
 def test_the_command_explains_what_the_run_listed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "exp.toml").write_text(EXPERIMENT)

@@ -14,7 +14,7 @@ FLOORS = [
     {"data"},
     {"contract"},
     {"topk"},
-    {"split", "metrics", "fitted", "linear", "nn", "diagnose"},
+    {"split", "metrics", "fitted", "linear", "nn", "diagnose", "candidates"},
     {"models", "ensemble", "rerank", "explain"},
     {"search"},
     {"runs"},

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -239,3 +240,77 @@ def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeyp
     error = capsys.readouterr().err
     assert "nothing was allocated" in error
     assert "Use item_knn" in error
+
+
+def test_a_refused_submission_leaves_the_older_file(here, capsys):
+    assert typed("run", "exp.toml") == 0
+    kept = Path("out/submission.csv").read_bytes()
+    Path("nobody.csv").write_text("user\n")
+    assert typed("submit", "best", "--to", "out/submission.csv", "--users", "nobody.csv") == 2
+    assert "names no user" in capsys.readouterr().err
+    assert Path("out/submission.csv").read_bytes() == kept
+    assert [path.name for path in Path("out").iterdir()] == ["submission.csv"]
+
+
+def test_users_the_log_does_not_know_get_popular_items_or_none(here, capsys):
+    assert typed("run", "exp.toml") == 0
+    ids = pl.read_csv("out/submission.csv")["user"].unique(maintain_order=True).to_list()
+    Path("some.csv").write_text(f"user\n{ids[7]}\n990001\n{ids[3]}\n990002\n990001\n")
+    words = ["submit", "best", "--users", "some.csv", "--to", "s.csv"]
+    assert typed(*words) == 2
+    assert "--unknown popular" in capsys.readouterr().err
+    assert typed(*words, "--unknown", "popular") == 0
+    assert "2 users the log does not know got the most popular items" in capsys.readouterr().out
+    found = pl.read_csv("s.csv")
+    assert found["user"].unique(maintain_order=True).to_list() == [ids[7], 990001, ids[3], 990002]
+    lists = [found.filter(pl.col("user") == user)["item"].to_list() for user in (990001, 990002)]
+    assert lists[0] == lists[1]
+    assert len(lists[0]) == 5
+    assert typed("check", "s.csv", "exp.toml", "--users", "some.csv", "--unknown", "popular") == 0
+    assert typed(*words, "--unknown", "skip") == 0
+    assert "2 users the log does not know were left out" in capsys.readouterr().out
+    assert pl.read_csv("s.csv")["user"].unique(maintain_order=True).to_list() == [ids[7], ids[3]]
+    assert typed(*words, "--unknown", "drop") == 2
+    Path("some.csv").write_text("user\n990001\nabc\n")
+    assert typed(*words, "--unknown", "popular") == 0
+    assert pl.read_csv("s.csv").height == 10
+
+
+def test_a_submission_says_that_the_log_has_changed(here, capsys):
+    rows = [f"{u},{(u * 7 + i * i) % 40}" for u in range(60) for i in range(12)]
+    Path("log.csv").write_text("\n".join(["user,item", *rows]) + "\n")
+    changes = ["--set", 'data={kind = "delimited", path = "log.csv"}', "--set", 'split={kind = "random", k = 2}']
+    assert typed("run", "exp.toml", *changes) == 0
+    assert typed("submit") == 0
+    assert "not the one this run was judged on" not in capsys.readouterr().out
+    Path("log.csv").write_text("\n".join(["user,item", *rows, "3,39"]) + "\n")
+    assert typed("submit") == 0
+    assert "the log is not the one this run was judged on" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["ensemble", "best", "outside", "ease"])
+def test_reserved_names_are_refused_for_lists_from_elsewhere(here, capsys, name):
+    assert typed("run", "exp.toml") == 0
+    assert typed("import", "out/submission.csv", "exp.toml", "--name", name) == 2
+    assert "import --name" in capsys.readouterr().err
+
+
+def test_items_seen_by_new_users_are_found(here, capsys):
+    """New users have no row in the training set: their query says what they have seen."""
+    changes = ["--set", 'split={kind = "new_users", fraction = 0.3}']
+    from matinee.runs import load, prepare
+
+    experiment = load("exp.toml", (changes[1],))
+    split = prepare(experiment).split
+    assert typed("run", "exp.toml", *changes) == 0
+    run = next(path for path in Path("runs").glob("ease-*"))
+    seen = pl.DataFrame(
+        {
+            "user": split.answer.users.decode(split.answer.user.repeat(5)),
+            "item": split.ask.items.decode(np.concatenate([split.ask.item[a : a + 5] for a in split.ask.offsets[:-1]])),
+        }
+    )
+    seen.unique(maintain_order=True).write_csv("seen.csv")
+    capsys.readouterr()
+    assert typed("check", "seen.csv", str(run), "--held-out") == 2
+    assert "seen item" in capsys.readouterr().err

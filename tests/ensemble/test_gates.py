@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
+from matinee.candidates.user_features import Traits, traits
 from matinee.contract import Context
 from matinee.data import Answers, Histories
 from matinee.ensemble import Pool, fuse
@@ -18,11 +19,10 @@ from matinee.ensemble.choosers.greedy import Greedy
 from matinee.ensemble.choosers.surrogate import Surrogate
 from matinee.ensemble.gate import Learnt, crossed, mixed
 from matinee.ensemble.gates import GATES
-from matinee.ensemble.gates.logit import Logit, objective, sharpness, standardised
+from matinee.ensemble.gates.logit import Logit, Start, objective, sharpness, standardised
 from matinee.ensemble.gates.segments import Segments
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.rules.log_rank import LogRank
-from matinee.ensemble.traits import Traits, traits
 from matinee.errors import UnknownName
 from matinee.metrics import compare, evaluate
 from matinee.spec import build
@@ -203,7 +203,7 @@ def test_the_slope_of_the_softmax_gate():
     values = one.traits.values
     z = standardised(values, values.mean(axis=0), values.std(axis=0))
     points = points_of(one) * np.float32(sharpness(judge, points_of(one), base))
-    loss = objective(judge, points, (base, z), 0.05)
+    loss = objective(judge, points, Start(base, z), 0.05)
     at = rng.normal(scale=0.4, size=3 * z.shape[1])
     assert_allclose(loss(at)[1], approx_fprime(at, lambda v: loss(v)[0], 1e-6), atol=2e-5)
 
@@ -222,7 +222,7 @@ def test_the_loss_of_the_softmax_gate_person_by_person():
         w = base * np.exp(tilt @ z[u])
         score = (w / w.sum()) @ points[:, part].astype(np.float64)
         total.append(np.log(np.exp(score).sum()) - score[there].mean())
-    value, _ = objective(one.judge, points, (base, z), 0.01)(tilt.ravel())
+    value, _ = objective(one.judge, points, Start(base, z), 0.01)(tilt.ravel())
     assert value == pytest.approx(np.mean(total) + 0.01 * (tilt**2).sum(), rel=1e-6)
 
 
@@ -233,7 +233,7 @@ def test_sharpness_is_where_the_loss_is_least():
 
     def loss(times):
         z = np.zeros((len(one.kind), 0))
-        return objective(one.judge, points_of(one) * np.float32(best * times), (base, z), 0.0)(np.zeros(0))[0]
+        return objective(one.judge, points_of(one) * np.float32(best * times), Start(base, z), 0.0)(np.zeros(0))[0]
 
     assert loss(1.0) <= min(loss(0.8), loss(1.25))
 

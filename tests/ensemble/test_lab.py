@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from matinee.contract import Context
-from matinee.data import Answers
+from matinee.data import Answers, Histories
 from matinee.ensemble.choosers import CHOOSERS
-from matinee.ensemble.lab import Goal, search
+from matinee.ensemble.lab import Goal, People, search
 from matinee.ensemble.plan import Plan, read
 from matinee.errors import SpecError
 from matinee.metrics import compare, evaluate
@@ -100,6 +102,55 @@ def test_nobodys_list_depends_on_their_own_answers():
     assert before.folds[1] == after.folds[1]
     assert before.folds[0] != after.folds[0]
     np.testing.assert_array_equal(before.lists.item[mine], after.lists.item[mine])
+
+
+@pytest.mark.parametrize("gate", [{"kind": "logit", "sure": 1.0}, {"kind": "segments", "trait": "length", "sure": 1.0}])
+def test_a_gate_is_not_fitted_on_the_fold_it_is_judged_on(gate):
+    """Other answers for one fold change the gates of the other folds only; the weights before the gate are fixed."""
+    rng, taste, habit, answers = planted(9)
+    members = {"static": noisy(rng, taste, 1.0), "order": noisy(rng, habit, 1.0)}
+    length = rng.integers(1, 40, PEOPLE)
+    ask = Histories.of([rng.integers(0, ITEMS, n).tolist() for n in length], answers.items)
+    people = People(replace(ask, user=answers.user, users=answers.users), rng.integers(1, 50, ITEMS), clocked=False)
+    plan = read({"kind": "fixed", "folds": 3, "gate": gate}, "plan")
+    before = search(members, answers, plan, GOAL, people)
+    row = np.repeat(np.arange(PEOPLE), TAKEN)
+    mine = before.fold == 1
+    best = np.argsort(-habit, axis=1)[:, :TAKEN].ravel()
+    item = np.where(mine[row] & (length[row] > 20), best, answers.item)
+    whose = (answers.user, answers.users, answers.items)
+    other = Answers.of(row, item, answers.part, answers.parts, whose)
+    after = search(members, other, plan, GOAL, people)
+    assert before.folds[1].gate is not None
+    assert before.folds[1] == after.folds[1]
+    assert before.folds[0] != after.folds[0]
+    np.testing.assert_array_equal(before.lists.item[mine], after.lists.item[mine])
+
+
+def test_more_folds_than_half_the_users_are_refused():
+    rng, taste, _, answers = planted(10)
+    members = {"static": noisy(rng, taste, 1.0), "noise": noisy(rng, 0 * taste, 1.0)}
+    with pytest.raises(SpecError, match="folds = 451 for 900 users; expected at most 450"):
+        search(members, answers, read({"kind": "fixed", "folds": 451}, "plan"), GOAL)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "quota", "quotas": [5, 3, 2]},
+        {"kind": "product", "norms": ["sigmoid", "min_max", "softmax"]},
+        {"kind": "product"},
+        "shared_first",
+        "rrf",
+    ],
+)
+def test_members_of_weight_0_are_not_needed_to_make_the_lists_again(rule):
+    rng, taste, habit, answers = planted(11)
+    members = {name: noisy(rng, truth, 1.0) for name, truth in (("a", taste), ("b", taste), ("c", habit))}
+    found = search(members, answers, read({"kind": "fixed", "weight": [1, 0, 1], "rule": rule}, "plan"), GOAL)
+    assert found.recipe.needed == ("a", "c")
+    again = found.recipe.fuse({"a": members["a"], "c": members["c"]}, 10)
+    np.testing.assert_array_equal(again.item, found.lists.item)
 
 
 def test_everybodys_list_is_that_of_the_recipe_found_without_them():

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from matinee.data import Answers, Vocabulary
 from matinee.ensemble import RULES, Pool, fuse
-from matinee.ensemble import members as room
+from matinee.ensemble.analysis import members as room
+from matinee.ensemble.analysis.members import portrait
+from matinee.ensemble.analysis.overlap import shared
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.members import portrait
-from matinee.ensemble.members_kernels import shared
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.topk import TopK
@@ -322,3 +322,15 @@ def test_weights_of_the_wrong_shape_are_refused(weights):
 def test_popularity_of_another_catalogue_is_refused():
     with pytest.raises(DataError, match="popularity of 7 items"):
         portrait(world(0)[1], RULES.get("rrf")(), np.ones(4), np.arange(7))
+
+
+def test_members_with_equal_lists_are_one_line():
+    rows, judge = world(5, M=2)
+    lists = [lists_of(rows[name], 8) for name in ("m0", "m1", "m0")]
+    pool = Pool.of(dict(zip(("a", "b", "again"), lists, strict=True)))
+    found = portrait(Judge(pool, judge.answer, "recall@5"), RULES.get("rrf")(), [1, 1, 1], np.arange(N_ITEMS))
+    assert found.copies == {"again": "a"}
+    lines = found.text()
+    assert "again has the same lists as a" in lines
+    assert len([line for line in lines if line.startswith("again")]) == 1
+    assert len(found.said()["members"]) == 3

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from matinee.data import Answers, Histories, Vocabulary
-from matinee.ensemble.robust import Past, gains
+from matinee.ensemble.analysis.robustness import Past, gains
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.metrics.bootstrap import draw

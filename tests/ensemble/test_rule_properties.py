@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matinee.candidates.norms import NORMS
 from matinee.ensemble import RULES, Rule, fuse
-from matinee.ensemble.norms import NORMS
 from matinee.ensemble.rule import Points, Turns
 from tests.ensemble.pools import drawn, drawn_weights, pool_of
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from matinee.candidates.user_features import Traits
 from matinee.data import Answers
 from matinee.ensemble import Pool
+from matinee.ensemble.analysis.winners import winners
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
-from matinee.ensemble.winners import winners
 from tests.ensemble.pools import topk, vocabulary
 
 

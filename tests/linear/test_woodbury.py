@@ -8,6 +8,8 @@ import pytest
 from matinee.errors import CannotDo, ModelFailed
 from matinee.linear.woodbury import add, opened, remove
 from matinee.models.ease import EASE
+from matinee.models.item_knn import ItemKNN
+from matinee.models.slim import SLIM
 from tests.logs import random_log
 
 
@@ -61,6 +63,9 @@ def test_the_model_given_is_not_changed(log):
 def test_variants_and_strangers_are_refused(log):
     with pytest.raises(CannotDo, match="variant of EASE"):
         opened(EASE(fill=0.1).fit(log), log)
+    for other in (ItemKNN(), SLIM()):
+        with pytest.raises(CannotDo, match="other than EASE"):
+            opened(other.fit(log), log)
     early, late = parts(log, 10)
     with pytest.raises(ModelFailed, match="taken out; expected people whose whole histories it was fitted on"):
         remove(opened(EASE(l2=0.1).fit(early), early), late.histories(np.arange(10, 80)))

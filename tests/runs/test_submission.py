@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from matinee.contract import Task
+from matinee.data import Interactions, Vocabulary
 from matinee.errors import DataError, SpecError, SubmissionError
+from matinee.runs.list_file import pairs, replaced
 from matinee.runs.submission import check, judge, write
 from matinee.topk import TopK
 from tests.logs import log_of
@@ -77,9 +80,7 @@ def test_seen_items_pass_where_they_are_allowed(tmp_path, log):
 
 
 def test_only_the_users_asked_for_must_be_there(tmp_path, log):
-    import numpy as np
-
-    wanted = np.array([1], dtype=np.int32)
+    wanted = log.histories(np.array([1], dtype=np.int32))
     assert len(check(file(tmp_path, GOOD[2:4]), log, TASK, wanted).lists) == 1
     with pytest.raises(SubmissionError, match="users nobody asked for"):
         check(file(tmp_path, GOOD), log, TASK, wanted)
@@ -116,3 +117,107 @@ def test_another_ending_is_refused_and_nothing_is_written(tmp_path, log):
         write(lists, tmp_path / "out" / "lists.xls")
     assert not (tmp_path / "out").exists()
     assert isinstance(lists, TopK)
+
+
+def test_a_user_who_took_everything_gets_no_list(tmp_path):
+    """An empty list is right where no item is allowed."""
+    log = log_of([0, 0, 1, 1, 1], [0, 1, 0, 1, 2], users=2, items=3)
+    checked = check(file(tmp_path, [(1000, 5002)]), log, TASK)
+    assert checked.short == 2
+    assert checked.lists.length.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_column_rank_says_the_order(tmp_path, log, suffix):
+    frame = pl.DataFrame([(*row, rank) for row, rank in zip(GOOD, [2, 1, 1, 2, 1], strict=True)], orient="row")
+    frame.columns = ["user", "item", "rank"]
+    path = tmp_path / f"ranked{suffix}"
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    assert check(path, log, TASK).lists.item.tolist() == [[3, 2], [0, 1], [5, -1]]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [
+        ([1, 1, 1, 2, 1], "line 3: rank 1 of user 1000"),
+        ([1, 3, 1, 2, 1], "line 3: rank 3 of user 1000"),
+        ([0, 1, 1, 2, 1], "line 2: rank 0 of user 1000"),
+        ([1, 2, 1, 2, 1.5], "line 6: rank 1.5 of user 1002"),
+        ([1, 2, 1, 2, "last"], "line 6: rank 'last'"),
+    ],
+)
+def test_ranks_with_gaps_or_ties_are_refused(tmp_path, log, ranks, message):
+    path = tmp_path / "ranked.csv"
+    rows = [f"{user},{item},{rank}" for (user, item), rank in zip(GOOD, ranks, strict=True)]
+    path.write_text("\n".join(["user,item,rank", *rows]) + "\n")
+    with pytest.raises(DataError, match=message):
+        check(path, log, TASK)
+
+
+def test_a_column_of_scores_or_times_says_nothing(tmp_path, log):
+    path = tmp_path / "scored.csv"
+    rows = [f"{user},{item},-,20240131" for user, item in GOOD]
+    path.write_text("\n".join(["user,item,score,date", *rows]) + "\n")
+    assert check(path, log, TASK).short == 1
+
+
+def test_answers_with_ids_of_another_type_are_misses(tmp_path, log):
+    checked = check(file(tmp_path, GOOD), log, TASK)
+    answers = tmp_path / "answers.csv"
+    answers.write_text("user,item\n1000,5003\n1001,abc\n")
+    assert judge(checked.lists, answers, TASK)["recall@2"] == pytest.approx(0.5)
+    answers.write_text("user,item\nabc,5003\n")
+    with pytest.raises(DataError, match="line 2"):
+        judge(checked.lists, answers, TASK)
+
+
+def test_text_ids_that_look_like_numbers_read_back(tmp_path):
+    """A log knows 007 and 7 apart; so must a file of lists, wherever the first leading zero stands."""
+    users, items = ["1", "7", "9"], ["0012", "12", "3"]
+    log = Interactions.of(
+        (Vocabulary.of(users), Vocabulary.of(items)), np.array([0, 1], np.int32), np.array([0, 2], np.int32)
+    )
+    lists = TopK(
+        np.arange(3, dtype=np.int32),
+        np.array([[1, 2], [1, 0], [2, 1]], np.int32),
+        np.tile(np.array([2.0, 1.0], np.float32), (3, 1)),
+        log.users,
+        log.items,
+    )
+    write(lists, tmp_path / "lists.csv")
+    assert (check(tmp_path / "lists.csv", log, TASK).lists.item == lists.item).all()
+    many = pl.DataFrame({"user": [str(n) for n in range(1500)] * 2, "item": ["1"] * 2999 + ["007"]})
+    many.write_csv(tmp_path / "many.csv")
+    wide = Vocabulary.of(many["user"]), Vocabulary.of(many["item"])
+    assert wide[1].decode(pairs(tmp_path / "many.csv", *wide).item).to_list() == many["item"].to_list()
+
+
+def _fail(path):
+    path.write_text("today")
+    raise RuntimeError
+
+
+def test_an_older_file_stays_where_the_new_one_fails(tmp_path, log):
+    path = tmp_path / "lists.csv"
+    path.write_text("yesterday")
+    path.chmod(0o640)
+    with pytest.raises(RuntimeError), replaced(path) as fresh:
+        _fail(fresh)
+    assert path.read_text() == "yesterday"
+    with replaced(path) as fresh:
+        fresh.write_text("today")
+    assert path.read_text() == "today"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in tmp_path.iterdir()] == ["lists.csv"]
+    (tmp_path / "there.csv").mkdir()
+    with pytest.raises(SpecError, match="folder"), replaced(tmp_path / "there.csv"):
+        pass
+
+
+def test_a_link_planted_beside_the_file_is_not_followed(tmp_path, log):
+    lists = check(file(tmp_path, GOOD), log, TASK).lists
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (tmp_path / ".s.csv.half").symlink_to(victim)
+    write(lists, tmp_path / "s.csv")
+    assert victim.read_text() == "mine"

@@ -18,6 +18,10 @@ def check(
     experiment: Annotated[Path, typer.Argument(help="The experiment file, or a run folder: its log and its rules.")],
     answers: Annotated[Path | None, typer.Option(help="user,item rows to score the lists against.")] = None,
     users: Annotated[Path | None, typer.Option(help="A file with the users that must be served.")] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(help="Users of --users that the log does not know: error, popular (they need a list), or skip."),
+    ] = "error",
     held_out: Annotated[
         bool, typer.Option("--held-out", help="The lists were made from the learn part: score them on the answers.")
     ] = False,
@@ -25,16 +29,17 @@ def check(
     """Check a list file: exactly k items a user, none seen, none twice, known ids; score it where answers are given."""
     from matinee.cli._screen import out
     from matinee.runs import load, open_run
-    from matinee.runs.deliver import experiment_of, wanted
+    from matinee.runs.deliver import experiment_of
     from matinee.runs.outside import held_against_split, held_against_task, sentences
+    from matinee.runs.recipients import wanted
 
     asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load(experiment)
     if held_out:
         checked, evaluation = held_against_split(file, asked)
     else:
         log = asked.data.read()
-        codes = wanted(str(users), log) if users else None
-        checked, evaluation = held_against_task(file, log, asked.task, codes, answers)
+        queries = wanted(str(users), log, unknown).queries if users else None
+        checked, evaluation = held_against_task(file, log, asked.task, queries, answers)
     out.print(f"{file}: {checked.sentence(asked.task.k)}.", markup=False)
     for line in sentences(evaluation):
         out.print(line, markup=False)

@@ -30,13 +30,13 @@ def explain(
 
     from matinee.cli._screen import out, table
     from matinee.explain import explain as parts_of
-    from matinee.runs import open_run
+    from matinee.runs import open_run, prepare
     from matinee.runs.deliver import experiment_of
 
     chosen = open_run(run)
     model = chosen.model()
-    log = experiment_of(chosen).data.read()
-    split = experiment_of(chosen).split.cut(log)
+    prepared = prepare(experiment_of(chosen))
+    log, split = prepared.log, prepared.split
     row = _row(split.answer.user, _code(log.users, user, "user"), user)
     history = split.ask.rows(row, row + 1)
     best = chosen.lists(log.users, log.items)

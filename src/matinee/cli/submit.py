@@ -22,6 +22,9 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="Lists from the whole log for a member that came from elsewhere."),
     ] = None,
+    unknown: Annotated[
+        str, typer.Option(help="Users the log does not know: error, popular (the most popular items), or skip.")
+    ] = "error",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
@@ -29,7 +32,7 @@ def submit(
     from matinee.cli._screen import out, placed, progress, say
     from matinee.errors import SpecError
     from matinee.runs import Stage, board_of, open_run, runs_in
-    from matinee.runs.deliver import experiment_of
+    from matinee.runs.deliver import Delivery, experiment_of
     from matinee.runs.deliver import submit as deliver
     from matinee.runs.experiment import Submission
     from matinee.spec import build
@@ -46,5 +49,6 @@ def submit(
         if not (name and equals and file):
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
+    delivery = Delivery(given, unknown)
     stage = Stage(runs, progress, say, placed(device))
-    out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, given), markup=False)
+    out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, delivery), markup=False)

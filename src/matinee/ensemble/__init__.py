@@ -1,6 +1,6 @@
 """Lists → list: fusion rules, and the search over what to combine. A model is never loaded here."""
 
-from matinee.ensemble.pool import Pool
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.ensemble.rules import RULES
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from matinee.candidates.user_features import Traits
 from matinee.contract import Context
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 from matinee.metrics.comparison import paired_t
 from matinee.spec import Spec
 

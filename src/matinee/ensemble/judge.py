@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.data import Answers
 from matinee.ensemble import kernels
-from matinee.ensemble.pool import Pool
 from matinee.errors import DataError
 from matinee.metrics import Metric, parse
 from matinee.metrics.column import Column, Values
@@ -26,26 +26,11 @@ BLOCK = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """A pool with the answers of its people, row by row, and the metric to win."""
+class PoolTargets:
+    """Where the targets of each user are among the candidates of a pool; computed once for all judges of it."""
 
     pool: Pool
     answer: Answers
-    metric: str
-    profile: str = "matinee"
-    asked: NDArray[np.bool_] | None = None
-    """Whom it is about, (m,); None for everybody. What all the judges of one pool share is computed once."""
-
-    def __post_init__(self) -> None:
-        if not parse(self.metric).per_user:
-            raise DataError("ensemble", f"{self.metric} is no metric of a person", "one with a value a person", "")
-        ours, theirs = self.pool.user, self.answer.user
-        if len(ours) != len(theirs) or not ((ours == theirs) | (ours < 0)).all():
-            found = f"lists of {len(ours)} people and answers of {len(theirs)}, not the same in the same rows"
-            raise DataError("ensemble", found, "the same people in the same rows", "Make both from one split.")
-        if self.pool.items != self.answer.items:
-            found = "lists and answers encode items differently"
-            raise DataError("ensemble", found, "one vocabulary for both", "Make both from one log.")
 
     @cached_property
     def counted(self) -> NDArray[np.int64]:
@@ -65,22 +50,77 @@ class Judge:
         np.cumsum(np.bincount(rows[there], minlength=len(self.pool)), out=start[1:])
         return start, at[there], self.answer.part[there]
 
-    def among(self, asked: NDArray[np.bool_]) -> Judge:
-        """The same judge with an eye on some of the people (m,) only."""
-        other = replace(self, asked=asked)
-        vars(other).update(counted=self.counted, found=self.found, lengths=self.lengths, _of_part=self._of_part)
-        return other
-
-    @property
-    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where each person's candidates start, and whether the person counts."""
-        return self.pool.offsets, np.ones(len(self.pool), dtype=np.bool_) if self.asked is None else self.asked
-
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """How many candidates each member lists for each person, (M, m)."""
         m = len(self.pool)
         return np.stack([np.bincount(self.pool.row[own > 0], minlength=m) for own in self.pool.rank])
+
+    @cached_property
+    def of_part(self) -> NDArray[np.int64]:
+        """Answers of every part (parts, m)."""
+        row = np.repeat(np.arange(len(self.answer)), self.answer.count)
+        n_parts = max(len(self.answer.parts), 1)
+        count = np.bincount(row * n_parts + self.answer.part, minlength=len(self.answer) * n_parts)
+        return count.reshape(len(self.answer), n_parts).T
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """What every trial of a block starts from: scores (c,), and which candidates are listed (c,), None for all."""
+
+    score: F32
+    listed: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A pool with the answers of its people, row by row, and the metric to win."""
+
+    pool: Pool
+    answer: Answers
+    metric: str
+    profile: str = "matinee"
+    asked: NDArray[np.bool_] | None = None
+    """Whom it is about, (m,); None for everybody."""
+
+    shared: PoolTargets | None = None
+    """What judges of this pool and these answers share; None computes it when it is first needed."""
+
+    def __post_init__(self) -> None:
+        if not parse(self.metric).per_user:
+            raise DataError("ensemble", f"{self.metric} is no metric of a person", "one with a value a person", "")
+        ours, theirs = self.pool.user, self.answer.user
+        if len(ours) != len(theirs) or not ((ours == theirs) | (ours < 0)).all():
+            found = f"lists of {len(ours)} people and answers of {len(theirs)}, not the same in the same rows"
+            raise DataError("ensemble", found, "the same people in the same rows", "Make both from one split.")
+        if self.pool.items != self.answer.items:
+            found = "lists and answers encode items differently"
+            raise DataError("ensemble", found, "one vocabulary for both", "Make both from one log.")
+
+    @cached_property
+    def targets(self) -> PoolTargets:
+        """The answers among the candidates."""
+        return PoolTargets(self.pool, self.answer) if self.shared is None else self.shared
+
+    @property
+    def counted(self) -> NDArray[np.int64]:
+        """How many answers each person has, listed or not, (m,)."""
+        return self.targets.counted
+
+    @property
+    def found(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+        """(start (m + 1,), place, part): the candidates that are answers, row by row."""
+        return self.targets.found
+
+    def among(self, asked: NDArray[np.bool_]) -> Judge:
+        """The same judge with an eye on some of the people (m,) only."""
+        return replace(self, asked=asked, shared=self.targets)
+
+    @property
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where each person's candidates start, and whether the person counts."""
+        return self.pool.offsets, np.ones(len(self.pool), dtype=np.bool_) if self.asked is None else self.asked
 
     def values(self, score: NDArray[np.floating], part: str | None = None) -> Values:
         """The metric of each person (m,) under scores (c,), −inf not to be listed; NaN for whom it leaves out."""
@@ -121,31 +161,31 @@ class Judge:
         weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), out.shape)
         for low in range(0, len(member), BLOCK):
             some = slice(low, low + BLOCK)
-            labels, lengths = self._labels((base, listed), points, member[some], weights[some])
+            labels, lengths = self._labels(_Base(base, listed), points, member[some], weights[some])
             for t, (label, length) in enumerate(zip(labels, lengths, strict=True)):
                 out[low + t] = self._mean(label, length)
         return out
 
     def _labels(
-        self, base: tuple[F32, NDArray[np.bool_] | None], points: F32, member: NDArray[np.integer], weight: F64
+        self, base: _Base, points: F32, member: NDArray[np.integer], weight: F64
     ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """What stands at each rank (T, m, k), and how long the lists are (T, m)."""
-        score, listed = base[0], np.zeros(0, dtype=np.bool_) if base[1] is None else base[1]
+        listed = np.zeros(0, dtype=np.bool_) if base.listed is None else base.listed
         k = parse(self.metric).k
         label = np.full((len(member), len(self.pool), k), -1, dtype=np.int8)
         trial = member.astype(np.int64), weight.astype(np.float32)
-        kernels.judge_each(self.rows, (score, listed), (points, self.pool.rank), trial, self.found, label)
+        kernels.judge_each(self.rows, (base.score, listed), (points, self.pool.rank), trial, self.found, label)
         length = np.tile(np.minimum(np.diff(self.pool.offsets), k), (len(member), 1))
         if len(listed):
             known = np.bincount(self.pool.row[listed], minlength=len(self.pool))
-            if (np.maximum(known, np.where(weight[:, None] > 0, self.lengths[trial[0]], 0)) < length).any():
+            if (np.maximum(known, np.where(weight[:, None] > 0, self.targets.lengths[trial[0]], 0)) < length).any():
                 kernels.count_listed(self.pool.offsets, self.pool.rank, listed, trial, length)
         return label, length
 
     def _list_of(self, score: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """What stands at each rank (m, k), and how long the lists are (m,), under scores (c,)."""
         nothing = np.zeros((1, len(score)), dtype=np.float32)
-        label, _ = self._labels((score.astype(np.float32), None), nothing, np.zeros(1, dtype=np.int64), np.zeros(1))
+        label, _ = self._labels(_Base(score.astype(np.float32)), nothing, np.zeros(1, dtype=np.int64), np.zeros(1))
         length = np.bincount(self.pool.row[score > -np.inf], minlength=len(self.pool))
         return label[0], np.minimum(length, label.shape[2])
 
@@ -157,7 +197,7 @@ class Judge:
         """The numbers of labels (m, k) by each metric of the blend, those without answers at weight 0."""
         definitions = profile(self.profile)
         which = None if part is None else self.answer.parts.index(part)
-        counts = self.counted if which is None else self._of_part[which]
+        counts = self.counted if which is None else self.targets.of_part[which]
         here = (counts > 0) & self.rows[1]
         hits = ((label >= 0) if which is None else label == which)[here]
         columns: dict[Metric, Column] = {}
@@ -169,11 +209,3 @@ class Judge:
             value[here], weight[here] = own.value, own.weight
             columns[metric] = Column(value, weight)
         return columns
-
-    @cached_property
-    def _of_part(self) -> NDArray[np.int64]:
-        """Answers of every part (parts, m)."""
-        row = np.repeat(np.arange(len(self.answer)), self.answer.count)
-        n_parts = max(len(self.answer.parts), 1)
-        count = np.bincount(row * n_parts + self.answer.part, minlength=len(self.answer) * n_parts)
-        return count.reshape(len(self.answer), n_parts).T

@@ -14,19 +14,23 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
+from matinee.candidates.user_features import Traits, traits
 from matinee.contract import Context
 from matinee.data import Answers, Histories
 from matinee.ensemble.chooser import F32
 from matinee.ensemble.gate import Learnt
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.plan import Plan
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.recipe import Recipe
 from matinee.ensemble.rule import F64, Points, Rule
-from matinee.ensemble.traits import Traits, traits
+from matinee.errors import SpecError
 from matinee.topk import TopK
 
 Mask: TypeAlias = NDArray[np.bool_]
+
+FEWEST = 2
+"""How many users a fold has at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +117,22 @@ def search(
     """Choose members, weights, rule, depth and, where the plan has a gate and `people` are given, everybody's own.
 
     Rows of `answer` are those of the first member's lists. Cost: (folds + 1) · rules · depths runs of the chooser.
+    Raises `SpecError` for more folds than half the users.
     """
+    most = len(answer) // FEWEST
+    if plan.folds > most:
+        found = f"folds = {plan.folds:,} for {len(answer):,} users"
+        raise SpecError("ensemble", found, f"at most {most:,}, {FEWEST} users a fold", "Lower folds.")
     fold = ctx.rng(0xF01D).permutation(len(answer)) % plan.folds
+    task = _Search(members, answer, plan, goal, people, fold, ctx)
     trials: list[Trial] = []
     alone: dict[int, dict[str, float]] = {}
     for depth in plan.depths:
-        judge = Judge(Pool.of(members, depth), answer, goal.metric, goal.profile)
-        trials += [_try(rule, depth, judge, (fold, plan, ctx)) for rule in plan.rules]
+        judge = task.judge(depth)
+        trials += [task.trial(rule, depth, judge) for rule in plan.rules]
         alone[depth] = {name: judge.mean(_order(judge.pool, m)) for m, name in enumerate(judge.pool.names)}
     chosen = [max(trials, key=lambda one: one.value[f]) for f in range(plan.folds + 1)]
-    lists, recipes, apparent = _finish(members, answer, (plan, goal, people, ctx), chosen, fold)
+    lists, recipes, apparent = task.finish(chosen)
     judged = Judge(Pool.of({"ensemble": lists}), answer, goal.metric, goal.profile)
     return Found(
         recipe=recipes[-1],
@@ -135,69 +145,76 @@ def search(
     )
 
 
-def _try(rule: Rule, depth: int, judge: Judge, how: tuple[NDArray[np.int64], Plan, Context]) -> Trial:
-    """The weights of one rule at one depth, found without each fold and with everybody."""
-    fold, plan, ctx = how
-    M = len(judge.pool.names)
-    points = rule.points(judge.pool) if isinstance(rule, Points) else np.zeros((M, 0), dtype=np.float32)
-    weights, value = np.empty((plan.folds + 1, M)), np.empty(plan.folds + 1)
-    adds_up = isinstance(rule, Points) and not rule.by_votes
-    for f in range(plan.folds + 1):
-        some = judge.among(fold != f)
-        weights[f] = plan.chooser.weights(some, points, ctx)
-        value[f] = some.of(points, weights[f]) if adds_up else some.mean(rule.scores(judge.pool, weights[f]))
-    return Trial(rule, depth, weights, value)
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What all steps of a search share."""
 
+    members: Mapping[str, TopK]
+    answer: Answers
+    plan: Plan
+    goal: Goal
+    people: People | None
+    fold: NDArray[np.int64]
+    """Which fold a user is in, (m,)."""
 
-def _finish(
-    members: Mapping[str, TopK],
-    answer: Answers,
-    how: tuple[Plan, Goal, People | None, Context],
-    chosen: list[Trial],
-    fold: NDArray[np.int64],
-) -> tuple[TopK, list[Recipe], float]:
-    """Everybody's list by what was chosen without them, every recipe, and the metric of the last, all with gates."""
-    plan, goal, people, ctx = how
-    out: TopK | None = None
-    recipes: list[Recipe] = [None] * len(chosen)  # pyright: ignore[reportAssignmentType]
-    apparent = 0.0
-    for trial in {id(one): one for one in chosen}.values():
-        judge = Judge(Pool.of(members, trial.depth), answer, goal.metric, goal.profile)
-        own = [f for f, one in enumerate(chosen) if one is trial]
-        learnt = _gates(trial, own, judge, (fold, plan, people, ctx))
-        for f in own:
-            recipe = Recipe(
-                members=tuple(members),
-                weight=tuple(map(float, trial.weights[f])),
-                rule=trial.rule,
-                depth=trial.depth,
-                gate=learnt.get(f),
-            )
-            recipes[f] = recipe
-            weights = trial.weights[f]
-            if recipe.gate is not None and people is not None:
-                weights = recipe.gate.weights(people.traits(judge.pool))
-            score = trial.rule.scores(judge.pool, weights)
-            if f == plan.folds:
-                apparent = judge.mean(score)
-                continue
-            lists = judge.pool.top(score, goal.k)
-            out = lists if out is None else _over(out, lists, fold == f)
-    if out is None:
-        raise ValueError("there is always a fold")
-    return out, recipes, apparent
+    ctx: Context
 
+    def judge(self, depth: int) -> Judge:
+        """The judge of the members' lists at one depth."""
+        return Judge(Pool.of(self.members, depth), self.answer, self.goal.metric, self.goal.profile)
 
-def _gates(
-    trial: Trial, own: list[int], judge: Judge, how: tuple[NDArray[np.int64], Plan, People | None, Context]
-) -> dict[int, Learnt]:
-    """What the plan's gate learnt without each fold of `own`, where it learnt anything that counts."""
-    fold, plan, people, ctx = how
-    if plan.gate is None or people is None or not isinstance(trial.rule, Points):
-        return {}
-    points, known = trial.rule.points(judge.pool), people.traits(judge.pool)
-    found = {f: plan.gate.learn(judge.among(fold != f), points, trial.weights[f], known, ctx) for f in own}
-    return {f: one for f, one in found.items() if not np.allclose(one.weights(known), trial.weights[f], atol=1e-9)}
+    def trial(self, rule: Rule, depth: int, judge: Judge) -> Trial:
+        """The weights of one rule at one depth, found without each fold and with everybody."""
+        plan, M = self.plan, len(judge.pool.names)
+        points = rule.points(judge.pool) if isinstance(rule, Points) else np.zeros((M, 0), dtype=np.float32)
+        weights, value = np.empty((plan.folds + 1, M)), np.empty(plan.folds + 1)
+        adds_up = isinstance(rule, Points) and not rule.by_votes
+        for f in range(plan.folds + 1):
+            some = judge.among(self.fold != f)
+            weights[f] = plan.chooser.weights(some, points, self.ctx)
+            value[f] = some.of(points, weights[f]) if adds_up else some.mean(rule.scores(judge.pool, weights[f]))
+        return Trial(rule, depth, weights, value)
+
+    def finish(self, chosen: list[Trial]) -> tuple[TopK, list[Recipe], float]:
+        """Everybody's list by what was chosen without them, every recipe, and the metric of the last; with gates."""
+        out: TopK | None = None
+        recipes: list[Recipe] = [None] * len(chosen)  # pyright: ignore[reportAssignmentType]
+        apparent = 0.0
+        for trial in {id(one): one for one in chosen}.values():
+            judge = self.judge(trial.depth)
+            own = [f for f, one in enumerate(chosen) if one is trial]
+            learnt = self.gates(trial, own, judge)
+            for f in own:
+                recipes[f] = self.recipe(trial, f, learnt.get(f))
+                score = trial.rule.scores(judge.pool, self.weights(recipes[f], judge.pool))
+                if f == self.plan.folds:
+                    apparent = judge.mean(score)
+                    continue
+                lists = judge.pool.top(score, self.goal.k)
+                out = lists if out is None else _over(out, lists, self.fold == f)
+        if out is None:
+            raise ValueError("there is always a fold")
+        return out, recipes, apparent
+
+    def recipe(self, trial: Trial, f: int, gate: Learnt | None) -> Recipe:
+        """What a trial found without fold f."""
+        weight = tuple(map(float, trial.weights[f]))
+        return Recipe(members=tuple(self.members), weight=weight, rule=trial.rule, depth=trial.depth, gate=gate)
+
+    def weights(self, recipe: Recipe, pool: Pool) -> F64:
+        """The weights of a recipe: (M,), or a row for each user (m, M) with a gate."""
+        if recipe.gate is None or self.people is None:
+            return np.array(recipe.weight)
+        return recipe.gate.weights(self.people.traits(pool))
+
+    def gates(self, trial: Trial, own: list[int], judge: Judge) -> dict[int, Learnt]:
+        """What the plan's gate learnt without each fold of `own`, where it learnt anything that counts."""
+        gate, fold = self.plan.gate, self.fold
+        if gate is None or self.people is None or not isinstance(trial.rule, Points):
+            return {}
+        points, known = trial.rule.points(judge.pool), self.people.traits(judge.pool)
+        found = {f: gate.learn(judge.among(fold != f), points, trial.weights[f], known, self.ctx) for f in own}
+        return {f: one for f, one in found.items() if not np.allclose(one.weights(known), trial.weights[f], atol=1e-9)}
 
 
 def _over(lists: TopK, others: TopK, where: Mask) -> TopK:

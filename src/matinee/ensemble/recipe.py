@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny
 
+from matinee.candidates.pool import Pool
+from matinee.candidates.user_features import Traits
 from matinee.ensemble.gate import Learnt
 from matinee.ensemble.gates import GATES
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.ensemble.rules import RULES
-from matinee.ensemble.traits import Traits
 from matinee.errors import SpecError
 from matinee.spec import Spec, build
 from matinee.topk import TopK
@@ -55,7 +55,8 @@ class Recipe(Spec):
             raise SpecError("ensemble", f"there are no lists of {', '.join(missing)}", "lists of every member")
         pool = Pool.of({name: lists[name] for name in self.needed}, self.depth)
         if self.gate is None:
-            return fuse(self.rule, pool, [w for w in self.weight if w > 0], k)
+            kept = [member for member, weight in enumerate(self.weight) if weight > 0]
+            return fuse(self.rule.restrict(kept), pool, [self.weight[member] for member in kept], k)
         if traits is None:
             raise SpecError("ensemble", "nothing is known of the people", "their traits, which the gate looks at")
         return fuse(self.rule, pool, self.gate.weights(traits(pool)), k)

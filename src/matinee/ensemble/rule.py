@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.ensemble import kernels
-from matinee.ensemble.pool import Pool
 from matinee.errors import SpecError
 from matinee.spec import Spec
 from matinee.topk import TopK
@@ -32,6 +32,10 @@ class Rule(Spec):
 
         `weights` (M,) ≥ 0, one a member, or (m, M), a row for every person. They count in proportion; 0 is absence.
         """
+
+    def restrict(self, kept: Sequence[int]) -> Self:
+        """The same rule for the members `kept` alone, by their numbers in ascending order."""
+        return self
 
 
 class Points(Rule):

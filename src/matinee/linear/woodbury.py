@@ -10,7 +10,7 @@ about n / 4. Memory: the new B (n, n) and 12 n k bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -43,6 +43,9 @@ class Open:
 
 def opened(model: ItemItem, learnt: Interactions) -> Open:
     """A fitted EASE model with its diag P, found from the log it was fitted on. Variants raise `CannotDo`."""
+    knobs = model.spec.knobs()
+    if "l2" not in knobs or not knobs.keys() <= {field.name for field in fields(Recipe)}:
+        raise CannotDo(model.spec.kind, "add people to a model other than EASE", "Fit it again.")
     recipe = Recipe.of(model.spec)
     if recipe != Recipe(recipe.l2) or not isinstance(model.weights, np.ndarray):
         raise CannotDo(model.spec.kind, "add people to a variant of EASE", "Fit it again, or leave l2 alone set.")

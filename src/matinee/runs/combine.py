@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.contract import Context
+from matinee.ensemble.analysis.members import portrait
+from matinee.ensemble.analysis.robustness import Past, gains
+from matinee.ensemble.analysis.winners import winners
 from matinee.ensemble.choosers.fixed import Fixed
 from matinee.ensemble.judge import Judge
 from matinee.ensemble.lab import Found, Goal, People, search
-from matinee.ensemble.members import portrait
 from matinee.ensemble.plan import Plan
-from matinee.ensemble.pool import Pool
-from matinee.ensemble.robust import Past, gains
-from matinee.ensemble.winners import winners
 from matinee.errors import RunError, UnknownName
 from matinee.metrics import compare
 from matinee.runs import guards

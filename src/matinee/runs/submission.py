@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from matinee.contract import Context, Mask, ModelSpec, Task
-from matinee.data import Answers, Interactions, Vocabulary
-from matinee.data.read import READERS, guess
-from matinee.data.source import Table
+from matinee.data import Answers, Histories, Interactions, Vocabulary
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
-from matinee.spec import build
+from matinee.runs.list_file import ListRows, pairs, write
 from matinee.topk import TopK, recommend
+
+__all__ = ["Checked", "check", "faults_of", "judge", "refit", "write"]
 
 SHOWN = 3
 """How many examples of a fault a message names."""
@@ -54,150 +55,105 @@ def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Ta
     return recommend(model, log.histories(users), task.k, mask, ctx.progress)
 
 
-def write(lists: TopK, path: str | Path) -> None:
-    """Write `user,item` rows, best first, as .csv or .parquet; the file appears whole or not at all."""
-    path = Path(path)
-    if path.suffix not in (".csv", ".parquet"):
-        raise SpecError(str(path), f"its ending is {path.suffix!r}", "a submission in .csv or .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame, half = lists.frame().select("user", "item"), path.with_name(f".{path.name}.half")
-    if path.suffix == ".csv":
-        frame.write_csv(half)
-    else:
-        frame.write_parquet(half)
-    half.replace(path)
-
-
-def check(path: str | Path, log: Interactions, task: Task, users: NDArray[np.int32] | None = None) -> Checked:
+def check(path: str | Path, log: Interactions, task: Task, queries: Histories | None = None) -> Checked:
     """Read a list file and hold it against the rules: exactly k items for every user asked for, or all that are
     allowed for them; no seen item where seen are excluded; nothing twice; only ids the log knows.
 
-    `users` (m,) are the codes that must be served; nothing means every user of the log. Raises `SubmissionError` naming
-    every kind of fault with its count and the first lines it stands on.
+    `queries` (m,) are the users that must be served, named by code, with the items they have seen; None means every
+    user of the log. Raises `SubmissionError` naming every kind of fault with its count and its first lines.
     """
-    table = pairs(path)
-    wanted = np.arange(log.n_users, dtype=np.int32) if users is None else users
-    user, item = log.users.encode(table.frame["user"]), log.items.encode(table.frame["item"])
-    faults = faults_of(table, (user, item), log, task)
-    known = (user >= 0) & (item >= 0)
-    user, item = user[known], item[known]
-    allowed = np.minimum(task.k, _room(log, task, wanted))
-    count = np.bincount(user, minlength=log.n_users)
-    faults += _wrong_lengths(count, wanted, allowed, log, task.k)
+    queries = log.histories() if queries is None else queries
+    rows = pairs(path, queries.users, queries.items)
+    faults = faults_of(rows, queries, log, task)
+    allowed = np.minimum(task.k, _room(log, task, queries))
+    faults += _wrong_lengths(rows, queries, allowed, task.k)
     if faults:
         raise SubmissionError(path, faults)
-    lists = as_lists(user, item, wanted, log)
-    repeats = int(_seen((user, item), log).sum()) if task.seen == "include" else None
-    return Checked(lists, len(table.frame), int((allowed < task.k).sum()), repeats)
+    repeats = int(_seen(rows, queries).sum()) if task.seen == "include" else None
+    return Checked(rows.lists(queries), len(rows.table.frame), int((allowed < task.k).sum()), repeats)
 
 
-def faults_of(
-    table: Table, codes: tuple[NDArray[np.int32], NDArray[np.int32]], log: Interactions, task: Task
-) -> list[str]:
-    """Faults of single rows: unknown ids, repeats, seen items, items that are not available."""
-    user, item = codes
+def faults_of(rows: ListRows, queries: Histories, log: Interactions, task: Task) -> list[str]:
+    """Faults of single rows: unknown ids, repeats, items of the user's query, items that are not available."""
+    user, item, width = rows.user, rows.item, len(queries.items)
     known = (user >= 0) & (item >= 0)
-    code = user.astype(np.int64) * log.n_items + item
+    code = user.astype(np.int64) * width + item
     first = np.zeros(len(code), dtype=np.bool_)
     first[np.unique(code, return_index=True)[1]] = True
     available = task.allowed(log)
-    rows = {
+    wrong = {
         "unknown user": user < 0,
         "unknown item": item < 0,
         "row that repeats an item of the same user": known & ~first,
-        "seen item": known & _seen(codes, log) if task.seen == "exclude" else np.zeros_like(known),
-        "item that is not available": known & ~available[np.maximum(item, 0)]
-        if available is not None
-        else ~first & first,
     }
-    return [_fault(name, np.flatnonzero(wrong), table) for name, wrong in rows.items() if wrong.any()]
+    if task.seen == "exclude":
+        wrong["seen item"] = known & _seen(rows, queries)
+    if available is not None:
+        wrong["item that is not available"] = known & ~available[np.maximum(item, 0)]
+    return [_fault(name, np.flatnonzero(where), rows) for name, where in wrong.items() if where.any()]
 
 
-def _seen(codes: tuple[NDArray[np.int32], NDArray[np.int32]], log: Interactions) -> NDArray[np.bool_]:
-    """Which rows (n,) of users and items hold an item of the user's history."""
-    user, item = codes
-    taken = np.repeat(np.arange(log.n_users), np.diff(log.matrix.indptr)) * log.n_items + log.matrix.indices
-    return np.isin(user.astype(np.int64) * log.n_items + item, taken)
+def _seen(rows: ListRows, queries: Histories) -> NDArray[np.bool_]:
+    """Rows (n,) whose item is in the query of its user."""
+    width = len(queries.items)
+    seen = np.repeat(queries.user.astype(np.int64), np.diff(queries.offsets)) * width + queries.item
+    return np.isin(rows.user.astype(np.int64) * width + rows.item, seen)
 
 
-def _fault(name: str, at: NDArray[np.intp], table: Table) -> str:
+def _fault(name: str, at: NDArray[np.intp], rows: ListRows) -> str:
+    table = rows.table
     where = Path(table.where).name
-    rows = [(table.place(int(i)).rpartition(where)[2].strip(), table.frame.row(int(i), named=True)) for i in at[:SHOWN]]
-    shown = "; ".join(f"{line}: {row['user']},{row['item']}" for line, row in rows)
+    lines = [
+        (table.place(int(i)).rpartition(where)[2].strip(), table.frame.row(int(i), named=True)) for i in at[:SHOWN]
+    ]
+    shown = "; ".join(f"{line}: {row['user']},{row['item']}" for line, row in lines)
     return f"{len(at):,} × {name} ({shown}{', …' if len(at) > SHOWN else ''})"
 
 
-def _wrong_lengths(
-    count: NDArray[np.intp], wanted: NDArray[np.int32], allowed: NDArray[np.int64], log: Interactions, k: int
-) -> list[str]:
-    faults: list[str] = []
-    rows = count[wanted]
-    for name, wrong in (
-        ("without a row", rows == 0),
-        (f"with fewer than {k} rows", (rows > 0) & (rows < allowed)),
-        (f"with more than {k} rows", rows > k),
-    ):
-        if wrong.any():
-            ids = log.users.decode(wanted[wrong][:SHOWN]).to_list()
-            more = ", …" if wrong.sum() > SHOWN else ""
-            faults.append(f"{int(wrong.sum()):,} users {name} (user {', '.join(map(str, ids))}{more})")
+def _wrong_lengths(rows: ListRows, queries: Histories, allowed: NDArray[np.int64], k: int) -> list[str]:
+    """Faults of whole lists: missing, too short or too long, or of a user that is not asked for."""
+    known = rows.user[(rows.user >= 0) & (rows.item >= 0)]
+    count = np.bincount(known, minlength=len(queries.users))
+    own = count[queries.user]
     surplus = count.copy()
-    surplus[wanted] = 0
-    if surplus.any():
-        ids = log.users.decode(np.flatnonzero(surplus)[:SHOWN].astype(np.int32)).to_list()
-        faults.append(f"{int((surplus > 0).sum()):,} users nobody asked for (user {', '.join(map(str, ids))})")
+    surplus[queries.user] = 0
+    faults: list[str] = []
+    for name, users in (
+        ("without a row", queries.user[(own == 0) & (allowed > 0)]),
+        (f"with fewer than {k} rows", queries.user[(own > 0) & (own < allowed)]),
+        (f"with more than {k} rows", queries.user[own > k]),
+        ("nobody asked for", np.flatnonzero(surplus)),
+    ):
+        if len(users):
+            ids = ", ".join(map(str, queries.users.decode(users[:SHOWN]).to_list()))
+            faults.append(f"{len(users):,} users {name} (user {ids}{', …' if len(users) > SHOWN else ''})")
     return faults
 
 
-def _room(log: Interactions, task: Task, wanted: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How many items each wanted user may get at all (m,)."""
+def _room(log: Interactions, task: Task, queries: Histories) -> NDArray[np.int64]:
+    """How many items each user may get at all (m,)."""
     available = task.allowed(log)
     total = log.n_items if available is None else int(available.sum())
     if task.seen == "include":
-        return np.full(len(wanted), total, dtype=np.int64)
-    matrix = log.matrix
-    own = matrix if available is None else matrix[:, np.flatnonzero(available)]
-    return total - np.diff(own.indptr).astype(np.int64)[wanted]
-
-
-def as_lists(user: NDArray[np.int32], item: NDArray[np.int32], wanted: NDArray[np.int32], log: Interactions) -> TopK:
-    """Lists from rows in rank order: row r of a user is their rank r; scores fall by one a rank."""
-    place = np.full(log.n_users, -1, dtype=np.int64)
-    place[wanted] = np.arange(len(wanted))
-    keep = place[user] >= 0
-    row, item = place[user[keep]], item[keep]
-    order = np.argsort(row, kind="stable")
-    row, item = row[order], item[order]
-    lengths = np.bincount(row, minlength=len(wanted))
-    at = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    k = max(1, int(lengths.max(initial=0)))
-    items = np.full((len(wanted), k), -1, dtype=np.int32)
-    items[row, at] = item
-    score = np.where(items >= 0, -np.arange(k, dtype=np.float32)[None, :], np.float32(-np.inf)).astype(np.float32)
-    return TopK(wanted, items, score, log.users, log.items, log.titles)
-
-
-def pairs(path: str | Path) -> Table:
-    """The `user,item` rows of a list file in their order; a column `rank` puts each user's rows in its order."""
-    path = Path(path)
-    table = build(READERS.get(guess(path)), {"path": path}, str(path)).table()
-    if len(table.frame) == 0:
-        raise DataError(path, "it has no rows", "user,item rows", "Write the lists again.")
-    return table
+        return np.full(len(queries), total, dtype=np.int64)
+    own = queries.matrix if available is None else queries.matrix[:, np.flatnonzero(available)]
+    return total - np.diff(own.indptr).astype(np.int64)
 
 
 def judge(lists: TopK, path: str | Path, task: Task) -> Evaluation:
     """Score lists against a file of answers, `user,item` rows. An answer with an item the log lacks is a miss."""
-    table = pairs(path)
-    user = lists.users.encode(table.frame["user"])
-    if (user < 0).any():
-        place = table.place(int(np.flatnonzero(user < 0)[0]))
+    rows = pairs(path, lists.users, lists.items)
+    if (rows.user < 0).any():
+        place = rows.table.place(int(np.flatnonzero(rows.user < 0)[0]))
         raise DataError(place, "its user is not in the log", "answers of known users", "Drop the row.")
-    items = Vocabulary.of(pl.concat([lists.items.ids, table.frame["item"].cast(lists.items.ids.dtype)]))
+    ids = [lists.items.ids, rows.table.frame["item"]]
+    if ids[0].dtype != ids[1].dtype:
+        ids = [one.cast(pl.String) for one in ids]
+    items = Vocabulary.of(pl.concat(ids))
     recoded = np.where(lists.item >= 0, items.encode(lists.items.ids)[lists.item], np.int32(-1)).astype(np.int32)
-    who, row = np.unique(user, return_inverse=True)
+    who, row = np.unique(rows.user, return_inverse=True)
     asked = (who.astype(np.int32), lists.users, items)
-    answers = Answers.of(row, items.encode(table.frame["item"]), np.zeros(len(row), dtype=np.int8), ("all",), asked)
+    answers = Answers.of(row, items.encode(ids[1]), np.zeros(len(row), dtype=np.int8), ("all",), asked)
     names = [name for name in dict.fromkeys([task.metric, *task.also]) if not name.startswith("popularity@")]
     judged = TopK(lists.user, recoded, lists.score, lists.users, items)
     return evaluate(judged, answers, [name for name in names if parse(name).k <= lists.k], task.profile)

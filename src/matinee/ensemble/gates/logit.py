@@ -13,17 +13,18 @@ mixture of experts: Jacobs, Jordan, Nowlan and Hinton, Adaptive Mixtures of Loca
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 from scipy.optimize import minimize, minimize_scalar
 
+from matinee.candidates.user_features import Traits
 from matinee.contract import Context
 from matinee.ensemble import kernels
 from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 from matinee.spec import Search
 
 FARTHEST = 3.0
@@ -95,7 +96,7 @@ class Logit(Gate):
         tilt = np.zeros((M, F))
         if counts.any():
             z = standardised(traits.values, mean, deviation)
-            loss = objective(judge, points * np.float32(sharpness(judge, points, base)), (base, z), self.l2)
+            loss = objective(judge, points * np.float32(sharpness(judge, points, base)), Start(base, z), self.l2)
             found = minimize(loss, tilt.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": self.steps})
             tilt = np.asarray(found.x).reshape(M, F)
         return _tilted(traits.names, (mean, deviation), base, tilt)
@@ -132,16 +133,24 @@ def sharpness(judge: Judge, points: F32, base: F64) -> float:
     return float(np.exp(found.x)) / unit
 
 
-def objective(judge: Judge, points: F32, around: tuple[F64, F64], l2: float) -> Callable[[F64], tuple[float, F64]]:
-    """What is minimised, and its gradient, in V (M · F,). `points` (M, c) are times β; `around` is (base, z (m, F))."""
-    (base, z), (rows, (start, place, _)) = around, (judge.rows, judge.found)
-    n = max(int((rows[1] & (np.diff(start) > 0)).sum()), 1)
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a gate tilts: the members' weights at V = 0, (M,), and the standardised traits of the users, (m, F)."""
+
+    base: F64
+    z: F64
+
+
+def objective(judge: Judge, points: F32, start: Start, l2: float) -> Callable[[F64], tuple[float, F64]]:
+    """What is minimised, and its gradient, in V (M · F,). `points` (M, c) are times β."""
+    base, z, rows, (first, place, _) = start.base, start.z, judge.rows, judge.found
+    n = max(int((rows[1] & (np.diff(first) > 0)).sum()), 1)
 
     def loss(flat: F64) -> tuple[float, F64]:
         tilt = flat.reshape(len(base), z.shape[1])
         w = tilted(base, tilt, z)
         out, slope = np.zeros(len(z)), np.zeros(w.shape)
-        kernels.cross_entropy(rows, points, w, (start, place), out, slope)
+        kernels.cross_entropy(rows, points, w, (first, place), out, slope)
         by_log = w * (slope - (w * slope).sum(axis=1, keepdims=True))  # ∂/∂(v_m · z_u)
         return out.sum() / n + l2 * (tilt**2).sum(), (by_log.T @ z / n + 2.0 * l2 * tilt).ravel()
 

@@ -9,6 +9,7 @@ quantiles of the trait. Cost: about three runs of the chooser on everybody, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from matinee.candidates.user_features import Traits
 from matinee.contract import Context
 from matinee.ensemble.chooser import Chooser
 from matinee.ensemble.choosers import CHOOSERS
 from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 from matinee.spec import Search
 
 KNOBS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})
@@ -69,11 +70,12 @@ class Segments(Gate):
     def learn(self, judge: Judge, points: F32, weights: F64, traits: Traits, ctx: Context = Context()) -> Parted:
         """Trait after trait, then the best one with everybody."""
         chooser = CHOOSERS.read({"kind": self.chooser, **KNOBS.get(self.chooser, {})}, "gate (segments)")
+        cutter = _Cutter(self, chooser, points, weights, traits, ctx)
         tried = list(traits.names) if self.trait == "best" else [self.trait]
 
         def looked(some: Judge, name: str) -> tuple[float, float]:
             def teach(half: Judge) -> F64:
-                return self._cut(chooser, (half, points, weights), (traits, name), ctx).weights(traits)
+                return cutter.cut(half, name).weights(traits)
 
             return crossed(some, points, weights, teach, ctx)
 
@@ -91,23 +93,36 @@ class Segments(Gate):
             p = min(1.0, p * len(tried))
             if gain <= 0.0 or p > self.sure:
                 return Parted(gain=gain, p=p, trait=None, edges=(), weight=(tuple(weights.tolist()),))
-        cut = self._cut(chooser, (judge, points, weights), (traits, best), ctx)
-        return cut.model_copy(update={"gain": gain, "p": p})
+        return cutter.cut(judge, best).model_copy(update={"gain": gain, "p": p})
 
-    def _cut(self, chooser: Chooser, task: tuple[Judge, F32, F64], by: tuple[Traits, str], ctx: Context) -> Parted:
-        """Segments by one trait, unlooked. `task` is (judge, points, weights), `by` the traits and a name."""
-        (judge, points, weights), (traits, name) = task, by
+
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """What all cuts of one gate share."""
+
+    gate: Segments
+    chooser: Chooser
+    points: F32
+    weights: F64
+    """Those for everybody, (M,)."""
+
+    traits: Traits
+    ctx: Context
+
+    def cut(self, judge: Judge, name: str) -> Parted:
+        """Segments of a judge's users by one trait, whether or not they gain."""
         counts = judge.rows[1] & (judge.counted > 0)
-        value = traits.of((name,))[:, 0]
-        cuts = np.linspace(0.0, 1.0, self.parts + 1)[1:-1]
+        value, tau = self.traits.of((name,))[:, 0], self.gate.tau
+        cuts = np.linspace(0.0, 1.0, self.gate.parts + 1)[1:-1]
         edges = np.unique(np.quantile(value[counts], cuts)) if counts.any() else np.zeros(0)
-        segment = _segment(traits, name, tuple(edges.tolist()))
-        table = np.tile(weights, (len(edges) + 1, 1))
+        segment = _segment(self.traits, name, tuple(edges.tolist()))
+        table = np.tile(self.weights, (len(edges) + 1, 1))
         for s in range(len(table)):
             own = counts & (segment == s)
             n = int(own.sum())
             if n:
-                table[s] = (n * chooser.weights(judge.among(own), points, ctx) + self.tau * weights) / (n + self.tau)
+                found = self.chooser.weights(judge.among(own), self.points, self.ctx)
+                table[s] = (n * found + tau * self.weights) / (n + tau)
         said = tuple(tuple(row) for row in table.tolist())
         return Parted(gain=0.0, p=1.0, trait=name, edges=tuple(edges.tolist()), weight=said)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.ensemble.pool import Pool
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from matinee.ensemble.norms import normalised
-from matinee.ensemble.pool import Pool
+from matinee.candidates.norms import normalised
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 
 

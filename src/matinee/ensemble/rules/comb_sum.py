@@ -1,15 +1,15 @@
 """CombSUM: the weighted sum of the members' scores, each made comparable within the person's list first.
 
 Fox and Shaw, Combination of Multiple Searches, TREC-2, 1994. What an item outside a list is worth stands with each
-normalisation in `ensemble/norms.py`: 0 (min_max, rank, softmax), or as much as the last of the list (z_score, sigmoid).
+normalisation in `candidates/norms.py`: 0 (min_max, rank, softmax), or what the last of the list is (z_score, sigmoid).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from matinee.ensemble.norms import Norm, normalised
-from matinee.ensemble.pool import Pool
+from matinee.candidates.norms import Norm, normalised
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 
 

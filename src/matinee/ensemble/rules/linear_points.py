@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from matinee.ensemble.pool import Pool
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 from matinee.ensemble.rules._table import by_rank
 from matinee.spec import Search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.ensemble.pool import Pool
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 from matinee.ensemble.rules._table import by_rank
 

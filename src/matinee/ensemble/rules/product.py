@@ -6,13 +6,14 @@ floor: without one, a single member could rule any item out (Hinton, Products of
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
-from matinee.ensemble.norms import Norm, normalised
-from matinee.ensemble.pool import Pool
+from matinee.candidates.norms import Norm, normalised
+from matinee.candidates.pool import Pool
 from matinee.ensemble.rule import F32, Points
 from matinee.errors import SpecError
 from matinee.spec import Search
@@ -26,6 +27,12 @@ class Product(Points):
 
     floor: Annotated[float, Field(gt=0, lt=1), Search(1e-4, 0.5, log=True)] = 0.01
     """What an item is worth at least, outside a list too."""
+
+    def restrict(self, kept: Sequence[int]) -> Self:
+        """With the norms of the members kept."""
+        if len(self.norms) == 1:
+            return self
+        return self.model_copy(update={"norms": tuple(norm for m, norm in enumerate(self.norms) if m in kept)})
 
     def values(self, pool: Pool, member: int) -> tuple[F32, F32]:
         """Logarithms, 0 the most."""

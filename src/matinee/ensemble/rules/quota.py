@@ -5,7 +5,7 @@ members fill up in order. Without `quotas`, the weights say how many of `k` each
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,11 @@ class Quota(Turns):
 
     k: Annotated[int, Field(ge=1)] = 10
     """Length of the list that is shared out by weight."""
+
+    def restrict(self, kept: Sequence[int]) -> Self:
+        """With the quotas of the members kept."""
+        quotas = tuple(quota for member, quota in enumerate(self.quotas) if member in kept)
+        return self.model_copy(update={"quotas": quotas})
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:
         """Whole items by weight: the largest remainders are rounded up."""

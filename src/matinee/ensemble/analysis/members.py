@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.data import Answers
+from matinee.ensemble.analysis.overlap import shared
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.members_kernels import shared
-from matinee.ensemble.pool import Pool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
 from matinee.metrics import Difference, Evaluation, compare, evaluate, holm, parse
@@ -135,6 +135,15 @@ class Portrait:
                 row["gain"] |= {"noise": one.gain.noise}
         return out
 
+    @property
+    def copies(self) -> dict[str, str]:
+        """Members whose lists an earlier member has, too, with the name of that member."""
+        found: dict[str, str] = {}
+        for one in self.pairs:
+            if one.jaccard == 1.0 and one.rbo > 1.0 - 1e-9:
+                found.setdefault(one.other, one.one)
+        return found
+
     def text(self, pairs: int = 20) -> list[str]:
         """Lines for a terminal: the members, best first, and so many pairs, the most alike first."""
         any_of, all_of = f"{self.oracle.found:.1%}", f"{self.oracle.every:.1%}"
@@ -142,15 +151,17 @@ class Portrait:
             f"{self.metric} of {self.people:,} people: {self.mean:.4f} {_ends(self.interval)}",
             f"with each person's best member: {self.oracle.best:.4f}",
             f"answers in the first {self.k} of any member: {any_of}, of all members: {all_of}",
+            *(f"{other} has the same lists as {one}" for other, one in self.copies.items()),
             "",
         ]
-        people = sorted(self.members, key=lambda one: -one.mean)
+        people = sorted((one for one in self.members if one.name not in self.copies), key=lambda one: -one.mean)
         lines += aligned([MEMBER, *map(_member_row, people)])
-        alike = sorted(self.pairs, key=lambda one: -one.rbo)[:pairs]
+        distinct = [one for one in self.pairs if one.one not in self.copies and one.other not in self.copies]
+        alike = sorted(distinct, key=lambda one: -one.rbo)[:pairs]
         if alike:
             table = [(one.one, one.other, *map(_number, (one.jaccard, one.rbo, one.values, one.hits))) for one in alike]
             lines += ["", *aligned([("pair", "", f"jaccard@{self.k}", "rbo", "values", "hits"), *table], words=2)]
-        rest = len(self.pairs) - len(alike)
+        rest = len(distinct) - len(alike)
         return [*lines, f"and {rest} pairs less alike"] if rest and alike else lines
 
 
@@ -190,7 +201,7 @@ def portrait(
         popular=int(popular.sum()),
         mean=together[0][metric],
         interval=together[0].interval(metric),
-        members=_members(judge, weights, (alone, together), value, (popular, k)),
+        members=_members(judge, weights, _Measured(alone, together, value, popular, k)),
         pairs=_pairs(pool, value, hits, k),
         oracle=Oracle(float(listed.mean()), float(hits.any(axis=0).mean()), float(hits.all(axis=0).mean())),
     )
@@ -258,26 +269,38 @@ def _gains(whole: Evaluation, without: Mapping[str, Evaluation], metric: str) ->
     return [replace(one, adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
-def _members(
-    judge: Judge,
-    weights: F64,
-    judged: tuple[Sequence[Evaluation], Sequence[Evaluation]],
-    value: F64,
-    cut: tuple[NDArray[np.bool_], int],
-) -> tuple[Member, ...]:
-    """`judged` are the members alone, and the ensemble followed by itself without each member of weight above 0;
-    `value` (M, n) the metric of each person; `cut` which items are popular and k.
-    """
-    (alone, (whole, *without)), (popular, k), metric = judged, cut, str(parse(judge.metric))
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The numbers that a members' table is made of."""
+
+    alone: Sequence[Evaluation]
+    """The members by themselves."""
+
+    together: Sequence[Evaluation]
+    """The ensemble, then itself without each member of weight above 0."""
+
+    value: F64
+    """The metric of each member for each user, (M, n)."""
+
+    popular: NDArray[np.bool_]
+    """Which items are among the most popular, (n_items,)."""
+
+    k: int
+
+
+def _members(judge: Judge, weights: F64, measured: _Measured) -> tuple[Member, ...]:
+    """A row a member."""
+    alone, k, metric = measured.alone, measured.k, str(parse(judge.metric))
+    whole, *without = measured.together
     there = [name for name, here in zip(judge.pool.names, _there(weights).tolist(), strict=True) if here]
     gain = {one.other: one for one in _gains(whole, dict(zip(there, without, strict=False)), metric)}
     share = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
     share = share.reshape(-1, len(alone)).mean(axis=0)
-    best, wins = _best(value)
+    best, wins = _best(measured.value)
     out: list[Member] = []
     for a, (name, lists) in enumerate(zip(judge.pool.names, judge.pool.lists, strict=True)):
         first = lists.item[:, :k]
-        taken = popular[first[first >= 0]]
+        taken = measured.popular[first[first >= 0]]
         out.append(
             Member(
                 name=name,

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from matinee.candidates.user_features import ALWAYS, CLOCKED, DAY, TRAITS, Traits, traits
 from matinee.data import Histories
 from matinee.ensemble import Pool
-from matinee.ensemble.traits import ALWAYS, CLOCKED, DAY, TRAITS, Traits, traits
 from matinee.errors import DataError, UnknownName
 from tests.metrics.lists_and_answers import lists_of, vocabulary
 

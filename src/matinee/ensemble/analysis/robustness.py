@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.data import Histories
-from matinee.ensemble.members import aligned, plain
+from matinee.ensemble.analysis.members import aligned, plain
 from matinee.errors import DataError
 from matinee.metrics import Evaluation, compare
 from matinee.metrics.column import Column
@@ -137,8 +137,8 @@ def gains(
         row = past.rows_of(ours.users)
         length = past.length[row]
         if past.last is not None:
-            rows += _by_quarter(ask, (ours, theirs), ("horizon", _until), past.last[row], length > 0)
-        rows += _by_quarter(ask, (ours, theirs), ("history", _items), length, np.ones(len(length), dtype=np.bool_))
+            rows += _by_quarter(ask, (ours, theirs), _View("horizon", _until), past.last[row], length > 0)
+        rows += _by_quarter(ask, (ours, theirs), _View("history", _items), length, np.ones(len(length), dtype=np.bool_))
     return Robustness(str(ours.find(metric)), level, tuple(rows))
 
 
@@ -181,6 +181,15 @@ class _Question:
         )
 
 
+@dataclass(frozen=True)
+class _View:
+    """A way to cut users into quarters."""
+
+    name: str
+    case: Callable[[int, int], str]
+    """What a quarter is called, from its smallest and its largest value."""
+
+
 def _only(column: Column, among: Bool | None) -> Column:
     """The same numbers, with weight 0 for everybody else."""
     return column if among is None else Column(column.value, column.weight * among)
@@ -202,7 +211,7 @@ def _by_parts(ask: _Question, ours: Evaluation, theirs: Evaluation) -> list[Circ
 def _by_quarter(
     ask: _Question,
     both: tuple[Evaluation, Evaluation],
-    view: tuple[str, Callable[[int, int], str]],
+    view: _View,
     value: I64,
     there: Bool,
 ) -> list[Circumstance]:
@@ -218,8 +227,8 @@ def _by_quarter(
         if own.any():
             among = np.zeros(len(answered), dtype=np.bool_)
             among[answered] = own
-            case = view[1](int(value[own].min()), int(value[own].max()))
-            rows.append(ask.row(view[0], case, [(1.0, *both)], among))
+            case = view.case(int(value[own].min()), int(value[own].max()))
+            rows.append(ask.row(view.name, case, [(1.0, *both)], among))
     return rows
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matinee.candidates.norms import NORMS, normalised
 from matinee.ensemble import RULES
-from matinee.ensemble.norms import NORMS, normalised
 from tests.ensemble.pools import drawn, pool_of, slow_norm, topk
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.pool import Pool
 from matinee.data import Histories
 from matinee.data.ragged import frozen
-from matinee.ensemble.pool import Pool
 from matinee.errors import DataError, UnknownName
 from matinee.kernel import parallel_kernel, prange
 

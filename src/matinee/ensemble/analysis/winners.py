@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates.user_features import Traits
 from matinee.ensemble.judge import Judge
-from matinee.ensemble.traits import Traits
 
 F64 = NDArray[np.float64]
 

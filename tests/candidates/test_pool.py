@@ -76,7 +76,7 @@ def test_what_is_refused(monkeypatch):
     for other in (topk([[(1, 1.0)]], 1, 10), topk([[(1, 1.0)]], 1, 9, n_users=2)):
         with pytest.raises(DataError, match="the lists of b encode users or items differently"):
             Pool.of({"a": one, "b": other})
-    monkeypatch.setattr("matinee.ensemble.pool.free_memory", lambda: 10)
+    monkeypatch.setattr("matinee.candidates.pool.free_memory", lambda: 10)
     with pytest.raises(TooLarge, match="1 members and 1 candidates"):
         Pool.of({"a": one})
 

@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.candidates import kernels
 from matinee.contract import free_memory
 from matinee.data import Vocabulary
 from matinee.data.ragged import frozen
-from matinee.ensemble import kernels
 from matinee.errors import DataError, SpecError, TooLarge
 from matinee.topk import TopK
 

@@ -1,0 +1,5 @@
+"""What several models propose for a user: the pool of candidates, normalised scores, features of users."""
+
+from matinee.candidates.pool import Pool
+
+__all__ = ["Pool"]
