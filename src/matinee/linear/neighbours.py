@@ -16,7 +16,7 @@ from matinee.topk.rank import rows_of
 F64: TypeAlias = NDArray[np.float64]
 Measure: TypeAlias = Literal["cosine", "jaccard", "dice"]
 
-Keep: TypeAlias = Literal["voters", "voted"]
+Keep: TypeAlias = Literal["columns", "rows"]
 
 CHUNKS = 64
 
@@ -87,13 +87,13 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
 def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
     """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, cut to `k`, no diagonal.
 
-    `keep` = "voters": of every column; "voted": of every row. `normalise` scales the rows kept to add up to 1.
+    `keep` = "columns": of every column; "rows": of every row. `normalise` scales the rows kept to add up to 1.
     """
     alpha, beta = exponents
     length = np.diff(matrix.indptr).astype(np.float64)
     count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
     rule = Rule(powers(count, alpha), powers(count, beta), 0.0)
-    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "voted")
+    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "rows")
     if normalise:
         total = np.add.reduceat(np.append(W.data, 0), W.indptr[:-1])
         W.data /= np.repeat(total, np.diff(W.indptr)).astype(np.float32)

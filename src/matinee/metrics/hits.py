@@ -56,7 +56,7 @@ def _label(
     answers: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int8]],
     row: NDArray[np.int64],
 ) -> NDArray[np.int8]:
-    """Binary search of every listed item among the user's targets; an item listed twice counts once, at its first rank."""
+    """Search every listed item among the user's targets; an item listed twice counts once, at its first rank."""
     offsets, answer, part = answers
     depth = item.shape[1]
     label = np.full((len(row), depth), -1, dtype=np.int8)

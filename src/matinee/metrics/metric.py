@@ -1,5 +1,6 @@
-"""A metric is a value: `Metric("recall", 10)` prints as `recall@10` and is parsed from it; `WeightedMetric` adds several.
+"""Metrics as values: `Metric("recall", 10)` prints as `recall@10` and is parsed from it.
 
+`WeightedMetric` is a weighted sum of metrics.
 The notation follows ir-measures (MacAvaney et al. 2022): a name, an at-sign, a cut-off.
 """
 
