@@ -185,7 +185,7 @@ def row(what: str, found: Found, best: Evaluation, prepared: Prepared, seconds: 
     return {
         "what": what, "honest": found.honest, "interval": ours.interval(METRIC), "apparent": found.apparent,
         "random": ours.part("random")[METRIC], "tail": ours.part("tail")[METRIC],
-        "gain": [gap.mean, gap.low, gap.high], "noise": gap.noise, "seconds": seconds,
+        "gain": [gap.mean, gap.low, gap.high], "significant": gap.significant, "seconds": seconds,
         "gate": None if found.recipe.gate is None else found.recipe.gate.kind,
         "weights": dict(zip(found.recipe.members, np.round(found.recipe.weight, 3).tolist(), strict=True)),
     }  # fmt: skip
@@ -263,7 +263,9 @@ def page(results: dict[str, Any]) -> str:
             ]
             for one in said[group]:
                 low, high = one["gain"][1:]
-                gain = f"{one['gain'][0]:+.4f} [{low:+.4f}, {high:+.4f}]" + (" noise" if one["noise"] else "")
+                gain = f"{one['gain'][0]:+.4f} [{low:+.4f}, {high:+.4f}]" + (
+                    "" if one["significant"] else " not significant"
+                )
                 gate = "" if "gate=" not in one["what"] else (" (used)" if one["gate"] else " (not used)")
                 lines.append(
                     f"| {one['what']}{gate} | {one['honest']:.4f} | {one['apparent']:.4f} | {one['random']:.4f} | "

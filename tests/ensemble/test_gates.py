@@ -121,7 +121,7 @@ def test_types_a_trait_shows_are_found(gate, chooser):
         assert gated[one.kind == kind, kind].mean() > gated[one.kind != kind, kind].mean() + 0.3
     before, after, known = one.judged(weights), one.judged(gated), one.judged(np.eye(3)[one.kind])
     gain = compare(after, before, METRIC)
-    assert not gain.noise
+    assert gain.significant
     assert 0.06 < gain.mean < compare(known, before, METRIC).mean
 
 
@@ -133,7 +133,7 @@ def test_types_no_trait_shows_change_nothing(gate, seed):
     found = learnt(gate, one, weights)
     change = compare(one.judged(found.weights(one.traits)), one.judged(weights), METRIC)
     assert abs(change.mean) < 0.02
-    assert change.noise
+    assert not change.significant
     assert found.p > gate.sure or found.gain < 0
     assert_allclose(found.weights(one.traits), np.tile(weights, (len(one.kind), 1)), rtol=1e-12)
 

@@ -179,7 +179,7 @@ def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
         assert (gain.mean, gain.low, gain.high, gain.p) == (wanted.mean, wanted.low, wanted.high, wanted.p)
         stepped = max(min(1.0, (3 - i) * p) for i, p in enumerate(raw) if p <= wanted.p)
         assert gain.adjusted == pytest.approx(stepped)
-        assert gain.noise == (gain.low <= 0 <= gain.high or stepped >= 0.05)
+        assert (not gain.significant) == (gain.low <= 0 <= gain.high or stepped >= 0.05)
         assert (gain.one, gain.other) == ("ensemble", f"without m{a}")
 
 
@@ -286,7 +286,7 @@ def test_said_is_json_and_text_is_aligned(case):
     said = found.said()
     assert json.loads(json.dumps(said, allow_nan=False)) == said
     assert said["members"][2]["gain"] is None
-    assert said["members"][0]["gain"]["noise"] == found.members[0].gain.noise
+    assert said["members"][0]["gain"]["significant"] == found.members[0].gain.significant
     assert said["oracle"]["best"] == found.oracle.best
     lines = found.text(pairs=4)
     table = lines[4:9]

@@ -73,7 +73,7 @@ def of_view(found, view):
 
 def same(row, difference):
     assert (row.mean, row.low, row.high) == pytest.approx((difference.mean, difference.low, difference.high), abs=1e-12)
-    assert (row.noise, row.people) == (difference.noise, difference.n)
+    assert (row.significant, row.people) == (difference.significant, difference.n)
 
 
 @pytest.mark.parametrize("metric", ["recall@5", "0.75*recall@5+0.25*ndcg@5"])
@@ -135,7 +135,7 @@ def test_a_mixture_is_exact_where_it_says_so():
     whole = found.rows[0]
     mixed = next(row for row in found.rows if row.case == "25% random, 75% tail")
     assert (mixed.mean, mixed.low, mixed.high) == pytest.approx((whole.mean, whole.low, whole.high))
-    assert mixed.noise == whole.noise
+    assert mixed.significant == whole.significant
 
 
 def test_other_parts_are_taken_alone_and_two_by_two():
@@ -254,7 +254,7 @@ def test_the_same_lists_gain_nothing_and_that_is_noise():
     lists, answer = world(12)
     ours, _ = judged(lists, answer, "0.7*recall@5+0.3*ndcg@5")
     for row in gains(ours, ours, "0.7*recall@5+0.3*ndcg@5").rows:
-        assert (row.mean, row.low, row.high, row.positive, row.noise) == (0.0, 0.0, 0.0, 0.0, True)
+        assert (row.mean, row.low, row.high, row.positive, row.significant) == (0.0, 0.0, 0.0, 0.0, False)
 
 
 def test_other_people_are_refused():
@@ -273,7 +273,7 @@ def test_said_is_json_and_text_is_aligned():
     found = gains(*judged(lists, answer), "recall@5", Past.of(asked, real_time=True))
     said = found.said()
     assert json.loads(json.dumps(said, allow_nan=False)) == said
-    assert set(said["rows"][0]) == {"view", "case", "people", "mean", "low", "high", "positive", "noise"}
+    assert set(said["rows"][0]) == {"view", "case", "people", "mean", "low", "high", "positive", "significant"}
     lines = found.text()
     assert lines[0] == "gain in recall@5, with intervals of 95%"
     assert len(lines) == 3 + len(found.rows)

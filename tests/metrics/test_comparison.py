@@ -109,7 +109,7 @@ def test_identical_lists_do_not_differ():
     one, same = _worlds(0, (0.4, 0.4))
     for profile_view in (one, same):
         found = compare(one, profile_view, "0.75*recall@2+0.25*ndcg@2")
-        assert (found.mean, found.low, found.high, found.p, found.noise) == (0.0, 0.0, 0.0, 1.0, True)
+        assert (found.mean, found.low, found.high, found.p, found.significant) == (0.0, 0.0, 0.0, 1.0, False)
 
 
 def test_the_difference_is_paired():
@@ -122,7 +122,7 @@ def test_the_difference_is_paired():
     error = gain.std(ddof=1) / np.sqrt(M)
     assert found.low == pytest.approx(gain.mean() - 1.96 * error, abs=0.25 * error)
     assert found.high == pytest.approx(gain.mean() + 1.96 * error, abs=0.25 * error)
-    assert not found.noise
+    assert found.significant
     assert one.interval("hit@2")[0] < other.interval("hit@2")[1]
     assert found.p == pytest.approx(stats.ttest_rel(one.per_user("hit@2"), other.per_user("hit@2")).pvalue)
     back = compare(other, one, "hit@2")
@@ -202,7 +202,7 @@ def test_noise_looks_at_the_adjusted_p():
     alone = compare(two, one, "hit@2")
     family = compare_all({str(i): w for i, w in enumerate(worlds)}, "hit@2", to="0")[0]
     assert alone.p == family.p < 0.05 < family.adjusted
-    assert (alone.noise, family.noise) == (False, True)
+    assert (alone.significant, family.significant) == (True, False)
 
 
 @settings(deadline=None)

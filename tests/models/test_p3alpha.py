@@ -43,18 +43,18 @@ def test_the_walk_is_where_random_walkers_end():
     np.testing.assert_allclose(ends / walkers, scores, atol=5 * 0.5 / np.sqrt(walkers))
 
 
-@pytest.mark.parametrize("keep", ["voters", "voted"])
+@pytest.mark.parametrize("keep", ["columns", "rows"])
 def test_the_cut_is_by_the_side_that_is_named(keep):
     log = random_log(seed=3)
     there, back = steps(log, 0.8)
     W = there @ back
     np.fill_diagonal(W, 0.0)
-    side = W if keep == "voted" else W.T
+    side = W if keep == "rows" else W.T
     kept = np.zeros_like(side)
     for row, values in enumerate(side):
         best = np.argsort(-values, kind="stable")[:4]
         kept[row, best] = values[best]
-    expected = kept if keep == "voted" else kept.T
+    expected = kept if keep == "rows" else kept.T
     found = P3Alpha(neighbours=4, alpha=0.8, keep=keep, normalise=False).fit(log).weights.toarray()
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     rows = expected.sum(axis=1, keepdims=True)

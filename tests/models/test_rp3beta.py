@@ -21,19 +21,19 @@ def test_the_whole_walk_with_popularity_divided_out(alpha, beta):
     np.testing.assert_allclose(model.weights.toarray(), W, rtol=1e-5)
 
 
-@pytest.mark.parametrize("keep", ["voters", "voted"])
+@pytest.mark.parametrize("keep", ["columns", "rows"])
 @pytest.mark.parametrize("normalise", [False, True])
 def test_beta_comes_before_the_cut_and_the_rows_after(keep, normalise):
     log = random_log(seed=2)
     X = log.matrix.toarray().astype(np.float64)
     W = (X / X.sum(axis=0)).T @ (X / X.sum(axis=1, keepdims=True)) / X.sum(axis=0) ** 0.7
     np.fill_diagonal(W, 0.0)
-    side = W if keep == "voted" else W.T
+    side = W if keep == "rows" else W.T
     kept = np.zeros_like(side)
     for row, values in enumerate(side):
         best = np.argsort(-values, kind="stable")[:5]
         kept[row, best] = values[best]
-    expected = kept if keep == "voted" else kept.T
+    expected = kept if keep == "rows" else kept.T
     if normalise:
         rows = expected.sum(axis=1, keepdims=True)
         expected = np.divide(expected, rows, where=rows > 0, out=np.zeros_like(W))

@@ -104,7 +104,7 @@ def _behind(board: Board, run: Run) -> str:
     gap = board.gaps.get(run.name)
     if gap is None:
         return "best" if run is board.runs[0] else NONE
-    return f"{gap.mean:+.4f} " + ("noise" if gap.noise else f"({_p(gap.adjusted)})")
+    return f"{gap.mean:+.4f} " + (f"({_p(gap.adjusted)})" if gap.significant else "not significant")
 
 
 def _p(p: float) -> str:

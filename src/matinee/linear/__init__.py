@@ -1,1 +1,1 @@
-"""Kernels of the linear zoo: Gram matrices, solvers, similarities. numba and SciPy only, never torch."""
+"""Kernels of the linear models: Gram matrices, solvers, similarities; numba and SciPy, never torch."""

@@ -1,18 +1,18 @@
 r"""Elastic-net regressions of every column on all others, all at once, by ADMM.
 
-    minimise  ½ tr B'AB − tr AB + l1 ‖B‖₁   with a zero diagonal, B ≥ 0 if wished;   P = (A + diagM(ρ))⁻¹
+    minimise  ½ tr B'AB − tr AB + l1 ‖B‖₁   with a zero diagonal, B ≥ 0 optional;   P = (A + diagM(ρ))⁻¹
 
     B ← PρV − P · diagM((1 + (PρV)_jj) / P_jj) off the diagonal, 0 on it,    V = C − U
     W ← r B + (1 − r) C + U,    C_i ← soft(W_i, l1 / ρ_i),    U ← W − C
 
-A (n, n) is the Gram matrix with its ridge penalty, ρ (n,) one weight a row, U the multipliers over ρ, r the
-over-relaxation. ρ = rho · diag A would be the plain method on the problem scaled to a unit diagonal, one ρ for all
-rows leaves rare items, of a thousandth of the curvature, behind popular ones: ρ_i = rho · a_i^¾ ā^¼, a = diag A,
-ā = Σ a² / Σ a, was as good as either or better wherever it was tried.
+A (n, n) is the Gram matrix with its ridge penalty, ρ (n,) one weight per row, U the scaled multipliers, r the
+over-relaxation. ρ = rho · diag A is the plain method on the problem scaled to a unit diagonal; with one ρ for all rows,
+rare items with small curvature converge slowly. ρ_i = rho · a_i^¾ ā^¼, a = diag A, ā = Σ a² / Σ a, was at least as
+fast as both in all experiments.
 
-It stops where ‖B − C‖ and ‖C − C before‖ are `tolerance` of ‖C‖ and of the larger of ‖C‖ and ‖U‖, all weighted by ρ
-(Boyd et al., 2011, §3.3). A step is one product of 2 n³ operations and one pass over W, P and PV; at n = 6,805 on two
-cores 2.1 s and 0.25 s, beside n³ operations and 1.5 s for the inverse.
+Iteration stops when ‖B − C‖ and the change of C are below `tolerance` times ‖C‖ and the larger of ‖C‖ and ‖U‖, all
+weighted by ρ (Boyd et al., 2011, §3.3). A step is one product of 2 n³ operations and one pass over W, P and PV; at
+n = 6,805 on two cores 2.1 s and 0.25 s, after n³ operations and 1.5 s for the inverse.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
 RELAX = 1.7
-"""Over-relaxation r: between 1.5 and 1.8 ADMM wants a third fewer steps than with 1."""
+"""Over-relaxation r: with 1.5 to 1.8 ADMM needs a third fewer steps than with 1."""
 
 
 class Rule(NamedTuple):
-    """What is asked for, weights ≥ 0 if `positive`, and when it is near enough or has taken long enough."""
+    """Options of ADMM: lasso penalty, weights ≥ 0 if `positive`, tolerance and maximum number of steps."""
 
     l1: float
     positive: bool
@@ -47,16 +47,16 @@ def pace(a: F64, rho: float) -> F64:
 
 
 def ridge_start(P: F32) -> F32:
-    """W (n, n) of a beginning: −P_ij / P_jj, what the regressions would be with ridge penalties ρ and no l1."""
+    """Initial W (n, n), −P_ij / P_jj: the solution with ridge penalties ρ and no l1."""
     W = -P / P.diagonal()
     np.fill_diagonal(W, 0.0)
     return W
 
 
 def solve(P: F32, rho: F64, W: F32, rule: Rule, advance: Advance) -> F32:
-    """C (n, n) from where W = C + U stands, which moves on in place: the start of the next `rule` with this P.
+    """C (n, n), starting from W = C + U, which is updated in place and can start the next solve with this P.
 
-    Any W will do, 12 n² bytes beside P with what is returned. `advance` is told of every step.
+    Any W is valid. Memory: 12 n² bytes beside P, including the result. `advance(1)` is called after every step.
     """
     weight = rho.astype(np.float32)
     scale = 1.0 / P.diagonal().astype(np.float64)
@@ -85,7 +85,7 @@ def _soft(w: float, threshold: float, positive: bool) -> float:
 
 @parallel_kernel
 def _sparse(W: F32, C: F32, rho: F32, l1: float, positive: bool) -> None:
-    """C, written."""
+    """Write C = soft(W)."""
     for i in prange(len(W)):
         threshold = l1 / rho[i]
         for j in range(W.shape[1]):
@@ -94,7 +94,7 @@ def _sparse(W: F32, C: F32, rho: F32, l1: float, positive: bool) -> None:
 
 @parallel_kernel
 def _mirrored(W: F32, V: F32, rho: F32, l1: float, positive: bool) -> None:
-    """ρV = ρ (C − U), written into V."""
+    """Write ρV = ρ (C − U) into V."""
     for i in prange(len(W)):
         threshold = l1 / rho[i]
         for j in range(W.shape[1]):
@@ -103,7 +103,7 @@ def _mirrored(W: F32, V: F32, rho: F32, l1: float, positive: bool) -> None:
 
 @parallel_kernel
 def _step(ridge: tuple[F32, F32, F32], state: tuple[F32, F32], rho: F32, l1: float, positive: bool) -> F64:
-    """One step from PρV on, W and ρV in place; for every row ρ times the squares of B − C, C − C before, C and U."""
+    """One step from PρV, W and ρV in place; returns per row ρ times the squares of B − C, ΔC, C and U."""
     P, PV, q = ridge
     W, V = state
     squares = np.zeros((len(W), 4))

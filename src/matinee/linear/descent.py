@@ -1,4 +1,4 @@
-"""Elastic-net regressions of every column on all others, by coordinate descent on the Gram matrix alone."""
+"""Elastic-net regression of every column on all others, by coordinate descent on the Gram matrix."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 COLUMNS = 1024
-"""Columns solved between two reports of progress; their weights stand in one buffer."""
+"""Columns solved between two progress reports; their weights share one buffer."""
 
 FIRST = 64
-"""At least so many of the worst offenders enter the working set at once."""
+"""Minimum number of violating candidates that enter the working set at once."""
 
 
 class Elastic(NamedTuple):
-    """What is asked of a column: ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ least, w ≥ 0 if wished, w_j = 0."""
+    """Objective of a column: ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional."""
 
     l1: float
     l2: float
     non_negative: bool
     candidates: int
-    """How many items may have a weight: those of largest cosine with j."""
+    """Number of items that may have a weight: those of largest cosine with j."""
     tolerance: float
-    """A column is solved when no gradient is off by more than this share of its largest co-occurrence."""
+    """A column is solved when no optimality violation exceeds this fraction of its largest co-occurrence."""
     passes: int
-    """The most sweeps over its working sets that a column is given in all."""
+    """Maximum number of sweeps over the working sets of a column."""
 
 
 def descend(G: F32, rule: Elastic, progress: Progress = silent, start: csr_array | None = None) -> csr_array:
-    """W (n, n) sparse, column j the minimiser of `rule`, from the Gram matrix G (n, n).
+    """W (n, n) sparse, column j the minimizer of `rule`, from the Gram matrix G (n, n).
 
-    A column keeps a small working set: the weights that are not zero and the candidates whose gradients break the
-    optimality conditions most. It is solved on its own dense Gram (a, a), in the second-level cache, then the
-    gradients of all m candidates follow in a · m reads, until none is off. Floor: n · a · (m + sweeps · a) adds.
-    Memory beside G: 8 bytes for each of 1024 × m weights, and each thread 4 a² for the working set, a ≤ m. Columns
-    begin at those of `start`, such as the W of another rule: the end is the same, the way shorter where they are near.
+    A column has a small working set: the non-zero weights and the candidates with the largest violations of the
+    optimality conditions. It is solved on its own dense Gram matrix (a, a) in the second-level cache; then the
+    gradients of all m candidates are updated in a · m reads, until none violates. Floor: n · a · (m + sweeps · a) adds.
+    Memory beside G: 8 bytes for each of 1024 × m weights, and per thread 4 a² for the working set, a ≤ m. Columns
+    start at those of `start`, for example the W of another rule; the solution is the same, with fewer sweeps.
     """
     n = len(G)
     m = min(rule.candidates, n - 1)
@@ -84,7 +84,7 @@ def _columns(of: tuple[F32, F64], low: int, rule: F64, given: tuple[I64, I32, F3
 
 @kernel
 def _begin(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
-    """Weights (m,) of the candidates `chosen`: `value` (a,) where one is in `row` (a,), and allowed; both ascend."""
+    """Initial weights (m,) of the candidates `chosen`: `value` (a,) of those in `row` (a,); both ascending."""
     w = np.zeros(len(chosen), dtype=np.float64)
     at = 0
     for p in range(len(chosen)):
@@ -97,7 +97,7 @@ def _begin(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
 
 @kernel
 def _keep(chosen: I32, w: F64, item: I32, weight: F32) -> None:
-    """The weights that are not zero come to stand first in `item` (of −1) and `weight`, both (m,)."""
+    """Move the non-zero weights to the front of `item` (filled with −1) and `weight`, both (m,)."""
     size = 0
     for p in range(len(chosen)):
         if w[p] != 0.0:
@@ -107,23 +107,23 @@ def _keep(chosen: I32, w: F64, item: I32, weight: F32) -> None:
 
 @kernel
 def _closest(G: F32, scale: F64, j: int, m: int, non_negative: bool) -> I32:
-    """The m items of largest cosine with j, ascending, without j itself; ties at the m-th go to the smaller code.
+    """The m items of largest cosine with j, ascending, without j; ties at the m-th go to the smaller code.
 
-    Items never taken with j can only have weights below zero: where those are forbidden, they are left out.
+    Items without common users can only have negative weights; with `non_negative` they are excluded.
     """
     n = len(G)
     cosine = np.empty(n, dtype=np.float64)
-    together = 0
+    co_occurring = 0
     for i in range(n):
         cosine[i] = G[j, i] * scale[i]
-        together += i != j and G[j, i] > 0.0
+        co_occurring += i != j and G[j, i] > 0.0
     cosine[j] = -1.0
-    room = min(m, together) if non_negative else m
-    chosen = np.empty(room, dtype=np.int32)
-    if room == 0:
+    n_chosen = min(m, co_occurring) if non_negative else m
+    chosen = np.empty(n_chosen, dtype=np.int32)
+    if n_chosen == 0:
         return chosen
-    least = np.partition(cosine, n - room)[n - room]
-    ties = room
+    least = np.partition(cosine, n - n_chosen)[n - n_chosen]
+    ties = n_chosen
     for i in range(n):
         ties -= cosine[i] > least
     size = 0
@@ -138,7 +138,7 @@ def _closest(G: F32, scale: F64, j: int, m: int, non_negative: bool) -> I32:
 
 @kernel
 def _step(gradient: float, weight: float, curvature: float, l1: float, non_negative: bool) -> float:
-    """The best value of one weight while the others stand: gradient of the smooth part at `weight`, soft threshold."""
+    """Optimal value of one weight with the others fixed, by soft thresholding."""
     aim = curvature * weight - gradient
     if aim > l1:
         return (aim - l1) / curvature
@@ -149,10 +149,10 @@ def _step(gradient: float, weight: float, curvature: float, l1: float, non_negat
 
 @kernel
 def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
-    """Column j over its candidates `chosen` (m,), in place from w (m,) on.
+    """Solve column j over its candidates `chosen` (m,), in place from w (m,).
 
-    `rule` are the numbers of `Elastic` as an array, but for the candidates. At most `passes` sweeps in all: gradients
-    that a mistake or rounding keeps from ever being small cost no more than that.
+    `rule` has the numbers of `ElasticNetConfig` as an array, without the candidates. At most `max_iter` sweeps, so
+    gradients that never become small because of rounding cost no more.
     """
     l1, l2, non_negative = rule[0], rule[1], rule[2] > 0.0
     m = len(chosen)
@@ -178,10 +178,10 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
             size += w[p] != 0.0
         if worst <= enough:
             break
-        bar, room = enough, max(FIRST, size)
-        if wrong > room:
+        bar, limit = enough, max(FIRST, size)
+        if wrong > limit:
             idle = np.where(w == 0.0, off, 0.0)
-            bar = max(enough, np.partition(idle, m - room)[m - room] * (1.0 - 1e-12))
+            bar = max(enough, np.partition(idle, m - limit)[m - limit] * (1.0 - 1e-12))
         working = np.empty(m, dtype=np.int64)
         a = 0
         for p in range(m):
@@ -193,7 +193,7 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
 
 @kernel
 def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -> int:
-    """Solve for the working set alone, then bring the gradients of all candidates up to date; the sweeps it took."""
+    """Solve the working set, then update the gradients of all candidates; returns the number of sweeps."""
     l1, l2, non_negative, enough = rule[0], rule[1], rule[2] > 0.0, rule[3]
     a = len(working)
     small = _among(G, chosen[working])
@@ -225,7 +225,7 @@ def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -
 
 @kernel
 def _move(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64) -> None:
-    """What the gradients (m,) become when weight `at` of the candidates changes."""
+    """Update the gradients (m,) for a change of weight `at` of the candidates."""
     row = G[chosen[at]]
     for p in range(len(chosen)):
         gradient[p] += change * row[chosen[p]]
@@ -234,7 +234,7 @@ def _move(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64)
 
 @kernel
 def _among(G: F32, item: I32) -> F32:
-    """The rows and columns `item` (a,) of G, (a, a)."""
+    """Rows and columns `item` (a,) of G, (a, a)."""
     small = np.empty((len(item), len(item)), dtype=np.float32)
     for x in range(len(item)):
         for y in range(len(item)):

@@ -1,4 +1,4 @@
-"""How often two items were taken by the same person: G = X'X, exact."""
+"""The Gram matrix G = X'X: common users of every pair of items, exact."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ EXACT = 2**24
 def gram(matrix: csr_array) -> F32:
     """G (n, n) float32, symmetric, of X (m, n) 0/1 CSR with columns ascending; counts are exact below 2²⁴.
 
-    Row i of G is summed over the people who took i, and only over columns from i on, so a row of 4 n bytes stays in
+    Row i of G is summed over the users of item i, and only over columns from i on, so a row of 4 n bytes stays in
     the first-level cache. Floor: ½ Σ_u L_u² adds and as many 4-byte reads, L_u the length of a history. Memory:
-    4 n² bytes for G and 12 bytes an entry of X.
+    4 n² bytes for G and 12 bytes per entry of X.
     """
     n = matrix.shape[1]
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
@@ -34,7 +34,7 @@ def gram(matrix: csr_array) -> F32:
 
 @kernel
 def _by_column(indptr: I64, column: I32, n: int) -> tuple[I64, I64, I64]:
-    """For every column the entries of it: where they stand in `column`, and where their rows end."""
+    """Entries of every column: their positions in `column` and the ends of their rows."""
     start = np.zeros(n + 1, dtype=np.int64)
     for c in column:
         start[c + 1] += 1
@@ -52,7 +52,7 @@ def _by_column(indptr: I64, column: I32, n: int) -> tuple[I64, I64, I64]:
 
 
 def _dealt(start: I64) -> I64:
-    """Columns dealt out like cards, long ones first, so that equal stretches are about equal work."""
+    """Columns in round-robin order, long ones first, so that equal ranges are about equal work."""
     order = np.argsort(-np.diff(start), kind="stable")
     return np.concatenate([order[hand::64] for hand in range(64)])
 

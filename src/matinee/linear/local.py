@@ -1,4 +1,4 @@
-"""A ridge regression for every column on a few chosen others, without ever holding an (n, n) matrix."""
+"""Ridge regression of every column on a few selected others, without an (n, n) matrix."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 HEAD = 8192
-"""Items whose Gram matrix is held densely, the most taken ones: 268 MB."""
+"""Number of most popular items with a dense Gram matrix: 268 MB."""
 
 COLUMNS = 4096
-"""Columns solved between two reports of progress."""
+"""Columns solved between two progress reports."""
 
 CHUNKS = 64
-"""Stretches of columns that go to threads as they come."""
+"""Ranges of columns that are scheduled on threads dynamically."""
 
 
 class Counts(NamedTuple):
-    """The Gram matrix of X as it is asked here: dense among the head, counted on demand for the tail.
+    """Gram matrix of X, dense among the most popular items (head), computed on demand for the others (tail).
 
-    rows_start, rows_item: X by person, ascending; columns_start, columns_user: X by item; place (n,): where an item
-    stands in the head, −1 in the tail; head (h, h).
+    rows_start, rows_item: X by user, ascending; columns_start, columns_user: X by item; place (n,): position of an
+    item in the head, −1 in the tail; head (h, h).
     """
 
     rows_start: I64
@@ -44,7 +44,7 @@ class Counts(NamedTuple):
 
 
 def counts(matrix: csr_array, head: int = HEAD) -> Counts:
-    """The Gram matrix of X (m, n) 0/1 CSR, the `head` most taken items of it dense."""
+    """The Gram matrix of X (m, n) 0/1 CSR, dense for the `head` most popular items."""
     n = matrix.shape[1]
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
     popular = np.sort(np.argsort(-np.diff(columns.indptr), kind="stable")[:head])
@@ -55,7 +55,7 @@ def counts(matrix: csr_array, head: int = HEAD) -> Counts:
 
 
 def all_others(n: int) -> csr_array:
-    """The support (n, n) of every column on all other items."""
+    """Support (n, n) with all other items in every column."""
     item = np.arange(n * (n - 1)) % max(n - 1, 1)
     row = np.repeat(np.arange(n), n - 1)
     data, indptr = np.ones(len(row), dtype=np.float32), np.arange(n + 1) * (n - 1)
@@ -63,21 +63,21 @@ def all_others(n: int) -> csr_array:
 
 
 def regress(G: Counts, support: csr_array, l2: float, progress: Progress = silent) -> csr_array:
-    """W (n, n) sparse: column j the ridge regression of item j on the items of column j of `support`.
+    """W (n, n) sparse: column j is the ridge regression of item j on the items of column j of `support`.
 
-    (G_SS + l2 I) w = G_Sj, S the support of j, m items, by Cholesky in float64. Where S is all other items, it is
-    EASE. Floor for each column: m³/3 multiply-adds, m² reads of the head, and for each tail item of S a walk over the
-    histories of its people. Memory beside `support`: 12 bytes a weight, 16 m² a thread.
+    (G_SS + l2 I) w = G_Sj, S the support of j, m items, by Cholesky in float64. With all other items in S it is EASE.
+    Floor per column: m³/3 multiply-adds, m² reads of the head, and for each tail item of S one pass over the
+    histories of its users. Memory beside `support`: 12 bytes per weight, 16 m² per thread.
     """
     n = support.shape[1]
     chosen = rows_of(csc_array(support))
     weight = np.zeros(len(chosen.item), dtype=np.float32)
-    people = (G.rows_start, G.rows_item, G.columns_start, G.columns_user)
+    by_user = (G.rows_start, G.rows_item, G.columns_start, G.columns_user)
     with progress("columns", n) as advance:
         for start in range(0, n, COLUMNS):
             stop = min(n, start + COLUMNS)
             failed = np.zeros(CHUNKS, dtype=np.int64)
-            _regress(people, (G.place, G.head), (start, stop), l2, (chosen.indptr, chosen.item, weight), failed)
+            _regress(by_user, (G.place, G.head), (start, stop), l2, (chosen.indptr, chosen.item, weight), failed)
             advance(stop - start)
     W = csc_array((weight, chosen.item, chosen.indptr), shape=(n, n)).tocsr()
     W.sort_indices()
@@ -86,14 +86,14 @@ def regress(G: Counts, support: csr_array, l2: float, progress: Progress = silen
 
 @parallel_kernel
 def _regress(
-    people: tuple[I64, I32, I64, I32],
+    by_user: tuple[I64, I32, I64, I32],
     dense: tuple[I64, F32],
     stretch: tuple[int, int],
     l2: float,
     out: tuple[I64, I32, F32],
     failed: I64,
 ) -> None:
-    rows_start, rows_item, columns_start, columns_user = people
+    rows_start, rows_item, columns_start, columns_user = by_user
     place, head = dense
     indptr, item, weight = out
     start, stop = stretch
@@ -126,7 +126,7 @@ def _regress(
 
 @kernel
 def _from_head(group: I32, place: I64, head: F32, A: F64) -> None:
-    """Fill A (a, a) with the counts of those pairs of `group` that both stand in the head."""
+    """Fill A (a, a) with the counts of pairs of `group` in the head."""
     for x in range(len(group)):
         px = place[group[x]]
         if px >= 0:
@@ -139,7 +139,7 @@ def _from_head(group: I32, place: I64, head: F32, A: F64) -> None:
 
 @kernel
 def _from_rows(rows_start: I64, rows_item: I32, users: I32, where: I32, counted: F64) -> None:
-    """Count who of `users` took the items of a group: where[i] is the place of item i in it, −1 outside."""
+    """Count the items of a group among `users`: where[i] is the position of item i in it, −1 outside."""
     for u in users:
         for p in range(rows_start[u], rows_start[u + 1]):
             at = where[rows_item[p]]
@@ -149,9 +149,9 @@ def _from_rows(rows_start: I64, rows_item: I32, users: I32, where: I32, counted:
 
 @kernel
 def _cholesky_solve(A: F64, w: F32) -> None:
-    """Solve for w (m,) with A[:m, :m] w = A[:m, m], A (m + 1, m + 1) symmetric; its upper triangle is used up.
+    """Solve A[:m, :m] w = A[:m, m] for w (m,), A (m + 1, m + 1) symmetric; overwrites its upper triangle.
 
-    One elimination of the right-hand side as a last column, row by row so that the inner loop is contiguous.
+    The right-hand side is eliminated as a last column, row by row, so the inner loop is contiguous.
     """
     m = len(w)
     for k in range(m):

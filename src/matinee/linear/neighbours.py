@@ -1,4 +1,4 @@
-"""The most similar items of every item, without ever holding an (n, n) matrix; one kernel for a family of measures."""
+"""The most similar items of every item, without an (n, n) matrix; one kernel for all similarities."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from matinee.topk.rank import rows_of
 F64: TypeAlias = NDArray[np.float64]
 Measure: TypeAlias = Literal["cosine", "jaccard", "dice"]
 
-Keep: TypeAlias = Literal["voters", "voted"]
+Keep: TypeAlias = Literal["columns", "rows"]
 
 CHUNKS = 64
 
 
 class Rule(NamedTuple):
-    """What a co-occurrence G_ij is divided by: a product of sizes, or a sum of them less what is counted twice.
+    """Denominator of a co-occurrence G_ij: a product of sizes, or a sum of sizes minus the overlap.
 
-    product: voting_i · voted_j + shrink;   sum: voting_i + voted_j − twice · G_ij + shrink.   voting, voted (n,)
+    product: source_i · target_j + shrink;   sum: source_i + target_j − twice · G_ij + shrink.   source, target (n,)
     """
 
     voting: F64
@@ -34,34 +34,34 @@ class Rule(NamedTuple):
     twice: float = 0.0
 
     def turned(self) -> Rule:
-        """The rule of the transpose."""
+        """The rule of the transposed matrix."""
         return Rule(self.voted, self.voting, self.shrink, self.product, self.twice)
 
 
 def measure(name: Measure, sizes: tuple[F64, F64], alpha: float, shrink: float) -> Rule:
-    """A similarity by what is shared and the sizes (voting, voted) of the two; it leans on the voting side by `alpha`.
+    """The similarity `name` for sizes (source, target) with asymmetry `alpha`.
 
-    cosine: G / (voting^α voted^(1−α)), α = ½ the usual one (others: Aiolli, RecSys 2013). jaccard: G / (2α voting +
-    2(1−α) voted − G), α = ½ what is shared over what is united. dice: G / (α voting + (1−α) voted). The last two are
-    Tversky's.
+    cosine: G / (source^α target^(1−α)), α = ½ is the symmetric cosine (others: Aiolli, RecSys 2013). jaccard:
+    G / (2α source + 2(1−α) target − G), α = ½ is intersection over union. dice: G / (α source + (1−α) target). The last
+    two are Tversky's.
     """
-    voting, voted = sizes
+    source, target = sizes
     if name == "cosine":
-        return Rule(powers(voting, alpha), powers(voted, 1 - alpha), float(shrink))
+        return Rule(powers(source, alpha), powers(target, 1 - alpha), float(shrink))
     both = 2.0 if name == "jaccard" else 1.0
-    return Rule(both * alpha * voting, both * (1 - alpha) * voted, float(shrink), product=False, twice=both - 1.0)
+    return Rule(both * alpha * source, both * (1 - alpha) * target, float(shrink), product=False, twice=both - 1.0)
 
 
 def powers(size: F64, exponent: float) -> F64:
-    """size^exponent, and 1 where the size is 0."""
+    """size^exponent; 1 where the size is 0."""
     return np.power(size, exponent, where=size > 0, out=np.ones(len(size)))
 
 
 def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool = False) -> csr_array:
-    """W (n, n) sparse, W_ij = G_ij / (what `rule` says), the k largest i of every column j; `by_row`: j of every i.
+    """W (n, n) sparse, W_ij = G_ij / denominator of `rule`, the k largest i of every column j (`by_row`: j of every i).
 
-    G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; the diagonal is left out, ties go to
-    the smaller code. Floor: Σ_u L_u² adds. A row of G lives in one buffer of n numbers a thread; 8 k n bytes of lists.
+    G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; without the diagonal, ties go to the
+    smaller code. Floor: Σ_u L_u² adds. A row of G is one buffer of n numbers per thread; 8 k n bytes of lists.
     """
     n = matrix.shape[1]
     rule = rule.turned() if by_row else rule
@@ -85,15 +85,15 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
 
 
 def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
-    """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, cut to `k`, no diagonal.
+    """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, without its diagonal.
 
-    `keep` = "voters": of every column; "voted": of every row. `normalise` scales the rows kept to add up to 1.
+    The k largest of every column (`keep` = "columns") or row ("rows") remain; `normalise` scales rows to sum 1.
     """
     alpha, beta = exponents
     length = np.diff(matrix.indptr).astype(np.float64)
     count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
     rule = Rule(powers(count, alpha), powers(count, beta), 0.0)
-    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "voted")
+    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "rows")
     if normalise:
         total = np.add.reduceat(np.append(W.data, 0), W.indptr[:-1])
         W.data /= np.repeat(total, np.diff(W.indptr)).astype(np.float32)
@@ -120,7 +120,7 @@ def _nearest(
         for o in range(chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS):
             j = order[o]
             own = user[start[j] : start[j + 1]]
-            if work[j] > n:  # most are met: looking at all costs less than remembering which
+            if work[j] > n:  # most items are touched: a scan of all costs less than a list
                 size = n
                 add(own, indptr, item, weight, shared)
             else:

@@ -1,18 +1,19 @@
-r"""The family of linear models that come from one symmetric inverse: EASE, EDLAE, RLAE, RDLAE and their variants.
+r"""Linear models from one symmetric inverse: EASE, EDLAE, RLAE, RDLAE and their variants.
 
     P = (G + diagM(γ))⁻¹,    γ_j = l2 · (n_j / n̄)^alpha + dropout / (1 − dropout) · G_jj
     B = I − P · diagM(s),    s_j = max(γ_j, (1 − ξ) / P_jj)
 
 so B_ij = −P_ij s_j off the diagonal and B_jj = min(ξ, 1 − γ_j P_jj) on it. With ξ = 0 this is B_ij = −P_ij / P_jj and
-B_jj = 0 (EASE, eq. 8; EDLAE, eq. 8 with a = 1, b = 0); with ξ > 0 the diagonal is held at or below ξ, s_j being γ_j
-plus the multiplier μ_j of that bound (RLAE, eq. 8–10); with ξ ≥ 1 nothing is held: plain ridge.
+B_jj = 0 (EASE, eq. 8; EDLAE, eq. 8 with a = 1, b = 0); with ξ > 0 the diagonal is at most ξ, s_j = γ_j plus the
+multiplier μ_j of that bound (RLAE, eq. 8–10); with ξ ≥ 1 there is no bound: plain ridge.
 
-G (n, n) = X'X, n_j how many took item j, n̄ its mean. `fill` = b learns from X̃ = X + b (1 − X), whose Gram matrix is
+G (n, n) = X'X, n_j the number of users of item j, n̄ its mean. `unobserved_value` = b fits X̃ = X + b (1 − X) with
 
     X̃'X̃ = (1 − b)² G + b (1 − b) (c 1' + 1 c') + b² U 11',    c = diag G, U users
 
-and scores x̃B = x (1 − b) B + b 1'B, of which the last is the same for everybody: a shift. `debias` = c divides column
-j by (n_j / n̄)^c. Cost: the Gram, one inverse of n³ operations; 4 n² bytes, in which G, P and B follow each other.
+and scores x̃B = x (1 − b) B + b 1'B, whose last term is the same for all users: a bias row. `popularity_debias` = c
+divides column j by (n_j / n̄)^c. Cost: the Gram matrix, one inverse of n³ operations; 4 n² bytes, which hold G, P and B
+in turn.
 
 Steck, WWW 2019, arXiv:1905.03375; Steck, NeurIPS 2020 (EDLAE); Moon, Kim and Lee, SIGIR 2023 (RLAE, RDLAE).
 """
@@ -38,7 +39,7 @@ F64: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The knobs of the family; a model that lacks one has its neutral default."""
+    """Hyperparameters of the family; a model without one has its neutral default."""
 
     l2: float
     dropout: float = 0.0
@@ -49,17 +50,17 @@ class Recipe:
 
     @staticmethod
     def of(spec: ModelSpec) -> Recipe:
-        """The knobs of a spec of the family."""
+        """The hyperparameters of a spec of the family."""
         return Recipe(**spec.knobs())
 
     @property
     def inverse(self) -> tuple[float, ...]:
-        """What P depends on: recipes that agree in it share P."""
+        """Hyperparameters that determine P."""
         return self.l2, self.dropout, self.alpha, self.fill
 
 
 def fit(spec: ModelSpec, data: Interactions) -> ItemItem:
-    """The model of one spec: one Gram matrix, one inverse, all in the same memory."""
+    """Fit one spec: one Gram matrix and one inverse in the same memory."""
     recipe = Recipe.of(spec)
     G = gram(data.matrix)
     count = G.diagonal().copy()
@@ -68,10 +69,10 @@ def fit(spec: ModelSpec, data: Interactions) -> ItemItem:
 
 
 def path(specs: Sequence[ModelSpec], data: Interactions, ctx: Context) -> Iterator[ItemItem]:
-    """The models of several specs, in their order, from one Gram matrix; neighbours that share P invert once.
+    """Fit several specs in order from one Gram matrix; successive specs with equal P share the inverse.
 
-    Order a grid so that ξ and `debias` change fastest. Holds G and P beside what it gives, 12 n² bytes; where that is
-    more than there is, each spec is fitted by itself.
+    Order a grid so that ξ and `popularity_debias` change fastest. Needs G and P beside the result, 12 n² bytes;
+    without that memory each spec is fitted separately.
     """
     for spec in specs:
         ctx.admit(spec, data)
@@ -85,7 +86,7 @@ def path(specs: Sequence[ModelSpec], data: Interactions, ctx: Context) -> Iterat
     recipes = [Recipe.of(spec) for spec in specs]
     G = gram(data.matrix)
     count = G.diagonal().copy()
-    P, gamma = G, count.astype(np.float64)  # nothing is inverted yet
+    P, gamma = G, count.astype(np.float64)  # no inverse yet
     for at, spec in enumerate(specs):
         if at == 0 or recipes[at].inverse != recipes[at - 1].inverse:
             P = G.copy()
@@ -96,18 +97,18 @@ def path(specs: Sequence[ModelSpec], data: Interactions, ctx: Context) -> Iterat
 
 
 def memory(recipe: Recipe, n_items: int, n_rows: int) -> int:
-    """Bytes at the peak of `fit`: the matrix with what its inverse needs; a shift copies it once more."""
+    """Bytes at the peak of `fit`: the matrix and its inverse; a bias row copies it once more."""
     return invert_memory(n_items) + 24 * n_rows + (4 * n_items**2 if recipe.fill else 0)
 
 
 def relative(count: F32, power: float) -> F64:
-    """(n_j / n̄)^power (n,): 1 on average items whatever the size of the log; an item nobody took counts as one."""
+    """(n_j / n̄)^power (n,): 1 for an average item of any log; an item without users counts as one user."""
     n = np.maximum(count.astype(np.float64), 1.0)
     return (n / n.mean()) ** power
 
 
 def _penalise(G: F32, count: F32, recipe: Recipe, n_users: int) -> F64:
-    """Turn the Gram of X into G̃ + diagM(γ), in place; γ (n,)."""
+    """Replace the Gram matrix of X by G̃ + diagM(γ), in place; returns γ (n,)."""
     diagonal = np.diag_indices_from(G)
     b = recipe.fill
     if b:
@@ -122,7 +123,7 @@ def _penalise(G: F32, count: F32, recipe: Recipe, n_users: int) -> F64:
 
 
 def _model(spec: ModelSpec, data: Interactions, count: F32, P: F32, gamma: F64) -> ItemItem:
-    """B written over P, and the model that scores with it."""
+    """Write B over P and build the model."""
     recipe = Recipe.of(spec)
     diagonal = np.diag_indices_from(P)
     d = P[diagonal].astype(np.float64)

@@ -1,4 +1,4 @@
-"""The inverse of a symmetric positive definite matrix in the memory of the matrix itself."""
+"""In-place inverse of a symmetric positive definite matrix."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from matinee.linear.gram import mirror
 F32 = NDArray[np.float32]
 
 LAPACK_LIMIT = 20_000
-"""Above this many rows the sweep is used: SciPy's `spotrf` crashes at 40,981."""
+"""Above this number of rows Gauss–Jordan is used: SciPy's `spotrf` crashes at 40,981."""
 
 BLOCK = 2048
 
 
 def invert_memory(n: int) -> int:
-    """Bytes at the peak of `invert`, the matrix (n, n) included: the sweep keeps two strips beside it, LAPACK none."""
+    """Bytes at the peak of `invert` with the matrix (n, n): Gauss–Jordan needs two strips, LAPACK none."""
     return 4 * n * n + (4 * 2 * BLOCK * n if n > LAPACK_LIMIT else 0)
 
 
 def invert(A: F32) -> F32:
-    """A⁻¹ (n, n) of a symmetric positive definite A, written over A, C order; only the upper triangle is read.
+    """A⁻¹ (n, n) of a symmetric positive definite A in C order, in place; reads only the upper triangle.
 
     n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU inverse takes 2n³. Raises
     `SingularMatrix` where A is not positive definite in float32.
     """
     if len(A) > LAPACK_LIMIT:
         return sweep(A)
-    lower = A.T  # the upper triangle of a C matrix is the lower one of its transpose, which LAPACK takes as it is
+    lower = A.T  # the upper triangle in C order is the lower one in LAPACK's Fortran order
     factor, info = lapack.spotrf(lower, lower=1, clean=0, overwrite_a=1)
     _demand(info)
     inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
@@ -41,10 +41,10 @@ def invert(A: F32) -> F32:
 
 
 def sweep(A: F32, block: int = BLOCK) -> F32:
-    """As `invert`, by Gauss–Jordan elimination of one diagonal block at a time: n³ operations, all of them in GEMM.
+    """Inverse by Gauss–Jordan elimination of diagonal blocks: n³ operations, all in GEMM.
 
     For block K: D = A_KK⁻¹ (float64), C = A_:K without rows K, W = C D; then A −= W C' off K, A_:K ← W, A_KK ← −D.
-    After the last block A holds −A⁻¹ in its lower triangle. Beside A it needs about 2 n·block·4 bytes.
+    After the last block A has −A⁻¹ in its lower triangle. Memory beside A: about 2 n·block·4 bytes.
     """
     n = len(A)
     mirror(A)
@@ -52,7 +52,7 @@ def sweep(A: F32, block: int = BLOCK) -> F32:
         high = min(n, low + block)
         D = _small_inverse(A[low:high, low:high])
         C = np.empty((n, high - low), dtype=np.float32)
-        C[:low] = A[low:high, :low].T  # above the block, only the lower triangle is up to date
+        C[:low] = A[low:high, :low].T  # above the block only the lower triangle is current
         C[low:high] = 0.0
         C[high:] = A[high:, low:high]
         W = C @ D

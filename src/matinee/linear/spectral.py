@@ -1,10 +1,10 @@
 r"""The leading right singular vectors of a scaled 0/1 matrix R = D_u X D_i, by block Lanczos.
 
-A block of random vectors is multiplied by A = R'R again and again, and every product is made orthogonal to all that
-came before; the basis Q then holds the Krylov space, in which A is the small matrix T = Q'AQ. Its eigenvectors S give
-the Ritz vectors QS, whose residual ‖AQs − θQs‖ is read off the next block, without another product. A block of 32 makes
-each step a matrix product instead of 32 reads of A, and full orthogonalisation, twice, keeps float32 exact enough:
-no restarts, no locking.
+A block of random vectors is multiplied by A = R'R repeatedly, and every product is orthogonalized against all previous
+ones; the basis Q spans the Krylov space, where A is the small matrix T = Q'AQ. Its eigenvectors S give the Ritz vectors
+QS; their residuals ‖AQs − θQs‖ follow from the next block without another product. A block of 32 makes each step one
+matrix product instead of 32 reads of A. Full orthogonalization, twice, is accurate enough in float32 without restarts
+or locking.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ F64: TypeAlias = NDArray[np.float64]
 Apply: TypeAlias = Callable[[F32], F32]
 
 SMALL = 512
-"""Up to this many columns, or when more than a quarter of all directions is wanted, all eigenvectors are computed."""
+"""Up to this number of columns, or for more than a quarter of all vectors, all eigenvectors are computed."""
 
 DENSE_PAYS = 16
-"""An entry of X costs a product as much as this many entries of a dense Gram matrix."""
+"""Cost of an entry of X in a product, in entries of a dense Gram matrix."""
 
 BLOCK = 32
 TOLERANCE = 1e-2
-"""Residuals, relative to the eigenvalue, at which a direction has converged."""
+"""Residual relative to the eigenvalue at which a vector has converged."""
 
 NOTHING = 1e-6
-"""Eigenvalues below this share of the largest are zero: their directions carry nothing."""
+"""Eigenvalues below this fraction of the largest count as zero."""
 
 
 def uses_gram(n_users: int, n_items: int, n_rows: int, k: int) -> bool:
-    """Whether `directions` multiplies by a dense (n_items, n_items) Gram matrix and not by the sparse matrix."""
+    """Whether products use a dense (n_items, n_items) Gram matrix instead of the sparse matrix."""
     return _all_of_them(n_items, k) or n_items**2 <= DENSE_PAYS * n_rows
 
 
 def room(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) -> int:
-    """Bytes at the peak of `directions`, or without `gram` of what it takes beside a Gram matrix that is there."""
+    """Bytes at the peak of `top_singular_vectors`; without `gram`, beside an existing Gram matrix."""
     if _all_of_them(n_items, k):
         return (24 + 4 * gram) * n_items**2 + 36 * n_rows
     size = min(n_items, 8 * k + 8 * BLOCK)
@@ -58,8 +58,9 @@ def room(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) 
 def directions(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
     """The k largest singular values, descending, and right singular vectors V (n, k) of D_u X D_i, X (m, n) 0/1 CSR.
 
-    `user` (m,) and `item` (n,) are the diagonals. Fewer come back where the rank is smaller. The entry of largest
-    size of each vector is positive. Floor: about 3 k products with A, 2 n² operations each on a dense Gram matrix.
+    `user` (m,) and `item` (n,) are the diagonals. Fewer are returned if the rank is smaller. The entry of largest
+    magnitude of each vector is positive. Floor: about 3 k products with A, 2 n² operations each with a dense Gram
+    matrix.
     """
     n = matrix.shape[1]
     if uses_gram(*matrix.shape, matrix.nnz, k):
@@ -68,7 +69,7 @@ def directions(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.G
 
 
 def leading(A: F32, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
-    """As `directions`, for the Gram matrix A (n, n) itself."""
+    """Singular values and vectors from the Gram matrix A (n, n)."""
     n = len(A)
     if _all_of_them(n, k):
         values, vectors = np.linalg.eigh(A.astype(np.float64))
@@ -103,10 +104,10 @@ def _lanczos(apply: Apply, n: int, k: int, rng: np.random.Generator) -> tuple[F6
 
 
 def _orthonormal(block: F32, known: F32) -> tuple[F32, F64]:
-    """An orthonormal basis of `block`, orthogonal to `known` (n, size), and the factor F: block = basis F + known (…).
+    """Orthonormal basis of `block`, orthogonal to `known` (n, size), and the factor F: block = basis F + known (…).
 
-    By the eigenvectors of block'block, three times: two small products a time, where Householder's QR makes hundreds
-    of calls that wait for each other on a busy machine.
+    Uses the eigenvectors of block'block, three times with two small products each; a Householder QR makes hundreds of
+    small synchronized calls, which are slow on a busy machine.
     """
     factor: F64 = np.eye(block.shape[1])
     for _ in range(3):
@@ -120,13 +121,13 @@ def _orthonormal(block: F32, known: F32) -> tuple[F32, F64]:
 
 
 def _ritz(T: F64, k: int) -> tuple[F64, F64]:
-    """The k largest eigenvalues of the upper triangle of T, descending, and their vectors."""
+    """The k largest eigenvalues of the upper triangle of T, descending, and their eigenvectors."""
     values, S = np.linalg.eigh(T, UPLO="U")
     return values[::-1][:k], S[:, ::-1][:, :k]
 
 
 def _settled(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
-    """Singular values and vectors of the directions that carry something, each with its largest entry positive."""
+    """Non-zero singular values and their vectors, each with its largest entry positive."""
     kept = values > NOTHING * max(float(values[0]), 1e-30)
     values, V = values[kept], vectors[:, kept].astype(np.float64)
     sign = np.sign(V[np.abs(V).argmax(axis=0), np.arange(V.shape[1])])
@@ -134,7 +135,7 @@ def _settled(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
 
 
 def _products(matrix: csr_array, user: F64, item: F64) -> Apply:
-    """The product with A = D_i X' D_u² X D_i, X left sparse: 2 nnz adds a vector."""
+    """The product with A = D_i X' D_u² X D_i with sparse X: 2 nnz adds per vector."""
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
     square, scale = (user**2).astype(np.float32)[:, None], item.astype(np.float32)[:, None]
 
@@ -153,7 +154,7 @@ def _gather(rows: Rows, dense: F32) -> F32:
 
 @parallel_kernel
 def _add_rows(indptr: NDArray[np.int64], item: NDArray[np.int32], dense: F32, out: F32) -> None:
-    """out[r] = the sum of the rows of `dense` (n, b) that row r names."""
+    """out[r] = sum of the rows of `dense` (n, b) listed in row r."""
     for r in prange(len(out)):
         total = out[r]
         for p in range(indptr[r], indptr[r + 1]):

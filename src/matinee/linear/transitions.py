@@ -1,5 +1,6 @@
-"""How often an item came after another, near counting more than far: the moments of a regression of what comes on
-what was, summed over every position of every history without ever listing them.
+"""Decayed counts of items after other items: the moments of a regression of later items on earlier ones.
+
+They are sums over all positions of all histories, computed without listing the positions.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ I64 = NDArray[np.int64]
 def moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
     """(S, T), both (n, n) float32: S = Σ_t s_t s_t' (its upper triangle only) and T = Σ_t s_t y_t'.
 
-    t runs over all positions but the first of every history item[offsets[u]:offsets[u + 1]], oldest first. What was:
-    s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item p}. What comes: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
+    t runs over all positions but the first of every history item[offsets[u]:offsets[u + 1]], oldest first. Input:
+    s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item p}. Target: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
 
-    Two takes a distance d apart meet at every t between or after them, which are geometric sums: T gets the
-    convolution of both decays at d, S gets exp(−d / past) times a sum over the positions left. So each pair of takes
-    of a history is visited once, in rows of 4 n bytes that stay in the cache: Σ_u L_u² / 2 adds to each of S and T.
+    Two interactions at distance d contribute at every t between or after them, which are geometric sums: T gets the
+    convolution of both decays at d, S gets exp(−d / past) times a sum over the remaining positions. Each pair of
+    interactions of a history is visited once, in rows of 4 n bytes that stay in the cache: Σ_u L_u² / 2 adds to each
+    of S and T.
     """
     start, entry, stop = _by_item(offsets, item, n)
     longest = int(np.diff(offsets).max(initial=0))
@@ -37,7 +39,7 @@ def moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tupl
 
 
 def _tables(longest: int, past: float, coming: float) -> tuple[F64, F64, F64]:
-    """By distance d: exp(−d / past), and the convolution of both decays; by positions left: Σ exp(−2 s / past)."""
+    """By distance d: exp(−d / past) and the convolution of both decays; by remaining positions: Σ exp(−2 s / past)."""
     d = np.arange(longest + 1)
     a, b = np.exp(-d / past), np.exp(-d / coming)
     meet = np.zeros(longest + 1)
@@ -49,7 +51,7 @@ def _tables(longest: int, past: float, coming: float) -> tuple[F64, F64, F64]:
 
 @kernel
 def _by_item(offsets: I64, item: I32, n: int) -> tuple[I64, I64, I64]:
-    """For every item its takes: where they stand in `item`, and where their histories end."""
+    """Interactions of every item: their positions in `item` and the ends of their histories."""
     start = np.zeros(n + 1, dtype=np.int64)
     for i in item:
         start[i + 1] += 1
@@ -83,12 +85,12 @@ def _sum_pairs(
             for q in range(p + 1, end):
                 row_s[item[q]] += np.float32(decay[q - p] * left[end - 1 - q])
                 row_t[item[q]] += np.float32(meet[q - p])
-        row_s[i] = 2 * row_s[i] + alone  # a repeat meets itself on both sides
+        row_s[i] = 2 * row_s[i] + alone  # a repeated item counts on both sides
 
 
 @parallel_kernel
 def _fold(S: F32) -> None:
-    """Add the lower triangle to the upper one, in place: pairs were counted on the side of the earlier take."""
+    """Add the lower triangle to the upper one, in place; pairs were counted at the earlier interaction."""
     n = len(S)
     for i in prange(n):
         for j in range(i + 1, n):

@@ -1,4 +1,4 @@
-"""The Gram matrix with weights on users and items: P = (D_i X' D_u X D_i), each entry raised to a power, in place."""
+"""Gram matrix with weights of users and items: P = D_i X' D_u X D_i, entries raised to a power."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 HANDS = 64
-"""Columns are dealt into this many hands, long ones first, so that each hand is about equal work."""
+"""Number of chunks of columns of about equal work."""
 
 
 def weighted_gram(matrix: csr_array, user: F64, item: F64, power: float = 1.0) -> F32:
     """P (n, n) float32, symmetric: P_ij = (item_i item_j Σ_u user_u x_ui x_uj)^power for X (m, n) 0/1 CSR, ascending.
 
-    `user` (m,) and `item` (n,) are not negative. A row is summed in float64 over columns from i on, in one buffer a
-    thread. Floor: ½ Σ_u L_u² adds. Memory: 4 n² bytes for P, 36 bytes an entry of X; no second (n, n) array.
+    `user` (m,) and `item` (n,) are not negative. A row is summed in float64 over columns from i on, in one buffer per
+    thread. Floor: ½ Σ_u L_u² adds. Memory: 4 n² bytes for P, 36 bytes per entry of X; no second (n, n) array.
     """
     n = matrix.shape[1]
     indptr = matrix.indptr.astype(np.int64)
     column = matrix.indices.astype(np.int32, copy=False)
     place = csr_array((np.arange(len(column), dtype=np.int64), column, indptr), shape=matrix.shape)
-    by_column = csc_array(place)  # for every column: who took it, and where that entry stands in `column`
+    by_column = csc_array(place)  # per column: its users, and the position of each entry in `column`
     start = by_column.indptr.astype(np.int64)
     order = np.argsort(-np.diff(start), kind="stable")
     order = np.concatenate([order[hand::HANDS] for hand in range(HANDS)])
@@ -60,6 +60,6 @@ def _accumulate(  # noqa: PLR0913 -- a tuple may not be unpacked inside a parall
 
 
 def inverse_power(count: NDArray[np.integer], exponent: float) -> F64:
-    """count^−exponent as float64, 0 where the count is 0: what a degree is divided by."""
+    """count^−exponent in float64; 0 where the count is 0."""
     taken = count > 0
     return np.power(count, -exponent, where=taken, out=np.zeros(len(count))) * taken

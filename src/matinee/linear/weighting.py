@@ -1,14 +1,14 @@
-"""How much one take says, before anything is compared: an item is a document, the people who took it are its words.
+"""Interaction weights before similarity: items are documents, users are terms (tf-idf, BM25).
 
     x_ui = a_u b_i        tfidf: a_u = log(1 + n / L_u), b_i = 1
                           bm25: a_u likewise, b_i = (k1 + 1) / (1 + k1 (1 − b + b n_i / mean n))
 
-L_u is how much u took, n_i how many took i, n the number of items. Since x is 0 or 1, every weighting is a product: a
-changes what is similar (a heavy person proves little), b how much a vote counts (that of an item everybody took less).
-To compare people, give the transpose: then items are the words.
+L_u is the number of items of user u, n_i the number of users of item i, n the number of items. Since x is 0 or 1, every
+weight is a product: a reduces the influence of heavy users on similarities, b the contribution of popular items. For
+similarities of users pass the transposed matrix: then items are the terms.
 
 Robertson et al., Okapi at TREC-3, 1994; for item neighbours: Dacrema et al., RecSys 2019, whose idf has no "1 +" and
-can turn to 0 or below.
+can be 0 or negative.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 
 def words(name: Weighting, matrix: csr_array) -> F64:
-    """a² (m,) of every row of `matrix` (m, n) 0/1, scaled to average 1 over its entries, so that sizes stay counts."""
+    """a² (m,) of every row of `matrix` (m, n) 0/1, scaled to mean 1 over its entries."""
     length = np.diff(matrix.indptr).astype(np.float64)
     if name == "none":
         return np.ones(len(length))
@@ -33,7 +33,7 @@ def words(name: Weighting, matrix: csr_array) -> F64:
 
 
 def documents(name: Weighting, count: F64, k1: float, b: float) -> F64:
-    """Factors b (n,) of every column, taken `count` (n,) times."""
+    """Factors b (n,) of columns with `count` (n,) users."""
     if name != "bm25":
         return np.ones(len(count))
     return (k1 + 1.0) / (1.0 + k1 * (1.0 - b + b * count / max(float(count.mean()), 1e-30)))

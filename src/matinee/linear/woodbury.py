@@ -1,11 +1,11 @@
-r"""People added to a fitted EASE model, or taken out of it, without fitting again (Sherman–Morrison–Woodbury).
+r"""Add users to a fitted EASE model, or remove them, without a new fit (Sherman–Morrison–Woodbury).
 
-    P' = P ∓ (UP)' (I ± UPU')⁻¹ UP,    U (k, n) the people, 0 or 1, upper signs to add
+    P' = P ∓ (UP)' (I ± UPU')⁻¹ UP,    U (k, n) the users, 0 or 1, upper signs to add
 
-A fitted model holds B alone. P = (I − B) · diagM(d) needs d = diag P (n,) as well, and d is found again from the log
-it was learnt from: row j of (G + l2 I) P = I says 1 / d_j = n_j + l2 − Σ over people with j of their score for j.
-Cost: Σ_u L_u² adds for d, once; then 2 n² k + k² n operations, against n³ and a Gram for a fit: it pays for k up to
-about n / 4. Memory: the new B (n, n) and 12 n k bytes.
+A fitted model stores only B. P = (I − B) · diagM(d) also needs d = diag P (n,), which is recovered from the training
+set: row j of (G + l2 I) P = I gives 1 / d_j = n_j + l2 − Σ over users with j of their score of j.
+Cost: Σ_u L_u² adds for d, once; then 2 n² k + k² n operations, against n³ and a Gram matrix for a fit: cheaper for k up
+to about n / 4. Memory: the new B (n, n) and 12 n k bytes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from matinee.topk.view import as_set
 F64: TypeAlias = NDArray[np.float64]
 
 ROWS = 512
-"""Rows of P' made at a time."""
+"""Rows of P' computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Open:
-    """A fitted EASE model that can still change: with d = diag P (n,), all of P is known."""
+    """A fitted EASE model with d = diag P (n,), so that users can be added and removed."""
 
     model: ItemItem
     d: F64

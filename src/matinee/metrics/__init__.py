@@ -1,4 +1,4 @@
-"""Lists and answers → numbers per user; intervals and paired comparison."""
+"""Metrics per user from lists and targets; bootstrap intervals and paired comparison."""
 
 from matinee.metrics.comparison import Difference, compare, compare_all, holm
 from matinee.metrics.evaluation import Evaluation, check, evaluate

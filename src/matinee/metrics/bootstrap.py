@@ -1,7 +1,7 @@
-"""The bootstrap over people: which people a replicate draws depends on (seed, replicate, number of people) only.
+"""Bootstrap over users; the draws depend only on (seed, replicate, number of users).
 
-So two evaluations of the same people see the same draws, and their differences are paired. Replicate b draws m
-people with replacement; position i of it takes half of the 64-bit word splitmix64(key(seed, b) + (i // 2)·golden)
+Two evaluations of the same users therefore use the same draws, and their differences are paired. Replicate b draws m
+users with replacement; position i uses half of the 64-bit word splitmix64(key(seed, b) + (i // 2)·golden)
 (Steele, Lea & Flood 2014), scaled to 0..m−1 by multiplication (Lemire 2019; bias below m / 2³²).
 """
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from matinee.kernel import kernel, parallel_kernel, prange
 
 BLOCK = 8
-"""Replicates a thread holds at once, so that each row of numbers is read once for all of them."""
+"""Replicates per thread block; each row of numbers is read once for all of them."""
 
 
 def sums(rows: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, c): the sum of every column of `rows` (m, c) over the people each replicate draws."""
+    """Column sums of `rows` (m, c) over the users of each replicate, (resamples, c)."""
     key = np.uint64(seed % 2**64)
     return _sums(np.ascontiguousarray(rows), resamples, key)
 
@@ -32,7 +32,7 @@ def _mix(z: np.uint64) -> np.uint64:
 
 @kernel
 def draw(count: NDArray[np.int32], seed: np.uint64, replicate: int) -> None:
-    """Add to `count` (m,) how often this replicate draws each person; the m draws are independent and uniform."""
+    """Add to `count` (m,) how often this replicate draws each user; the m draws are independent and uniform."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     state = _mix(_mix(seed + golden) + np.uint64(replicate) * golden)
     m = np.uint64(len(count))

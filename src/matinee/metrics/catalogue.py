@@ -1,7 +1,7 @@
-"""Metrics of all lists together: one number, no value for a single person, hence no interval.
+"""Metrics of all lists together: one number, no value per user, hence no interval.
 
-A formula takes `taken` (n_items,), how many lists hold each item among their first k, and `popularity` (n_items,),
-how many people took each item in the learn part (empty where not given).
+A formula reads `exposure` (n_items,), the number of lists that contain each item among their first k, and
+`popularity` (n_items,), the number of users of each item in the training set (empty if not given).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Catalogue: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
 
 def coverage(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
-    """Share of the catalogue that stands in at least one list."""
+    """Fraction of the catalogue that occurs in at least one list."""
     return float((taken > 0).mean())
 
 
 def gini(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
-    """Inequality of how often items are listed: 0 all equally, towards 1 a few only; items never listed count.
+    """Gini index of the exposure of all items: 0 equal, towards 1 concentrated on a few.
 
-    Σ_j (2j − I − 1) c_(j) / (I Σ c) with c ascending, j = 1..I; NaN where nothing is listed.
+    Σ_j (2j − I − 1) c_(j) / (I Σ c) with c ascending, j = 1..I; items with no exposure count; NaN if no item is listed.
     """
     c = np.sort(taken).astype(np.float64)
     n = len(c)
@@ -33,7 +33,7 @@ def gini(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
 
 
 def mean_popularity(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
-    """How many people, on average over all recommendations made, took the item already (Yin et al. 2012, ARP)."""
+    """Average popularity of the recommended items (ARP; Yin et al. 2012)."""
     total = taken.sum()
     return float(taken @ popularity / total) if total else float("nan")
 
@@ -41,12 +41,12 @@ def mean_popularity(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -
 CATALOGUE: Mapping[str, Catalogue] = MappingProxyType(
     {"coverage": coverage, "gini": gini, "popularity": mean_popularity}
 )
-"""Name → formula; every profile shares them."""
+"""Name → formula; shared by all profiles."""
 
 NEEDS_POPULARITY = frozenset({"popularity"})
 
 
-def count_taken(item: NDArray[np.int32], k: int, n_items: int) -> NDArray[np.int64]:
-    """How many of the lists (m, ≥k) hold each item among their first k, (n_items,)."""
+def count_exposure(item: NDArray[np.int32], k: int, n_items: int) -> NDArray[np.int64]:
+    """Number of lists (m, ≥k) that contain each item among their first k, (n_items,)."""
     first = item[:, :k].ravel()
     return np.bincount(first[first >= 0], minlength=n_items).astype(np.int64)

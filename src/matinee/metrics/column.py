@@ -1,4 +1,4 @@
-"""What a per-user formula gives, and the signature all formulas share."""
+"""Values of a metric per user, and the signature that all formulas share."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Hits: TypeAlias = NDArray[np.bool_]
-"""(m, k): whether the item at each rank of each person's list is an answer."""
+"""(m, k): whether the item at each rank of each user's list is a target."""
 
 Counts: TypeAlias = NDArray[np.int64]
-"""(m,): the answers of each person, or the items really in the first k places of the list."""
+"""(m,): the number of targets of each user, or of items in the first k places of the list."""
 
 Values: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One metric of all people: the mean is Σ value·weight / Σ weight.
+    """One metric of all users; its mean is Σ value·weight / Σ weight.
 
-    Weight 1 throughout is the mean over people; 0 leaves somebody out; a person's denominator as weight makes a
+    Weight 1 everywhere gives the mean over users; weight 0 excludes a user; a user's denominator as weight gives a
     ratio of sums (micro average). `value` (m,) is finite everywhere, also where the weight is 0.
     """
 
@@ -31,19 +31,19 @@ class Column:
 
     @property
     def mean(self) -> float:
-        """The number reported; NaN where nobody counts."""
+        """Weighted mean; NaN if every weight is 0."""
         total = float(self.weight.sum())
         return float((self.value * self.weight).sum()) / total if total else float("nan")
 
     @property
     def seen(self) -> Values:
-        """The values with NaN for whom the metric leaves out."""
+        """Values (m,); NaN for excluded users."""
         return np.where(self.weight > 0, self.value, np.nan)
 
     def influence(self) -> Values:
-        """Numbers (m,) whose mean is this mean and whose spread gives its standard error.
+        """Linearized values (m,): their mean is this mean, their spread gives its standard error.
 
-        R + w (v − R) / mean(w), the linearised ratio estimator (Cochran 1977, §6.4); with equal weights it is the
+        R + w (v − R) / mean(w), the linearized ratio estimator (Cochran 1977, §6.4); with equal weights it equals the
         value itself.
         """
         middle = self.mean
@@ -51,17 +51,17 @@ class Column:
 
 
 Formula: TypeAlias = Callable[[Hits, Counts, Counts], "Values | Column"]
-"""(hits (m, k), n_answers (m,), length (m,)) → a value a person, or a `Column` where people weigh differently.
+"""(hits (m, k), n_targets (m,), length (m,)) → a value per user, or `MetricValues` where users have different weights.
 
-Everybody handed in has an answer, n_answers ≥ 1. A bare array of values stands for weight 1 throughout.
+Every user has at least one target, n_targets ≥ 1. A plain array of values means weight 1 everywhere.
 """
 
 
 def over(numerator: NDArray[np.floating] | Counts, denominator: Counts) -> Values:
-    """A quotient a person, 0 where the denominator is 0."""
+    """Quotient per user; 0 where the denominator is 0."""
     return numerator / np.maximum(denominator, 1)
 
 
 def lasting(value: Values, length: Counts) -> Column:
-    """The same values, with people whose list is empty left out of the mean."""
+    """The same values; users with an empty list get weight 0."""
     return Column(value, (length > 0).astype(np.float64))

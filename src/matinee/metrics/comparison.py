@@ -1,4 +1,4 @@
-"""Whose lists are better, and is it noise? Differences are taken person by person before anything is averaged."""
+"""Paired comparison of evaluations: differences per user, their intervals and p-values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matinee.metrics.table import blended, replicate
 
 @dataclass(frozen=True)
 class Difference:
-    """How much `one` is above `other` in a metric: the mean and its interval from bootstrap draws both share."""
+    """Mean of a − b in a metric, with an interval from bootstrap draws that both share."""
 
     metric: str
     one: str
@@ -27,24 +27,24 @@ class Difference:
     low: float
     high: float
     p: float
-    """Of the two-sided paired t-test that the mean difference is 0."""
+    """p-value of the two-sided paired t-test that the mean difference is 0."""
 
     adjusted: float
-    """The same after Holm's correction for the family it was tested in; alone it is p."""
+    """p after Holm's correction over the compared family; p itself for a single comparison."""
 
     n: int
-    """People with a value in at least one of the two."""
+    """Users with a value in at least one of the two."""
 
     level: float = 0.95
 
     @property
-    def noise(self) -> bool:
-        """Whether people drawn anew could well show no difference: 0 inside the interval, or p above 1 − level."""
-        return self.low <= 0.0 <= self.high or self.adjusted >= 1.0 - self.level
+    def significant(self) -> bool:
+        """Whether 0 lies outside the interval and the adjusted p is below 1 − level."""
+        return not (self.low <= 0.0 <= self.high or self.adjusted >= 1.0 - self.level)
 
 
 def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -> Difference:
-    """How much `a` is above `b`, over the same people."""
+    """Difference a − b of a metric over the same users."""
     blend = a.personal(metric)
     b.personal(metric)
     _require_same_people(a, b)
@@ -63,7 +63,7 @@ def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -
 def compare_all(
     evaluations: Mapping[str, Evaluation], metric: str, to: str | None = None, *, level: float = 0.95
 ) -> list[Difference]:
-    """Every other evaluation minus `to` (or minus the best), in the order given, with p adjusted over all of them."""
+    """Every other evaluation minus `to` (default: the best), in the given order; p adjusted over all of them."""
     if not evaluations:
         return []
     if to is not None and to not in evaluations:
@@ -78,7 +78,7 @@ def compare_all(
 
 
 def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
-    """p-values of one family adjusted by Holm's step-down rule (1979), in the order given.
+    """p-values of one family adjusted by Holm's step-down rule (1979), in the given order.
 
     Sorted ascending, the i-th of n is multiplied by n − i + 1, is at least its predecessor, and at most 1.
     """
@@ -91,7 +91,7 @@ def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
 
 
 def paired_t(difference: Values) -> float:
-    """Two-sided p that differences (n,) have mean 0; 1 where all are 0 or there are fewer than two."""
+    """Two-sided p-value that differences (n,) have mean 0; 1 if all are 0 or fewer than two."""
     n = len(difference)
     if n < 2 or not difference.any():
         return 1.0
@@ -106,7 +106,7 @@ def _blend(blend: Blend, columns: NDArray[np.float64]) -> Values:
 
 
 def _require_same_people(a: Evaluation, b: Evaluation) -> None:
-    """Refuse evaluations whose numbers cannot be subtracted person by person."""
+    """Refuse evaluations that cannot be subtracted user by user."""
     if a.profile != b.profile:
         raise SpecError(
             "compare", f"profiles {a.profile!r} and {b.profile!r}", "one profile", "Evaluate both with the same one."
@@ -117,7 +117,7 @@ def _require_same_people(a: Evaluation, b: Evaluation) -> None:
     if not same or not np.array_equal(a.table.user, b.table.user):
         raise DataError(
             "compare",
-            f"{a.n_users} and {b.n_users} people who are not the same",
-            "the same people with answers",
-            "Evaluate both lists on one set of answers.",
+            f"{a.n_users} and {b.n_users} users who differ",
+            "the same users with targets",
+            "Evaluate both lists on one set of targets.",
         )

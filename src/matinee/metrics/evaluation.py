@@ -1,4 +1,4 @@
-"""Lists and answers → numbers per user, their means and their intervals."""
+"""Evaluation of lists against targets: values per user, means and intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matinee.data import Answers
 from matinee.errors import DataError, SpecError, UnknownName
-from matinee.metrics.catalogue import CATALOGUE, NEEDS_POPULARITY, count_taken
+from matinee.metrics.catalogue import CATALOGUE, NEEDS_POPULARITY, count_exposure
 from matinee.metrics.column import Column, Formula, Values
 from matinee.metrics.hits import Judged, judge
 from matinee.metrics.metric import Blend, Metric, parse
@@ -23,27 +23,27 @@ from matinee.topk import TopK
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What lists are worth to the people with answers, by one profile; a view of one part of the answers, or of all.
+    """Metrics of lists for the users with targets, of one part of the targets or of all.
 
-    People stand in the order of their codes (new people, code −1, as in the answers), so evaluations line up.
+    Users are sorted by code (new users, code −1, in the order of the targets), so evaluations line up.
     """
 
     names: tuple[str, ...]
-    """The metrics and blends asked for."""
+    """The requested metrics and weighted metrics."""
 
     parts: tuple[str, ...]
-    """The parts the answers are made of; one part alone is the same as all."""
+    """The parts of the targets; a single part equals all."""
 
     profile: str
     table: Table
     catalogue: Mapping[str, float]
-    """The metrics of all lists together."""
+    """Metrics of all lists together, by name."""
 
     which: str = ALL
-    """The part whose answers count here."""
+    """The part whose targets count in this view."""
 
     def __getitem__(self, name: str) -> float:
-        """The mean over people, or the catalogue's number."""
+        """Mean over users, or the value of a metric of all lists."""
         blend = self.find(name)
         if not blend.per_user:
             return self.catalogue[str(blend)]
@@ -51,32 +51,32 @@ class Evaluation:
 
     @property
     def users(self) -> NDArray[np.int32]:
-        """Whose numbers `per_user` gives: codes (m,), −1 for somebody new."""
+        """User codes (m,) of the values of `per_user`; −1 for new users."""
         return self.table.user[self.table.answered[self.which]]
 
     @property
     def n_users(self) -> int:
-        """How many people have answers (of this part)."""
+        """Number of users with targets in this part."""
         return int(self.table.answered[self.which].sum())
 
     @property
     def n_without_answers(self) -> int:
-        """How many people with a list or a row of answers were left out for want of an answer (of this part)."""
+        """Number of users with a list or a target row, but no target in this part."""
         return self.table.n_asked - self.n_users
 
     @property
     def n_without_list(self) -> int:
-        """How many of those with answers got no item; what that costs them is the profile's choice."""
+        """Number of users with targets whose list is empty; the profile defines their value."""
         return int((~self.table.listed[self.table.answered[self.which]]).sum())
 
     def per_user(self, name: str) -> Values:
-        """The value of each of `users`, (m,); NaN for whom the profile leaves out."""
+        """Value of each of `users`, (m,); NaN for users that the profile excludes."""
         blend = self.personal(name)
         here = self.table.answered[self.which]
         return blended(blend, {metric: self.column(metric).seen[here] for metric in blend.metrics})
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """The bootstrap percentile interval (low, high) over people; NaN for a metric of the catalogue."""
+        """Bootstrap percentile interval (low, high) over users; NaN for a metric of all lists."""
         blend = self.find(name)
         if not blend.per_user:
             return float("nan"), float("nan")
@@ -84,16 +84,16 @@ class Evaluation:
         return percentiles(drawn, level)
 
     def part(self, name: str) -> Evaluation:
-        """The same lists judged by the answers of one part; people without answers in it are left out."""
+        """The evaluation on the targets of one part; users without targets in it are excluded."""
         if name not in self.parts:
-            raise UnknownName("part", name, self.parts, "answers")
+            raise UnknownName("part", name, self.parts, "targets")
         personal = tuple(one for one in self.names if parse(one).per_user)
         return replace(self, names=personal, catalogue={}, which=name)
 
     def frame(self, level: float = 0.95) -> pl.DataFrame:
-        """One row a metric and part: metric, part, mean, low, high (null without an interval), users.
+        """One row per metric and part: metric, part, mean, low, high (null without an interval), users.
 
-        Parts without answers are left out, and so is one that alone has any: it is the same as all.
+        Parts without targets are omitted; if only one part has targets, it equals all and is omitted too.
         """
         views = [self]
         if self.which == ALL:
@@ -109,7 +109,7 @@ class Evaluation:
         return frame.with_columns(pl.col("mean", "low", "high").fill_nan(None))
 
     def find(self, name: str) -> Blend:
-        """The blend a name stands for, made of metrics that were evaluated here."""
+        """Parse a name; refuse metrics that were not evaluated here."""
         blend = parse(name)
         for metric in blend.metrics:
             if (self.which, metric) not in self.table.columns and str(metric) not in self.catalogue:
@@ -117,19 +117,19 @@ class Evaluation:
         return blend
 
     def personal(self, name: str) -> Blend:
-        """The same, refused for a metric of the catalogue."""
+        """Parse a name; refuse metrics without a value per user."""
         blend = self.find(name)
         if not blend.per_user:
-            raise SpecError("evaluation", f"{blend} is one number from all lists", "a metric with a value a person")
+            raise SpecError("evaluation", f"{blend} is one number from all lists", "a metric with a value per user")
         return blend
 
     def column(self, metric: Metric) -> Column:
-        """Values and weights of all people of the table, those without answers in this part at weight 0."""
+        """Values and weights of all users; weight 0 without targets in this part."""
         return self.table.columns[self.which, metric]
 
 
 def percentiles(drawn: Values, level: float) -> tuple[float, float]:
-    """The middle `level` of bootstrap numbers; NaN where no replicate has one."""
+    """The central `level` interval of bootstrap values; NaN if no value is finite."""
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return float("nan"), float("nan")
@@ -138,14 +138,14 @@ def percentiles(drawn: Values, level: float) -> tuple[float, float]:
 
 
 def check(metrics: Sequence[str], profile: str, depth: int) -> list[Blend]:
-    """Read the metrics and refuse what `evaluate` could not do with lists of `depth` items; repeats are folded."""
+    """Parse the metrics; refuse what `evaluate` cannot compute from lists of `depth` items."""
     definitions = definitions_of(profile)
     blends = list(dict.fromkeys(parse(name) for name in ([metrics] if isinstance(metrics, str) else metrics)))
     for blend in blends:
         if blend.k > depth:
             raise SpecError(
                 "metric",
-                f"{blend} looks at {blend.k} items, the lists have {depth}",
+                f"{blend} reads {blend.k} items, the lists have {depth}",
                 f"a cut-off of at most {depth}",
                 f"Make lists of {blend.k} items.",
             )
@@ -165,11 +165,11 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge every list by the answers of its person, who is found by user code.
+    """Evaluate every list against the targets of its user, matched by user code.
 
-    Somebody with answers and no list has an empty list; lists of people without answers are left out, except from
-    the catalogue's metrics, which count every list. `popularity` (n_items,) is how many people took each item in
-    the learn part; only the metric of that name needs it.
+    A user with targets and no list has an empty list. Lists of users without targets are excluded, except from
+    metrics of all lists. `popularity` (n_items,) is the number of users of each item in the training set; only the
+    metric of that name needs it.
     """
     if not isinstance(lists, TopK) or not isinstance(answer, Answers):  # pyright: ignore[reportUnnecessaryIsInstance]
         found = f"found {type(lists).__name__} and {type(answer).__name__}"
@@ -179,10 +179,10 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     order = np.argsort(answer.user, kind="stable")
     row = order[answer.count[order] > 0]
     if not len(row):
-        raise DataError("evaluate", "nobody has an answer", "at least one held-out item", "Hold something out.")
+        raise DataError("evaluate", "no user has a target", "at least one held-out item", "Hold out at least one item.")
     judged = judge(lists.item, place[row], answer, row)
-    total = judged.n_answers.sum(axis=0)
-    answered = {ALL: total > 0} | {part: judged.n_answers[p] > 0 for p, part in enumerate(answer.parts)}
+    total = judged.n_targets.sum(axis=0)
+    answered = {ALL: total > 0} | {part: judged.n_targets[p] > 0 for p, part in enumerate(answer.parts)}
     wanted = dict.fromkeys(metric for blend in blends if blend.per_user for metric in blend.metrics)
     table = Table(
         answer.user[row],
@@ -201,7 +201,7 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
 def _columns(judged: Judged, parts: tuple[str, ...], metrics: list[Metric], by: Profile) -> dict[Key, Column]:
     columns: dict[Key, Column] = {}
     for part, name in [(None, ALL), *enumerate(parts)]:
-        counts = judged.n_answers.sum(axis=0) if part is None else judged.n_answers[part]
+        counts = judged.n_targets.sum(axis=0) if part is None else judged.n_targets[part]
         here = counts > 0
         weight = here.astype(np.float64)
         for metric in metrics:
@@ -215,9 +215,9 @@ def _column(
     here: NDArray[np.bool_],
     weight: Values,
 ) -> Column:
-    """The formula's numbers for those who have answers, spread over all people at weight 0 for the others."""
-    hits, n_answers, length = cut
-    found = formula(hits[here], n_answers[here], length[here])
+    """Values of the formula for users with targets; weight 0 for all others."""
+    hits, n_targets, length = cut
+    found = formula(hits[here], n_targets[here], length[here])
     value = np.zeros(len(here))
     if not isinstance(found, Column):
         value[here] = found
@@ -229,36 +229,35 @@ def _column(
 
 def _of_all(metric: Metric, lists: TopK, popularity: NDArray[np.floating] | NDArray[np.integer] | None) -> float:
     n_items = len(lists.items)
-    taken = count_taken(lists.item, metric.k, n_items)
+    exposure = count_exposure(lists.item, metric.k, n_items)
     if popularity is None and metric.name not in NEEDS_POPULARITY:
-        return CATALOGUE[metric.name](taken, np.empty(0))
+        return CATALOGUE[metric.name](exposure, np.empty(0))
     if popularity is None or len(popularity) != n_items:
         found = "no popularity was given" if popularity is None else f"popularity of {len(popularity)} items was given"
-        raise DataError(str(metric), found, f"one number for each of {n_items} items", "Count the learn part's users.")
-    return CATALOGUE[metric.name](taken, np.asarray(popularity, dtype=np.float64))
+        raise DataError(str(metric), found, f"one number for each of {n_items} items", "Pass split.train.popularity.")
+    return CATALOGUE[metric.name](exposure, np.asarray(popularity, dtype=np.float64))
 
 
 def _align(lists: TopK, answer: Answers) -> tuple[NDArray[np.int64], int]:
-    """The row of the list of each row of the answers (−1 none), and how many lists belong to nobody there.
+    """The list row of each target row (−1: none), and the number of lists without a target row.
 
-    Equal user columns mean the same rows, a list of somebody new (−1) belonging to whom the answers name there;
-    otherwise codes decide.
+    Equal user columns mean the same rows (a new user, −1, is matched by position); otherwise rows are matched by code.
     """
     for what, one, other in (("users", lists.users, answer.users), ("items", lists.items, answer.items)):
         if one is not other and one != other:
             raise DataError(
                 "evaluate",
-                f"lists and answers encode {what} differently ({len(one)} and {len(other)} ids)",
+                f"lists and targets encode {what} differently ({len(one)} and {len(other)} ids)",
                 "one vocabulary for both",
                 "Make both from the same log.",
             )
     if len(lists) == len(answer) and bool(((lists.user == answer.user) | (lists.user < 0)).all()):
         return np.arange(len(answer)), 0
-    for what, user in (("lists", lists.user), ("answers", answer.user)):
+    for what, user in (("lists", lists.user), ("targets", answer.user)):
         if (user < 0).any():
-            raise DataError("evaluate", f"{what} of new people (code −1)", "rows in one order", "Hand in all rows.")
+            raise DataError("evaluate", f"{what} of new users (code −1)", "rows in one order", "Pass all rows.")
         if len(np.unique(user)) != len(user):
-            raise DataError("evaluate", f"{what} with a person twice", "one row a person", "Keep one of them.")
+            raise DataError("evaluate", f"{what} with a user twice", "one row per user", "Keep one of them.")
     place = np.full(len(answer.users) + 1, -1, dtype=np.int64)
     place[lists.user] = np.arange(len(lists))
     return place[answer.user], int((~np.isin(lists.user, answer.user)).sum())

@@ -1,4 +1,4 @@
-"""Which items of the lists are answers, found once for all metrics, cut-offs and parts."""
+"""Hits: which listed items are targets, computed once for all metrics, cut-offs and parts."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from matinee.metrics.column import Counts, Hits
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Row r, one person with answers: `label[r, j]` is −1 where the item at rank j + 1 is no answer, else its part.
+    """Row r is a user with targets; `label[r, j]` is the part of a hit at rank j + 1, else −1.
 
-    `n_answers[p]` (m,) counts the answers of part p, `there` (m, depth) says where a list has an item at all.
+    `n_targets[p]` (m,) counts the targets of part p; `filled` (m, depth) is true where a list has an item.
     """
 
     label: NDArray[np.int8]
-    n_answers: NDArray[np.int64]
+    n_targets: NDArray[np.int64]
     there: NDArray[np.bool_]
 
     def cut(self, k: int, part: int | None) -> tuple[Hits, Counts, Counts]:
-        """Hits (m, k), answers (m,) and list lengths (m,) at a cut-off, of one part or of all (None)."""
+        """Hits (m, k), target counts (m,) and list lengths (m,) at a cut-off, of one part or of all (None)."""
         label = self.label[:, :k]
         length = self.there[:, :k].sum(axis=1)
         if part is None:
-            return label >= 0, self.n_answers.sum(axis=0), length
-        return label == part, self.n_answers[part], length
+            return label >= 0, self.n_targets.sum(axis=0), length
+        return label == part, self.n_targets[part], length
 
 
 def judge(item: NDArray[np.int32], place: NDArray[np.int64], answer: Answers, row: NDArray[np.int64]) -> Judged:
-    """Judge `item[place[r]]` (−1 no list) by the answers of row `row[r]`, r = 0..m−1."""
+    """Compare list `item[place[r]]` (−1: no list) with the targets of row `row[r]`, r = 0..m−1."""
     label = _label(item, place, (answer.offsets, answer.item, answer.part), row)
-    n_answers = _count_parts(answer, row)
+    n_targets = _count_parts(answer, row)
     there = np.zeros(label.shape, dtype=np.bool_)
     there[place >= 0] = item[place[place >= 0]] >= 0
-    return Judged(label, n_answers, there)
+    return Judged(label, n_targets, there)
 
 
 def _count_parts(answer: Answers, row: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Answers of every part and wanted row, (parts, m)."""
+    """Number of targets per part and selected row, (parts, m)."""
     n_parts = max(len(answer.parts), 1)
-    whose = np.repeat(np.arange(len(answer)), answer.count)
-    count = np.bincount(whose * n_parts + answer.part, minlength=len(answer) * n_parts)
+    target_row = np.repeat(np.arange(len(answer)), answer.count)
+    count = np.bincount(target_row * n_parts + answer.part, minlength=len(answer) * n_parts)
     return np.ascontiguousarray(count.reshape(len(answer), n_parts)[row].T).astype(np.int64)
 
 
@@ -56,7 +56,7 @@ def _label(
     answers: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int8]],
     row: NDArray[np.int64],
 ) -> NDArray[np.int8]:
-    """Binary search of every listed item among the person's answers; an item listed twice counts at its first place."""
+    """Search every listed item among the user's targets; an item listed twice counts once, at its first rank."""
     offsets, answer, part = answers
     depth = item.shape[1]
     label = np.full((len(row), depth), -1, dtype=np.int8)

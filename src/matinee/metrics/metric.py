@@ -1,5 +1,6 @@
-"""A metric is a value: `Metric("recall", 10)` prints as `recall@10` and is read back from it; a `Blend` weighs several.
+"""Metrics as values: `Metric("recall", 10)` prints as `recall@10` and is parsed from it.
 
+`WeightedMetric` is a weighted sum of metrics.
 The notation follows ir-measures (MacAvaney et al. 2022): a name, an at-sign, a cut-off.
 """
 
@@ -16,12 +17,12 @@ from matinee.metrics.profile import per_user_names
 _TERM = re.compile(
     r"\s*(?:(?P<weight>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*)?(?P<name>[A-Za-z_]\w*)\s*@\s*(?P<k>\d+)\s*"
 )
-_SHAPE = "recall@10, or a blend such as 0.75*recall@25+0.25*ndcg@25"
+_SHAPE = "recall@10, or a weighted sum such as 0.75*recall@25+0.25*ndcg@25"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number at one cut-off: `name` looks at the first `k` items of every list."""
+    """A metric at a cut-off: `name` reads the first `k` items of every list."""
 
     name: str
     k: int
@@ -37,28 +38,28 @@ class Metric:
 
     @property
     def per_user(self) -> bool:
-        """Whether every person has a value of it; the others are one number from all lists together."""
+        """Whether it has a value per user; other metrics are one number from all lists."""
         return self.name not in CATALOGUE
 
 
 @dataclass(frozen=True)
 class Blend:
-    """A weighted sum: `terms` are (weight, metric), each metric once. One term of weight 1 is that metric."""
+    """A weighted sum of metrics: `terms` are (weight, metric), each metric once."""
 
     terms: tuple[tuple[float, Metric], ...]
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise SpecError("metric", "an empty blend", _SHAPE)
+            raise SpecError("metric", "an empty sum", _SHAPE)
         for weight, metric in self.terms:
             if not math.isfinite(weight) or weight <= 0:
                 raise SpecError("metric", f"the weight of {metric} is {weight}", "a finite weight above 0")
             if not metric.per_user and (len(self.terms) > 1 or weight != 1.0):
                 raise SpecError(
                     "metric",
-                    f"{metric} stands in a blend",
-                    f"only metrics with a value for every person ({', '.join(per_user_names())})",
-                    f"Report {metric} beside the blend.",
+                    f"{metric} is part of a weighted sum",
+                    f"only metrics with a value per user ({', '.join(per_user_names())})",
+                    f"Report {metric} separately.",
                 )
 
     def __str__(self) -> str:
@@ -66,27 +67,27 @@ class Blend:
 
     @property
     def k(self) -> int:
-        """The longest list it looks at."""
+        """The largest cut-off of its metrics."""
         return max(metric.k for _, metric in self.terms)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics it is made of."""
+        """Its metrics, without weights."""
         return tuple(metric for _, metric in self.terms)
 
     @property
     def per_user(self) -> bool:
-        """Whether every person has a value of it."""
+        """Whether it has a value per user."""
         return all(metric.per_user for metric in self.metrics)
 
 
 def names() -> list[str]:
-    """Every metric that some profile defines for a person, and the catalogue's; sorted."""
+    """All metric names, per user and of all lists, sorted."""
     return sorted({*per_user_names(), *CATALOGUE})
 
 
 def parse(text: str) -> Blend:
-    """A metric or a blend from what a file says; names in any case, the weights of a repeated metric add up."""
+    """Parse a metric or a weighted sum; names in any case, weights of a repeated metric add up."""
     terms: dict[Metric, float] = {}
     at = 0
     while True:

@@ -1,6 +1,6 @@
 """Normalised discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
 
-DCG = Σ_{r≤k} h_r / log2(r + 1), divided by the DCG of an ideal list. Which list is ideal is where libraries differ.
+DCG = Σ_{r≤k} h_r / log2(r + 1), divided by the DCG of an ideal list. Libraries differ in the ideal list.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ def gain(hits: Hits) -> Values:
 
 
 def ideal(k: int, length: Counts) -> Values:
-    """DCG of a list whose first `length` items (at most k) are all answers; that of one item where it is 0."""
+    """DCG of a list whose first `length` items (at most k, at least one) are all targets."""
     return np.cumsum(discounts(k))[np.clip(length, 1, k) - 1]
 
 
-def achievable(hits: Hits, n_answers: Counts, length: Counts) -> Values:
-    """DCG / ideal of min(k, n) answers: 1 is reachable for everybody."""
-    return gain(hits) / ideal(hits.shape[1], n_answers)
+def achievable(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+    """DCG / ideal of min(k, n) targets; every user can reach 1."""
+    return gain(hits) / ideal(hits.shape[1], n_targets)
 
 
-def full(hits: Hits, n_answers: Counts, length: Counts) -> Values:
-    """DCG / ideal of k answers for everybody: below 1 for people with fewer than k answers."""
+def full(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+    """DCG / ideal of k targets; below 1 for users with fewer than k targets."""
     return gain(hits) / discounts(hits.shape[1]).sum()
 
 
-def of_length(hits: Hits, n_answers: Counts, length: Counts) -> Values:
-    """DCG / ideal of min(n, items in the list): a short list is not held against the model."""
-    return gain(hits) / ideal(hits.shape[1], np.minimum(n_answers, length))
+def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+    """DCG / ideal of min(n, items in the list); a short list is not penalized."""
+    return gain(hits) / ideal(hits.shape[1], np.minimum(n_targets, length))
 
 
-def clipped(hits: Hits, n_answers: Counts, length: Counts) -> Values:
-    """Ranks 1 and 2 are worth the same, 1 / log2(max(r, 2)), as in the original paper; the ideal has min(k, n)."""
+def clipped(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+    """DCG with discount 1 / log2(max(r, 2)), as in the original paper; the ideal has min(k, n) targets."""
     worth = 1.0 / np.log2(np.maximum(np.arange(1, hits.shape[1] + 1), 2))
-    best = np.cumsum(worth)[np.minimum(n_answers, hits.shape[1]) - 1]
+    best = np.cumsum(worth)[np.minimum(n_targets, hits.shape[1]) - 1]
     return np.where(hits, worth, 0.0).sum(axis=1) / best

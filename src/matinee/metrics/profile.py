@@ -1,7 +1,7 @@
-"""Profiles: whose definitions the names follow. The same lists give other numbers in other libraries.
+"""Profiles: named sets of metric definitions, one per library.
 
-Each profile maps the names it defines to formulas; a name a library does not have is not invented for it. The
-library profiles are held to numbers those libraries gave (`tests/metrics/golden_profiles.json`, made by
+Each profile maps metric names to formulas and contains only metrics that the library has. The library profiles are
+tested against numbers from those libraries (`tests/metrics/golden_profiles.json`, made by
 `benchmarks/profiles/make_golden.py`).
 """
 
@@ -18,7 +18,7 @@ from matinee.metrics.column import Formula
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """A named set of definitions of the per-user metrics; people without answers are left out in all of them."""
+    """Definitions of the per-user metrics; all of them exclude users without targets."""
 
     name: str
     description: str
@@ -38,19 +38,19 @@ class Profile:
 
 
 def profile(name: str) -> Profile:
-    """A profile by name; the nearest is offered for one that does not exist."""
+    """The profile of that name; an unknown name raises an error with the nearest one."""
     if name not in _PROFILES:
         raise UnknownName("metric profile", name, _PROFILES)
     return _PROFILES[name]
 
 
 def profiles() -> list[Profile]:
-    """Every profile, the house's first."""
+    """All profiles, the default first."""
     return list(_PROFILES.values())
 
 
 def per_user_names() -> list[str]:
-    """Every metric some profile defines, sorted."""
+    """All per-user metrics of all profiles, sorted."""
     return sorted({name for one in _PROFILES.values() for name in one.formulas})
 
 
@@ -65,7 +65,7 @@ _PLAIN: dict[str, Formula] = {
 
 
 def _some(names: str, **other: Formula) -> dict[str, Formula]:
-    """The plain definitions of the names, then those that differ."""
+    """The plain definitions of the names, updated with those that differ."""
     return {name: _PLAIN[name] for name in names.split()} | other
 
 
@@ -75,31 +75,31 @@ _PROFILES: Mapping[str, Profile] = MappingProxyType(
         for one in (
             Profile(
                 "matinee",
-                "Every metric can reach 1 for everybody: recall, map and the ideal of ndcg count min(k, n) answers.",
+                "Every user can reach 1: recall, map and the ideal of ndcg count min(k, n) targets.",
                 "Liang et al. 2018 (recall); the Kaggle and boostcamp rules",
                 _PLAIN | {"recall": recall.capped},
             ),
             Profile(
                 "plain",
-                "The textbook: recall is hits / n; map and the ideal of ndcg count min(k, n) answers.",
+                "Textbook definitions: recall is hits / n; map and the ideal of ndcg count min(k, n) targets.",
                 "Manning, Raghavan & Schütze 2008, chapter 8",
                 _PLAIN,
             ),
             Profile(
                 "recbole",
-                "The plain definitions; a missing or short list counts as one full of misses.",
+                "The plain definitions; missing items of a short list count as misses.",
                 "RecBole 1.2.1, recbole/evaluator/metrics.py",
                 _PLAIN,
             ),
             Profile(
                 "rectools",
-                "ndcg takes k answers as ideal for everybody; map divides by n.",
+                "The ideal of ndcg has k targets; map divides by n.",
                 "RecTools 0.19.0 with its defaults, rectools/metrics/{classification,ranking}.py",
                 _PLAIN | {"ndcg": ndcg.full, "map": average_precision.plain},
             ),
             Profile(
                 "lenskit",
-                "Recall is capped; precision and map know the list's length; ndcg discounts only from rank 3 on.",
+                "Recall divides by min(k, n); precision and map use the list's length; ndcg discounts from rank 3.",
                 "LensKit 2025.8.1, RunAnalysis.list_summary, lenskit/metrics/ranking/",
                 _PLAIN
                 | {
@@ -111,31 +111,31 @@ _PROFILES: Mapping[str, Profile] = MappingProxyType(
             ),
             Profile(
                 "implicit",
-                "What it calls precision is Σ hits / Σ min(k, n), the capped recall of all people pooled.",
+                "Its precision is Σ hits / Σ min(k, n), the micro average of recall over all users.",
                 "implicit 0.7.3, implicit/evaluation.pyx",
                 _some("ndcg map", precision=recall.micro),
             ),
             Profile(
                 "irspack",
-                "Precision and ndcg take a short list as all that could be listed; map divides by n.",
+                "Precision and the ideal of ndcg use the list's length; map divides by n.",
                 "irspack 0.5.2, Evaluator on a score matrix with -inf where an item is not listed",
                 _some("recall hit", precision=precision.of_length, ndcg=ndcg.of_length, map=average_precision.plain),
             ),
             Profile(
                 "ranx",
-                "The plain definitions, except that map divides by n as TREC does.",
+                "The plain definitions, but map divides by n as in TREC.",
                 "ranx 0.3.21 with make_comparable=True, ranx/metrics/",
                 _PLAIN | {"map": average_precision.plain},
             ),
             Profile(
                 "cornac",
-                "The plain definitions; it has no map and no mrr at a cut-off.",
+                "The plain definitions; no map and no mrr at a cut-off.",
                 "Cornac 3.0.1, cornac/metrics/ranking.py",
                 _some("recall precision hit ndcg"),
             ),
             Profile(
                 "recommenders",
-                "People without a list are left out of all but ndcg; the definitions are the plain ones.",
+                "The plain definitions; users with an empty list are excluded from all metrics but ndcg.",
                 "Microsoft Recommenders 1.2.1, recommenders/evaluation/python_evaluation.py",
                 _some(
                     "ndcg",

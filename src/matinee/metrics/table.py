@@ -1,4 +1,4 @@
-"""The numbers of all people for all metrics and parts, and their bootstrap, drawn once for all of them."""
+"""Values of all users for all metrics and parts, and one bootstrap shared by all of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from matinee.metrics.column import Column, Values
 from matinee.metrics.metric import Blend, Metric
 
 ALL = "all"
-"""The name of all answers together, beside the parts'."""
+"""The name of all targets together, beside the names of the parts."""
 
 Key: TypeAlias = tuple[str, Metric]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """`columns[part, metric]` over the same m people, `user` (m,) codes of `users`.
+    """`columns[part, metric]` over the same m users; `user` (m,) are codes of `users`.
 
-    `answered[part]` (m,) says who has answers of a part; the others weigh 0 in its columns. `listed` (m,) says who
-    got at least one item. `n_asked` counts the people without any answer too.
+    `has_target[part]` (m,) is true for users with targets of a part; others have weight 0 there. `has_list` (m,) is
+    true for users with at least one item. `n_queries` also counts users without any target.
     """
 
     user: NDArray[np.int32]
@@ -40,15 +40,15 @@ class Table:
 
     @cached_property
     def replicates(self) -> Mapping[Key, Values]:
-        """The mean of every column in every bootstrap replicate, (resamples,) each."""
+        """Mean of every column in every bootstrap replicate, (resamples,) each."""
         means = replicate(list(self.columns.values()), self.resamples, self.seed)
         return dict(zip(self.columns, means.T, strict=True))
 
 
 def replicate(columns: Sequence[Column], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, c): the means of columns of the same people, every replicate with the same draws for all columns.
+    """Bootstrap means of columns of the same users, (resamples, c); all columns share the draws.
 
-    NaN where a replicate drew nobody who counts.
+    NaN where all users drawn by a replicate have weight 0.
     """
     weights = {id(column.weight): column.weight for column in columns}
     at = {key: len(columns) + i for i, key in enumerate(weights)}
@@ -59,6 +59,6 @@ def replicate(columns: Sequence[Column], resamples: int, seed: int) -> NDArray[n
 
 
 def blended(blend: Blend, values: Mapping[Metric, Values]) -> Values:
-    """The weighted sum of arrays, one a metric of the blend."""
+    """Weighted sum of arrays, one per metric."""
     parts = [weight * values[metric] for weight, metric in blend.terms]
     return np.sum(parts, axis=0) if len(parts) > 1 else parts[0]

@@ -1,14 +1,14 @@
-r"""ADMM-SLIM: a sparse item–item model, all columns at once by the alternating direction method of multipliers.
+r"""ADMM-SLIM: a sparse item–item model, solved for all columns at once by ADMM.
 
-    minimise  ½‖X − XB‖² + ½ Σ_i γ_i ‖B_i:‖² + l1 ‖B‖₁   with a zero diagonal, B ≥ 0 if wished          (eq. 2–4)
+    minimise  ½‖X − XB‖² + ½ Σ_i γ_i ‖B_i:‖² + l1 ‖B‖₁   with a zero diagonal, B ≥ 0 optional         (eq. 2–4)
 
     P = (G + diagM(γ + ρ))⁻¹,    γ_i = l2 · (n_i / n̄)^alpha,    ρ_i = rho · a_i^¾ ā^¼                   (eq. 11)
 
-G (n, n) = X'X, n_i how many took item i, n̄ its mean, a_i = G_ii + γ_i, ā = Σ a² / Σ a; the paper has one ρ for all
-rows. The steps: `linear/admm.py`, eq. 11–13. C, the sparse one of its two solutions, is kept: its zeros are zeros. The
-score of item j for history x is (xC)_j; `centre` learns from X − 1m', m (n,) the column means, and scores (x − m)C + m.
-Cost: n³ operations, and 2 n³ a step in one matrix product, 8 steps at the defaults on 31,360 × 6,805; 16 n² bytes for
-P, V, PV and W.
+G (n, n) = X'X, n_i the number of users of item i, n̄ its mean, a_i = G_ii + γ_i, ā = Σ a² / Σ a; the paper has one ρ
+for all rows. The steps: `linear/admm.py`, eq. 11–13. The model is C, the sparse one of the two solutions. The score of
+item j for history x is (xC)_j; `center` fits X − 1m', m (n,) the column means, and scores (x − m)C + m. Cost: n³
+operations, and 2 n³ per step in one matrix product, 8 steps at the defaults on 31,360 × 6,805; 16 n² bytes for P, V, PV
+and W.
 
 Steck, Dimakopoulou, Riabov and Jebara, ADMM SLIM: Sparse Recommendations for Many Users, WSDM 2020.
 """
@@ -28,6 +28,7 @@ from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.admm import Rule, pace, ridge_start, solve
 from matinee.linear.gram import gram
+from matinee.linear.params import L2, Alpha
 from matinee.linear.ridge import relative
 from matinee.linear.spd import invert, invert_memory
 from matinee.spec import Search
@@ -37,36 +38,34 @@ F64: TypeAlias = NDArray[np.float64]
 
 
 class ADMMSlim(ModelSpec):
-    """SLIM without a loop over items: sparse, explainable, and as good as EASE."""
+    """SLIM without a loop over items: sparse and explainable, with the accuracy of EASE."""
 
     if_too_large: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), Search(0.1, 100, log=True)] = 5.0
-    """What a weight has to be worth: the larger, the fewer are not zero."""
+    """Lasso penalty; larger values leave fewer non-zero weights."""
 
-    l2: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 300.0
-    """Ridge penalty. Small fits rare pairs, large leans to popular items."""
+    l2: L2 = 300.0
 
-    alpha: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
-    """How much more the weights of popular items are penalised: l2 is multiplied by (people / mean people)^alpha."""
+    alpha: Alpha = 0.0
 
     non_negative: bool = False
-    """Whether items may only speak for others, never against them."""
+    """Whether weights below zero are forbidden."""
 
     centre: bool = False
-    """Whether the popularity of every item is taken out before learning and put back into the scores."""
+    """Whether column means are subtracted before the fit and added to the scores."""
 
     rho: Annotated[float, Field(gt=0), Search(0.1, 30, log=True)] = 1.0
-    """How hard the sparse and the ridge solution are pulled together, the speed, not the end; non_negative wants 3."""
+    """Step size of ADMM; changes the speed, not the solution. Use about 3 with non_negative."""
 
     tolerance: Annotated[float, Field(gt=0, lt=1), Search(1e-4, 1e-1, log=True)] = 0.005
-    """Relative distance between the two solutions, and between two steps, at which it stops."""
+    """Relative distance between the two solutions, and between two steps, at which iteration stops."""
 
     steps: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 50
-    """Steps after which it stops anyway."""
+    """Maximum number of steps."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """Gram matrix, one inverse, then a matrix product a step."""
+        """Compute the Gram matrix and one inverse, then one matrix product per step."""
         ctx.admit(self, data)
         G = gram(data.matrix)
         count = G.diagonal().copy()
@@ -75,10 +74,10 @@ class ADMMSlim(ModelSpec):
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
-        """One Gram matrix for all; neighbours that differ in `l1` alone share P, and go on from the one before.
+        """Share one Gram matrix; specs that differ only in `l1` share P and start from the previous solution.
 
-        They end within `tolerance` of what `fit` gives, with fewer steps. Order a grid so that `l1` changes fastest.
-        Holds G and one model more than `fit`; where that is more than there is, each spec is fitted by itself.
+        Solutions agree with `fit` within `tolerance` and need fewer steps. Order a grid so that `l1` changes fastest.
+        Needs G and one model more memory than `fit`; without that memory each spec is fitted separately.
         """
         own = cast(Sequence[ADMMSlim], specs)
         for spec in own:
@@ -90,7 +89,7 @@ class ADMMSlim(ModelSpec):
             return
         G = gram(data.matrix)
         count = G.diagonal().copy()
-        P = W = G  # nothing is inverted yet
+        P = W = G  # no inverse yet
         rho = count.astype(np.float64)
         for at, spec in enumerate(own):
             before = own[at - 1] if at else None
@@ -104,14 +103,14 @@ class ADMMSlim(ModelSpec):
 
     @property
     def _inverse(self) -> tuple[float, ...]:
-        """What P depends on: specs that agree in it share P."""
+        """Hyperparameters that determine P."""
         return self.l2, self.alpha, self.rho, self.centre
 
-    def _invert(self, G: F32, count: F32, people: int) -> tuple[F32, F64]:
-        """P (n, n), written over the Gram matrix, and ρ (n,)."""
+    def _invert(self, G: F32, count: F32, n_users: int) -> tuple[F32, F64]:
+        """P (n, n), stored in place of the Gram matrix, and ρ (n,)."""
         diagonal = np.diag_indices_from(G)
         if self.centre:
-            mean = (count / max(people, 1)).astype(np.float32)
+            mean = (count / max(n_users, 1)).astype(np.float32)
             for i in range(len(G)):
                 G[i] -= count[i] * mean
         gamma = self.l2 * relative(count, self.alpha)
@@ -120,13 +119,13 @@ class ADMMSlim(ModelSpec):
         return invert(G), rho
 
     def _descend(self, P: F32, rho: F64, W: F32, ctx: Context) -> F32:
-        """C (n, n), from W on."""
+        """C (n, n), starting from W."""
         rule = Rule(self.l1, self.non_negative, self.tolerance, self.steps)
         with ctx.progress("admm_slim", self.steps) as advance:
             return solve(P, rho, W, rule, advance)
 
     def _model(self, C: F32, count: F32, data: Interactions) -> ItemItem:
-        """The model of the weights C: sparse where few of them are not zero, with the constant row of `centre`."""
+        """The model of the weights C, sparse if most are zero, with a bias row if centered."""
         kept = csr_array(C) if np.count_nonzero(C) < C.size // 4 else C
         if not self.centre:
             return ItemItem(self, data.items, kept, count)
@@ -137,5 +136,5 @@ class ADMMSlim(ModelSpec):
         return ItemItem(self, data.items, np.concatenate([kept, shift]), count, shifted=True)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Four matrices; the weights kept share one of them, or take half of one if sparse."""
+        """Four n × n matrices; the final weights reuse one, or need half of one if sparse."""
         return max(16 * n_items**2, invert_memory(n_items)) + 4 * n_items**2 + 24 * n_rows

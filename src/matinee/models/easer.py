@@ -1,13 +1,13 @@
-r"""EASER: EASE that also listens to pairs of items taken together, solved exactly.
+r"""EASER: EASE with pairs of items as additional inputs, solved exactly.
 
     minimise  ‖X − XB − ZC‖² + l2 ‖B‖² + l2_pairs ‖C‖²,   B_jj = 0,   C_rj = 0 where j belongs to pair r    (eq. 4–6)
 
     P = ([X Z]'[X Z] + Λ)⁻¹,    W_:j = e_j − P_:S (P_SS)⁻¹ e_1,    S = {j} and the pairs with j
 
-X (users, items) is 0 or 1; Z_ur = x_ua x_ub for each of the p pairs r = {a, b} that most people took both of (a group
-of ties that no longer fits is left out); W = [B; C] (n + p, n). The score of item j is (xB + zC)_j. The paper iterates
-with ADMM; the closed form above meets every constraint at once, and with no pair it is EASE. Cost: (n + p)³
-operations and 8 (n + p)² bytes; z costs more when people with long histories hold many of the pairs.
+X (users, items) is 0 or 1; Z_ur = x_ua x_ub for the p most frequent pairs r = {a, b} (a group of ties beyond
+`pairs` is excluded); W = [B; C] (n + p, n). The score of item j is (xB + zC)_j. The paper
+iterates with ADMM; the closed form above satisfies every constraint exactly. Without pairs it is EASE. Cost: (n + p)³
+operations and 8 (n + p)² bytes; z costs more for long histories that contain many pairs.
 
 Steck and Liang, Negative Interactions for Improved Collaborative Filtering: Don't go Deeper, go Higher, RecSys 2021.
 """
@@ -35,21 +35,21 @@ I32: TypeAlias = NDArray[np.int32]
 
 
 class EASER(ModelSpec):
-    """EASE with second-order terms: what two items say together beyond what each says alone."""
+    """EASE with second-order terms: weights of pairs of items."""
 
     if_too_large: ClassVar[str] = "Use fewer pairs, ease, or a k-core."
 
     pairs: Annotated[int, Field(ge=0), Search(100, 10_000, log=True)] = 1000
-    """How many pairs of items may speak, at most: those that most people took both of."""
+    """Maximum number of item pairs; the most frequent ones are used."""
 
     l2: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0
-    """Ridge penalty of single items. Small fits rare pairs, large leans to popular items."""
+    """Ridge penalty of single items. Small values fit rare pairs, large values favour popular items."""
 
     l2_pairs: Annotated[float, Field(gt=0), Search(10, 1e6, log=True)] = 5000.0
-    """Ridge penalty of pairs; they overlap, and need more than single items."""
+    """Ridge penalty of pairs; pairs overlap and need a larger penalty than items."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """Choose pairs, one Gram matrix of items and pairs, one inverse, one small system an item."""
+        """Select pairs; one Gram matrix of items and pairs, one inverse, one small system per item."""
         ctx.admit(self, data)
         n = data.n_items
         pairs = most_together(gram(data.matrix), self.pairs)
@@ -57,24 +57,24 @@ class EASER(ModelSpec):
         seen = np.ones(len(rows.item), dtype=np.bool_)
         A = gram(csr_array((seen, rows.item, rows.indptr), shape=(len(rows.indptr) - 1, n + len(pairs))))
         diagonal = np.diag_indices_from(A)
-        prior = A[diagonal][:n].copy()
+        popularity = A[diagonal][:n].copy()
         A[diagonal] += np.where(np.arange(len(A)) < n, self.l2, self.l2_pairs).astype(np.float32)
-        return ItemItem(self, data.items, _weights(invert(A), pairs, n), prior, pairs=pairs)
+        return ItemItem(self, data.items, _weights(invert(A), pairs, n), popularity, pairs=pairs)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The inverse of items and pairs, the weights, and the log with as many pairs in it as there are rows."""
+        """The inverse of items and pairs, the weights, and the log with about one pair per row."""
         r = n_items + self.pairs
         return invert_memory(r) + 4 * r * n_items + 2 * 24 * n_rows
 
 
-def most_together(G: F32, wanted: int) -> I32:
-    """At most `wanted` pairs (p, 2), a < b, ascending: those with the largest G_ab, ties together or not at all."""
+def most_together(G: F32, n_pairs: int) -> I32:
+    """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab; ties are kept together."""
     tally = np.zeros(int(G.max(initial=0)) + 2, dtype=np.int64)
     for i in range(len(G)):
         seen = np.bincount(G[i, i + 1 :].astype(np.int64))
         tally[: len(seen)] += seen
     at_least = np.cumsum(tally[::-1])[::-1]
-    least = max(1, int(np.argmax(at_least <= wanted)))
+    least = max(1, int(np.argmax(at_least <= n_pairs)))
     partners = [np.flatnonzero(G[i, i + 1 :] >= least) + i + 1 for i in range(len(G))]
     first = np.repeat(np.arange(len(G)), [len(own) for own in partners])
     return np.stack([first, np.concatenate(partners)], axis=1).astype(np.int32)
@@ -83,7 +83,7 @@ def most_together(G: F32, wanted: int) -> I32:
 def _weights(P: F32, pairs: I32, n: int) -> F32:
     """W (n + p, n) from P (n + p, n + p)."""
     own = 1.0 / P.diagonal()[:n].astype(np.float64)
-    side = np.zeros(pairs.shape)  # what the row of a pair counts for the column of its first and of its second item
+    side = np.zeros(pairs.shape)  # factor of a pair's row in the columns of its two items
     order = np.argsort(pairs.T.ravel(), kind="stable")
     start = np.searchsorted(pairs.T.ravel()[order], np.arange(n + 1))
     for j in np.flatnonzero(np.diff(start)):

@@ -1,19 +1,19 @@
-r"""ELSA: EASE's item–item weights as the product of one thin matrix with itself, for catalogues too large for n².
+r"""ELSA: low-rank item–item weights AA' − I, for catalogues too large for an n × n matrix.
 
     s_u = x_u A A' − x_u,    A (n, factors), ‖A_i‖ = 1
 
     minimise  Σ_u ‖x_u / ‖x_u‖ − s_u / ‖s_u‖‖² = Σ_u 2 (1 − cos(x_u, s_u))
 
-x_u is a history as a set, 0 or 1; with `dropout`, which is not in the paper, s_u is made of what stays of it. Rows of A
-have length 1, so A A' has ones on its diagonal, and taking x_u away makes them zeros: no item predicts itself, as in
-EASE. The weights learnt are free and divided by their lengths where they are used, A is what is kept; to turn it as a
-whole, A → A R with R R' = I, changes no score. A A' is never formed.
+x_u is a history, 0 or 1; with `dropout` (not in the paper) s_u is computed from the remaining entries. Rows of A have
+length 1, so A A' has a diagonal of ones, and subtracting x_u makes it zero: no item predicts itself, as in EASE. The
+parameters are unnormalized rows that are divided by their lengths in the forward pass; the model stores A. Rotations
+A → A R with R R' = I do not change scores. A A' is never formed.
 
-Divided by their lengths, weights keep growing as they are trained and so take ever smaller turns: the learning rate
-falls by itself. Rows start in random directions at length 1, so that a step turns them as far whatever n is.
+The parameters grow in training, so a step of given size turns them less: the effective learning rate decreases. Rows
+are initialized with random directions and length 1, so the first steps do not depend on n.
 
-Cost: a batch of b people takes 6 · b · n · factors operations in the output and 6 · factors an entry shown;
-64 · n · factors bytes of weights while learning.
+Cost: a batch of b users takes 6 · b · n · factors operations in the output and 6 · factors per input entry;
+64 · n · factors bytes of weights in training.
 
 Vančura, Alves, Kasalický and Kordík, Scalable Linear Shallow Autoencoder for Collaborative Filtering, RecSys 2022.
 """
@@ -36,6 +36,7 @@ from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import bag, directions
 from matinee.nn.losses import cosine
+from matinee.nn.params import BatchSize, Epochs
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -43,7 +44,7 @@ F32: TypeAlias = NDArray[np.float32]
 
 
 class Net(encoder.AutoEncoder):
-    """The weights whose rows, divided by their lengths, are A; once trained, A itself."""
+    """Parameters whose normalized rows are A; after training, A itself."""
 
     axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
     normal: ClassVar[bool] = False
@@ -60,58 +61,56 @@ class Net(encoder.AutoEncoder):
 
 
 class ELSA(encoder.AutoEncoderSpec):
-    """A low-rank relative of EASE whose memory grows with the catalogue, not with its square."""
+    """A low-rank form of EASE with memory linear in the number of items."""
 
     uses_validation: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 1024, log=True)] = 256
-    """Length of the rows of A: the rank of the weights."""
+    """Rank of the item–item weights."""
 
-    epochs: Annotated[int, Field(ge=1)] = 100
-    """How often everybody is seen, at most where the stop fold decides."""
+    epochs: Epochs = 100
 
-    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
-    """People in a batch; nothing means a 64th of them, 16 to 500."""
+    batch: BatchSize = None
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 0.03, log=True)] = 1e-3
     """Step size of Adam."""
 
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.5
-    """Share of a history hidden from the network while learning."""
+    """Fraction of a history that is hidden from the network in training."""
 
     def net(self, n_items: int, n_users: int) -> Net:
-        """One thin matrix."""
+        """One matrix (n, factors)."""
         return Net(n_items, self.factors)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
-        """Minimise the angle by Adam."""
+        """Minimize the cosine loss with Adam."""
         room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate)
         size = self.batch or encoder.size_for(data.n_active)
-        prior = data.popularity.astype(np.float32)
+        popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, F32], epochs: int) -> encoder.Encoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return encoder.Encoder(self, data.items, {"weight": A}, prior, epochs, ctx.device)
+            return encoder.Encoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
 
         lesson = encoder.Lesson(self.angle, plan, size, room, (self.dropout,), begin=begin)
         return encoder.learnt(self, data, ctx, lesson, shape)
 
     def angle(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-        """Mean over people of the loss between scores and what they took."""
+        """Mean cosine loss of scores and targets over users."""
         return cosine(net(batch), batch.row, batch.item).mean()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser and directions, and the scores of a batch."""
+        """Weights with their optimizer state and normalized copy, and the scores of a batch."""
         size = self.batch or encoder.size_for(n_users)
         return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 11))
 
 
 def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:
-    """Rows in random directions, each of length 1."""
+    """Initialize rows with random directions and length 1."""
     torch.nn.init.normal_(net.weight, generator=generator)
     with torch.no_grad():
         net.weight.copy_(directions(net.weight))

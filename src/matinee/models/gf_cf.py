@@ -1,10 +1,10 @@
-r"""GF-CF: the ideal low-pass filter and the linear filter of the item graph, in closed form.
+r"""GF-CF: a linear filter and an ideal low-pass filter of the item graph, in closed form.
 
     R̃ = D_u^−½ X D_i^−½,    W = R̃'R̃ + low_pass · D_i^−½ V V' D_i^½,    ŝ_u = x_u W      (eq. 9 and 12)
 
 X is (users, items), 0 or 1; D_u and D_i are the degrees; V (n, factors) the right singular vectors of R̃ of the largest
-singular values. Nothing is trained. Cost: a weighted Gram matrix, ½ Σ_u L_u² adds, then about 5·factors products with
-it or with X, whichever is cheaper, and 2 n²·factors operations; 4 n² bytes, in which W takes the Gram's place.
+singular values. There is no training. Cost: a weighted Gram matrix, ½ Σ_u L_u² adds, then about 5·factors
+products with it or with X, whichever is cheaper, and 2 n²·factors operations; 4 n² bytes, W replaces the Gram matrix.
 
 Shen, Wu, Zhang, Shan, Zhang, Letaief and Li, How Powerful is Graph Convolution for Recommendation?, CIKM 2021.
 """
@@ -24,23 +24,23 @@ from matinee.linear.weighted_gram import inverse_power, weighted_gram
 from matinee.spec import Search
 
 BLOCK = 1024
-"""Rows of W to which the low-pass part is added at a time."""
+"""Rows of W that are updated at once."""
 
 
 class GFCF(ModelSpec):
-    """A graph filter without training: neighbours plus the smooth part of a history."""
+    """A graph filter without training: neighbours plus a low-rank smooth part."""
 
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
 
     low_pass: Annotated[float, Field(ge=0), Search(0, 2)] = 0.6
-    """How much the projection on the leading directions counts beside the neighbours; 0 leaves it out."""
+    """Weight of the low-rank projection relative to the neighbours; 0 disables it."""
 
     factors: Annotated[int, Field(ge=1), Search(16, 1024, log=True)] = 128
-    """How many directions the low-pass filter lets through."""
+    """Number of singular vectors of the low-pass filter."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """One weighted Gram matrix, one decomposition, added in place."""
+        """Compute one weighted Gram matrix and one decomposition, added in place."""
         ctx.admit(self, data)
         n, X = data.popularity, data.matrix
         user, item = inverse_power(np.diff(X.indptr), 1.0), inverse_power(n, 0.5)
@@ -56,6 +56,6 @@ class GFCF(ModelSpec):
         return ItemItem(self, data.items, W, n.astype(np.float32))
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The matrix, a strip beside it, and what the decomposition takes without a Gram matrix of its own."""
+        """One n × n matrix, one strip, and the decomposition without its own Gram matrix."""
         low_pass = room(n_users, n_items, n_rows, self.factors, gram=False) if self.low_pass > 0 else 0
         return 4 * n_items**2 + 4 * BLOCK * n_items + 36 * n_rows + low_pass

@@ -1,32 +1,32 @@
-r"""Item-VAE: a variational auto-encoder of items, each the set of people who took it, read as a ranking for people.
+r"""Item-VAE: a variational auto-encoder over items (rows are items), with a ridge readout for users.
 
     z_i ~ N(0, I),    π_i(u) = p(u | i) ∝ exp(w_u·h_i + b_u),    x_i ~ Mult(n_i, π_i)
 
     maximise  E_q [Σ_u x_ui log π_i(u)] − β · KL(q(z_i | x_i) ‖ N(0, I)),    q = N(μ_i, diagM(σ_i²))
 
-    ŝ_u = p + (x_u − p) H (H'H + λ I)⁻¹ H',    λ = ridge · ‖H‖² / hidden,    p_i = n_i / U
+    ŝ_u = p + (x_u − p) H (H'H + λ I)⁻¹ H',    λ = readout_l2 · ‖H‖² / hidden,    p_i = n_i / U
 
-It is Mult-VAE on the transposed log: (μ_i, log σ_i²) = g(x̃_i), x̃_i the row of item i divided by its length with people
-dropped, z_i = μ_i + σ_i ∘ ε, h_i = tanh(A z_i + a) (hidden,). H (n, hidden) has the h_i at z_i = μ_i, n_i people took
-item i, U people took anything. β rises in a straight line to `beta` over `anneal` epochs.
+It is Mult-VAE on the transposed log: (μ_i, log σ_i²) = g(x̃_i), x̃_i the normalized row of item i with users
+dropped, z_i = μ_i + σ_i ∘ ε, h_i = tanh(A z_i + a) (hidden,). H (n, hidden) has the h_i at z_i = μ_i, n_i users have
+item i, U users have interactions. β rises linearly to `beta` over `anneal_epochs`.
 
-π_i sums to one over people, so a person's column of logits or of π says nothing about which item: rare items win it.
-By Bayes a person ranks items by p(i | u) ∝ n_i π_i(u), which is the chance that u took i; and w_u, b_u exist only for
-people trained on. Both are settled by one regression: H is fixed, and a history x is explained, from the rates p up, by
-x − p ≈ H w, the row w an unseen person would have, with penalty λ‖w‖²; ŝ estimates chances x_ui and so compares items
-as n_i π_i(u) does. Everybody is scored so, by history alone. On the tuning part of MovieLens latest-small recall@10 was
-.140 this way, .136 by n_i π_i(u) with the trained w_u, .134 where w_u is regressed on histories instead, .087 by π
-alone, .067 by the column of logits, .070 by popularity: one network, 22 epochs found on its stop fold.
+π_i sums to one over users, so the logits or π of one user do not rank items: rare items have the largest values. By
+Bayes, items are ranked by p(i | u) ∝ n_i π_i(u), the probability that u has i; and w_u, b_u exist only for training
+users. One regression solves both: with fixed H a history x is modelled as x − p ≈ H w, w the row of an unseen user,
+with penalty λ‖w‖²; ŝ estimates the probabilities x_ui and compares items as n_i π_i(u) does. All users are scored in
+this way from their history. On the tuning part of MovieLens latest-small recall@10 was .140, against .136 by n_i π_i(u)
+with the trained w_u, .134 with w_u regressed on histories, .087 by π, .067 by logits, .070 by popularity: one network,
+22 epochs chosen on its validation split.
 
-H (H'H + λ)⁻¹ H' is a projection shrunk: a seen item counts for itself by its leverage, in 0 … 1, so where seen items
-may be listed they tend to stand first. An item nobody took gets −1 − √n, below all others: ‖x_u − p‖ is at most √n.
-λ is a share of the mean of H'H's eigenvalues, so that it grows with the catalogue as the rarity of items does.
+H (H'H + λ)⁻¹ H' is a shrunken projection: an item of the history contributes its leverage, in 0 … 1, to its own score,
+so seen items rank high if they may be listed. Items without training interactions get −1 − √n, below all others:
+‖x_u − p‖ is at most √n. λ is a fraction of the mean eigenvalue of H'H, so it scales with the catalogue.
 
-A batch is a 64th of the items, 16 to 500. Cost: an epoch takes 6 · items · hidden · U operations in the decoder and
-6 · hidden an entry shown in the encoder; n · hidden² for the regression; 88 · hidden · U bytes of weights.
+The batch size is 1/64 of the items, 16 to 500. Cost: an epoch takes 6 · items · hidden · U operations in the decoder
+and 6 · hidden per entry of the sparse input; n · hidden² for the regression; 88 · hidden · U bytes of weights.
 
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018, arXiv:1802.05814,
-eq. 1 and 2 with people and items exchanged; rows of items: Sedhain et al., AutoRec, WWW 2015. The regression is ours.
+eq. 1 and 2 with users and items exchanged; item rows: Sedhain et al., AutoRec, WWW 2015. The regression is original.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ F64: TypeAlias = NDArray[np.float64]
 
 
 class Net(encoder.AutoEncoder):
-    """Encoder and decoder. Its rows are items, so that what the training loop calls an item, "i", is a person here."""
+    """Encoder and decoder over the transposed log: the axis "i" of items counts users here."""
 
     axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
@@ -73,108 +73,108 @@ class Net(encoder.AutoEncoder):
         return mean, log_variance.clamp(-10.0, 10.0)
 
     def features(self, batch: Batch) -> Tensor:
-        """What items are described by, h (b, hidden) at z = μ."""
+        """Item features h (b, hidden) at z = μ."""
         return self.decoder(self.encode(batch)[0])
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits of people (b, U) at z = μ."""
+        """Logits of users (b, U) at z = μ."""
         return self.output(self.features(batch))
 
 
 class ItemVAE(encoder.AutoEncoderSpec):
-    """Items described by their audience; it errs differently from models of people."""
+    """A variational auto-encoder over items; its errors differ from those of user-based models."""
 
     uses_validation: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200
-    """Size of the latent z of an item."""
+    """Size of the latent vector z of an item."""
 
     hidden: Annotated[int, Field(ge=1), Search(100, 1000, log=True)] = 600
-    """Size of the layer between people and z, on both sides; what an item is described by in the end."""
+    """Size of the layer between users and z, on both sides, and of the item features."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
-    """How often every item is seen, at most where the stop fold decides."""
+    """Maximum number of epochs; early stopping may end training sooner."""
 
     batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
-    """Items in a batch; nothing means a 64th of them, 16 to 500."""
+    """Items per batch. None means 1/64 of the items, 16 to 500."""
 
     learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
     """Step size of Adam."""
 
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0.2, 0.7)] = 0.5
-    """Share of the people of an item hidden from the encoder while learning."""
+    """Fraction of the users of an item that is hidden from the encoder in training."""
 
     l2: Annotated[float, Field(ge=0), Search(0, 0.1)] = 0.0
-    """Weight decay: what matrices lose a step, times the learning rate."""
+    """Decoupled weight decay of matrices, scaled by the learning rate (AdamW)."""
 
     beta: Annotated[float, Field(ge=0), Search(0.05, 1, log=True)] = 0.2
-    """Weight of the KL once it is annealed; 1 is the evidence bound, less leaves items freer."""
+    """Final weight of the KL term; 1 gives the ELBO, smaller values regularize less."""
 
     anneal: Annotated[float, Field(ge=0), Search(0, 50)] = 10.0
-    """Epochs over which the weight of the KL rises to beta."""
+    """Epochs over which the weight of the KL term rises linearly to beta."""
 
     ridge: Annotated[float, Field(gt=0), Search(0.01, 10, log=True)] = 0.05
-    """Penalty of the regression of a history on items, over the mean eigenvalue of its Gram matrix."""
+    """Ridge penalty of the readout, relative to the mean eigenvalue of its Gram matrix."""
 
     def net(self, n_items: int, n_users: int) -> Net:
-        """Layers U → hidden → factors → hidden → U; `n_items` counts people, see `Net`."""
+        """Layers U → hidden → factors → hidden → U; `n_items` counts users, see `Net`."""
         return Net(n_items, self.hidden, self.factors)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> LowRank:
-        """Maximise the bound by Adam, then one regression."""
+        """Maximize the ELBO with Adam, then solve one ridge regression."""
         room = ctx.admit(self, data)
-        turned = transposed(data)
+        transposed_log = transposed(data)
 
         def shape(state: dict[str, F32], epochs: int) -> LowRank:
             spec = self.model_copy(update={"epochs": epochs or self.epochs})
             left, right = regression(
-                described(self, state, turned, ctx.device), data.popularity, self.ridge, turned.n_items
+                described(self, state, transposed_log, ctx.device), data.popularity, self.ridge, transposed_log.n_items
             )
             return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), shifted=True)
 
         plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(turned.n_active)
+        size = self.batch or encoder.size_for(transposed_log.n_active)
         lesson = encoder.Lesson(self.bound, plan, size, room, (self.dropout,))
-        return encoder.learnt(self, turned, ctx, lesson, shape)
+        return encoder.learnt(self, transposed_log, ctx, lesson, shape)
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-        """Mean over items of −log-likelihood + β · KL, one draw of z each: −ELBO where β = 1."""
+        """Mean over items of −log-likelihood + β · KL with one sample of z; −ELBO if β = 1."""
         mean, log_variance = net.encode(batch)
         z = mean + torch.exp(0.5 * log_variance) * moment.normal(mean)
-        rebuilt = multinomial(net.output(net.decoder(z)), batch.row, batch.item)
-        return (rebuilt + annealed(moment.now, self.anneal, self.beta) * kl(mean, log_variance)).mean()
+        reconstruction = multinomial(net.output(net.decoder(z)), batch.row, batch.item)
+        return (reconstruction + annealed(moment.now, self.anneal, self.beta) * kl(mean, log_variance)).mean()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser and the logits of a batch; H and the two factors made of it; the log turned."""
+        """Weights with optimizer state and logits of a batch; H and two factor matrices; the transposed log."""
         trained = encoder.room(self, n_items, n_users, n_rows, self.batch or encoder.size_for(n_items))
         return trained + 32 * self.hidden * n_items + 16 * self.hidden**2 + 32 * n_rows
 
 
 def transposed(data: Interactions) -> Interactions:
-    """The log with items as its users and people as its items; people without a row are left out."""
-    some, user = np.unique(data.user, return_inverse=True)
-    people = Vocabulary.of(data.users.decode(some))  # sorted already: person r of it is some[r]
-    return Interactions.of((data.items, people), data.item, user.astype(np.int32))
+    """The log with users and items exchanged; users without interactions are dropped."""
+    active, user = np.unique(data.user, return_inverse=True)
+    users = Vocabulary.of(data.users.decode(active))  # already sorted: user r is active[r]
+    return Interactions.of((data.items, users), data.item, user.astype(np.int32))
 
 
 @torch.no_grad()
-def described(spec: ItemVAE, state: Mapping[str, F32], turned: Interactions, device: str = "cpu") -> F32:
-    """H (n, hidden) of the items of a transposed log; 0 for an item nobody took."""
-    net = encoder.empty(spec, turned.n_items, 0)
+def described(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Interactions, device: str = "cpu") -> F32:
+    """Features H (n, hidden) of the items of a transposed log; 0 without interactions."""
+    net = encoder.empty(spec, transposed_log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, assign=True)
     net = cast(Net, net.to(device).eval())
-    taken = np.flatnonzero(np.diff(turned.matrix.indptr))
-    H = np.zeros((turned.n_users, spec.hidden), dtype=np.float32)
-    for low in range(0, len(taken), encoder.BLOCK):
-        rows = taken[low : low + encoder.BLOCK]
-        H[rows] = net.features(batch_of(turned.matrix, rows, device=device)).cpu().numpy()
+    with_rows = np.flatnonzero(np.diff(transposed_log.matrix.indptr))
+    H = np.zeros((transposed_log.n_users, spec.hidden), dtype=np.float32)
+    for low in range(0, len(with_rows), encoder.BLOCK):
+        rows = with_rows[low : low + encoder.BLOCK]
+        H[rows] = net.features(batch_of(transposed_log.matrix, rows, device=device)).cpu().numpy()
     return H
 
 
 def regression(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) -> tuple[F32, F32]:
-    """Factors (n + 1, hidden + 1) and (hidden + 1, n) of ŝ, shifted, from H (n, hidden) and how many took each item.
+    """Factors (n + 1, hidden + 1) and (hidden + 1, n) of ŝ with a bias row, from H (n, hidden) and item counts.
 
     With C C' the Cholesky decomposition of H'H + λ I and L = H C'⁻¹, the map is L L' and the shift p − p L L'.
     """

@@ -1,23 +1,21 @@
-r"""Multi-EASE: EASE's weights fine-tuned by the multinomial likelihood, the loss that ranks.
+r"""Multi-EASE: EASE weights fine-tuned with a multinomial likelihood.
 
-    P(an item taken is j | x) = softmax(scale · x B / ‖x‖₂)_j,    B (n, n) with a zero diagonal
+    P(item j | x) = softmax(scale · x B / ‖x‖₂)_j,    B (n, n) with a zero diagonal
 
     minimise  −Σ_u Σ_i x_ui log softmax(scale · x̃_u B / ‖x_u‖₂)_i + l2 · ‖B − B_EASE‖²   over B and scale
 
-x_u is a history as a set, 0 or 1, x̃_u the same with entries dropped and the rest divided by the share that stays; an
-item never helps to predict itself. Read as a posterior, the likelihood is a softmax's and the prior a normal around
-EASE: where the log says little, B stays EASE's. EASE's scores lie between 0 and 1, over which a softmax is nearly flat,
-and grow with the history, though people with long ones are no easier to foresee: hence scale and ‖x‖₂. The scale starts
-where the likelihood of EASE is largest and is learnt along with B; scores are x B, since one factor a person changes no
-list. A small l2 lets the scale run away with B. Nobody has weights of their own: somebody new is scored like everybody
-else.
+x_u is a history, 0 or 1, x̃_u the same with dropout, remaining entries divided by the fraction that remains; the
+diagonal is 0. This is a posterior with a softmax likelihood and a normal prior around EASE: with little data B stays at
+EASE. Scores of EASE lie between 0 and 1, where a softmax is nearly flat, and grow with the history length; hence scale
+and ‖x‖₂. The scale is initialized at the maximum likelihood of EASE and trained with B. Scores are x B, because one
+factor per user does not change lists. With a small l2 the scale and B diverge. New users are scored like training
+users.
 
-Zero epochs are EASE. Where a stop fold decides, EASE is judged like the state after any epoch, and wins a tie. The
-diagonal's gradient is set to 0 after each backward pass: a rounding leftover there would be blown up by Adam, which
-divides by its size.
+Zero epochs give EASE. On a validation split EASE is evaluated like the state after any epoch, and wins ties. The
+gradient of the diagonal is set to 0 after each backward pass, because Adam would amplify its rounding errors.
 
-Cost: EASE; then a batch takes 4 · n operations an entry shown, and passes over n² weights with their penalty and
-optimiser, which is most of it; 64 n² bytes in training, 4 n² afterwards.
+Cost: EASE; then a batch takes 4 · n operations per input entry, and passes over n² weights with penalty and optimizer,
+which dominate; 64 n² bytes in training, 4 n² afterwards.
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, eq. 8. arXiv:1905.03375
 Liang, Krishnan, Hoffman and Jebara, Variational Autoencoders for Collaborative Filtering, WWW 2018, eq. 2.
@@ -44,16 +42,17 @@ from matinee.nn import encoder
 from matinee.nn.batches import Batch, batch_of
 from matinee.nn.blocks import bag, hollow
 from matinee.nn.losses import multinomial
+from matinee.nn.params import BatchSize
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
 F32: TypeAlias = NDArray[np.float32]
 JUDGES = 1024
-"""How many people at most the scale's start is judged by."""
+"""Maximum number of users for the initial scale."""
 
 
 class Net(encoder.AutoEncoder):
-    """The weights B, the logarithm of the scale, and EASE's weights, which stay as they are."""
+    """The weights B, the logarithm of the scale, and the constant weights of EASE."""
 
     axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
 
@@ -70,42 +69,41 @@ class Net(encoder.AutoEncoder):
 
 
 class MultiEASE(encoder.AutoEncoderSpec):
-    """EASE that goes on learning where ridge regression stops, and is never less than EASE on the stop fold."""
+    """EASE fine-tuned for ranking; never below EASE on the validation split."""
 
     uses_validation: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use ease (a sixteenth of the memory), elsa (which grows with n), or a k-core."
 
     ridge: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0
-    """The l2 of the EASE it starts from."""
+    """Ridge penalty of the initial EASE."""
 
     l2: Annotated[float, Field(ge=0), Search(100, 1e5, log=True)] = 3000.0
-    """Penalty on moving away from EASE: large stays with it."""
+    """Penalty of the squared distance to EASE; large values stay near EASE."""
 
     epochs: Annotated[int, Field(ge=0)] = 50
-    """How often everybody is seen, at most where the stop fold decides; 0 is EASE."""
+    """Maximum number of epochs; early stopping may end training sooner. 0 gives EASE."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
-    """People in a batch; nothing means a 64th of them, 16 to 500."""
+    batch: BatchSize = None
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-5, 1e-3, log=True)] = 2e-5
     """Step size of Adam; weights of EASE are a few hundredths."""
 
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.5
-    """Share of a history hidden from the network while learning."""
+    """Fraction of a history that is hidden from the network in training."""
 
     def net(self, n_items: int, n_users: int) -> Net:
-        """One matrix to learn, one to stay near, one number."""
+        """Weights, the constant weights of EASE, and the scale."""
         return Net(n_items)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """EASE, then Adam on the posterior; EASE it stays where the stop fold sees nothing better."""
+        """Fit EASE, then minimize the negative log posterior with Adam."""
         room = ctx.admit(self, data)
-        prior = data.popularity.astype(np.float32)
+        popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, F32], epochs: int) -> ItemItem:
-            settled = self.model_copy(update={"epochs": epochs})
-            return ItemItem(settled, data.items, state["weight"], prior)
+            spec = self.model_copy(update={"epochs": epochs})
+            return ItemItem(spec, data.items, state["weight"], popularity)
 
         def posterior(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
             return self.posterior(net, batch, data.n_active)
@@ -115,13 +113,13 @@ class MultiEASE(encoder.AutoEncoderSpec):
         lesson = encoder.Lesson(posterior, plan, size, room, (self.dropout,), begin=self.begin)
         return encoder.learnt(self, data, ctx, lesson, shape)
 
-    def posterior(self, net: Net, batch: Batch, people: int) -> Tensor:
-        """Mean over people of −log likelihood, and the penalty's share of one of the `people` who learn."""
-        judged = multinomial(net.log_scale.exp() * net(batch), batch.row, batch.item).mean()
-        return judged + self.l2 / people * (net.weight - net.ease).square().sum()
+    def posterior(self, net: Net, batch: Batch, n_users: int) -> Tensor:
+        """Mean over users of −log likelihood plus the penalty divided by `n_users`."""
+        loss = multinomial(net.log_scale.exp() * net(batch), batch.row, batch.item).mean()
+        return loss + self.l2 / n_users * (net.weight - net.ease).square().sum()
 
     def begin(self, net: Net, seen: csr_array, generator: torch.Generator) -> None:
-        """EASE's weights, with the scale that makes people of the log most likely."""
+        """Initialize with the weights of EASE and the scale of maximum likelihood."""
         P = gram(seen)
         P[np.diag_indices_from(P)] += np.float32(self.ridge)
         P = invert(P)
@@ -134,15 +132,15 @@ class MultiEASE(encoder.AutoEncoderSpec):
         hollow(net.weight)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser, EASE's and the penalty, and the scores of a batch."""
+        """Weights with their optimizer state, EASE and the penalty, and the scores of a batch."""
         size = max(self.batch or encoder.size_for(n_users), min(JUDGES, n_users))
         return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 5))
 
 
 def likeliest(net: Net, seen: csr_array) -> float:
-    """The logarithm of the scale under which the rows of `seen`, at most JUDGES of them, are most likely.
+    """Logarithm of the scale of maximum likelihood for the rows of `seen`, at most SCALE_USERS of them.
 
-    Their likelihood is concave in the scale; its slope Σ_u Σ_i (x_ui − L_u p_ui) s_ui falls through 0 once.
+    The likelihood is concave in the scale; its slope Σ_u Σ_i (x_ui − L_u p_ui) s_ui has one zero.
     """
     rows = np.arange(0, seen.shape[0], max(1, -(-seen.shape[0] // JUDGES)))
     batch = batch_of(seen, rows)

@@ -1,19 +1,18 @@
-r"""Neural EASE (NEASE): EASE's weights learnt by gradient, so that any loss of whole lists can judge its scores.
+r"""Neural EASE (NEASE): item–item weights trained by gradient descent with any loss.
 
     s_u = x_u W,    W (n, n) with a zero diagonal
 
     minimise  Σ_u loss(s_u, x_u) + l2 · ‖W‖²
 
-x_u is a history as a set, 0 or 1, with entries dropped where `dropout` is given; s_u are logits. With the loss "mse"
-and no dropout the minimum is EASE's at the same l2; the others have no closed form, which is why there is a loop. W
-starts at 0: there is no symmetry to break, and noise between items nobody took together would stay. An item never helps
-to predict itself, so a person is asked for everything they took. The diagonal's gradient is set to 0 after each
-backward pass: a rounding leftover there would be blown up by Adam, which divides by its size.
+x_u is a history, 0 or 1, with dropout; s_u are logits. With the loss "mse" and no dropout the minimum is EASE with the
+same l2; other losses have no closed form. W is initialized to 0: there is no symmetry to break, and noise between items
+that never occur together would remain. No item predicts itself, so all items of a user are targets. The gradient of the
+diagonal is set to 0 after each backward pass, because Adam would amplify its rounding errors.
 
-The paper judges σ(s) by the focal loss with one half of a history shown and the other asked for, and has no penalty.
+The paper applies the focal loss to σ(s), with one half of a history as input and the other as target, and no penalty.
 
-Cost: a batch takes 4 · n operations an entry shown, and a pass over n² weights with their penalty and optimiser, which
-is most of it; 60 n² bytes in training, 4 n² afterwards.
+Cost: a batch takes 4 · n operations per input entry, and a pass over n² weights with penalty and optimizer, which
+dominates; 60 n² bytes in training, 4 n² afterwards.
 
 Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path (VASP), ICANN 2021, §3.2.
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019. arXiv:1905.03375
@@ -22,7 +21,7 @@ Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019. arXiv:1905
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +37,7 @@ from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import bag, hollow
 from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.params import BatchSize, Epochs, Loss
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -58,42 +58,39 @@ class Net(encoder.AutoEncoder):
 
 
 class NeuralEASE(encoder.AutoEncoderSpec):
-    """EASE with a loss of one's choice, for the price of a training."""
+    """EASE with a choice of losses, trained by gradient descent."""
 
     uses_validation: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use ease (a fifteenth of the memory), elsa (which grows with n), or a k-core."
 
     l2: Annotated[float, Field(ge=0), Search(0.1, 1000, log=True)] = 20.0
-    """Ridge penalty on all weights; with the loss "mse" the l2 of EASE."""
+    """Ridge penalty of all weights; with the loss "mse" it equals the l2 of EASE."""
 
-    epochs: Annotated[int, Field(ge=1)] = 100
-    """How often everybody is seen, at most where the stop fold decides."""
+    epochs: Epochs = 100
 
-    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
-    """People in a batch; nothing means a 64th of them, 16 to 500."""
+    batch: BatchSize = None
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 1e-2, log=True)] = 1e-3
     """Step size of Adam."""
 
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.0
-    """Share of a history hidden from the network while learning."""
+    """Fraction of a history that is hidden from the network in training."""
 
-    loss: Literal["multinomial", "bce", "focal", "mse"] = "bce"
-    """What the logits are judged by; focal is the paper's."""
+    loss: Loss = "bce"
 
     def net(self, n_items: int, n_users: int) -> Net:
         """One matrix."""
         return Net(n_items)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """Minimise the loss by Adam."""
+        """Minimize the loss with Adam."""
         room = ctx.admit(self, data)
-        prior = data.popularity.astype(np.float32)
+        popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
-            settled = self.model_copy(update={"epochs": epochs or self.epochs})
-            return ItemItem(settled, data.items, state["weight"], prior)
+            spec = self.model_copy(update={"epochs": epochs or self.epochs})
+            return ItemItem(spec, data.items, state["weight"], popularity)
 
         def penalised(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
             return self.penalised(net, batch, data.n_active)
@@ -103,18 +100,18 @@ class NeuralEASE(encoder.AutoEncoderSpec):
         lesson = encoder.Lesson(penalised, plan, size, room, (self.dropout,), begin=begin)
         return encoder.learnt(self, data, ctx, lesson, shape)
 
-    def penalised(self, net: Net, batch: Batch, people: int) -> Tensor:
-        """Mean over people of the loss of what they took, and the penalty's share of one of the `people` who learn."""
-        judged = LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
-        return judged + self.l2 / people * net.weight.square().sum()
+    def penalised(self, net: Net, batch: Batch, n_users: int) -> Tensor:
+        """Mean loss over users plus the penalty divided by `n_users`."""
+        loss = LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
+        return loss + self.l2 / n_users * net.weight.square().sum()
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser and penalty, and the scores of a batch."""
+        """Weights with their optimizer state and penalty, and the scores of a batch."""
         size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES + 4, HELD[self.loss])
         return encoder.room(self, n_users, n_items, n_rows, size, copies)
 
 
 def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:
-    """Start at 0 and hold the diagonal there."""
+    """Set the weights to 0 and freeze the diagonal."""
     torch.nn.init.zeros_(net.weight)
     hollow(net.weight)

@@ -1,10 +1,10 @@
-r"""P³α: a walk of three steps, from a person to their items, on to the people who took those, on to what they took.
+r"""P³α: a random walk of three steps, user → item → user → item.
 
     W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α,   i ≠ j,   the `neighbours` largest of each item kept
 
-x (users, items) is 0 or 1, n_i how many took i, L_u how much u took; α = 1 is the walk itself, whose full W, diagonal
-included, has rows that add up to 1. The score of item j for history x (n_items,) is Σ_i x_i W_ij. `normalise` makes the
-rows kept add up to 1 again. Cost: Σ_u L_u² adds, as item_knn, on the same kernel; 8 bytes a neighbour kept.
+x (users, items) is 0 or 1, n_i the users of item i, L_u the items of user u; α = 1 is the walk itself, and the full W
+including its diagonal has rows of sum 1. The score of item j for history x (n_items,) is Σ_i x_i W_ij. `normalize`
+scales rows to sum 1 after the cut. Cost: Σ_u L_u² adds, as item_knn, with the same kernel; 8 bytes per neighbour.
 
 Cooper et al., Random Walks in Recommender Systems, WWW 2014.
 """
@@ -20,30 +20,30 @@ from matinee.contract import Context, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.neighbours import Keep, walk
+from matinee.linear.params import Neighbours
 from matinee.spec import Search
 
 
 class P3Alpha(ModelSpec):
-    """A short random walk over the log, written as item neighbours."""
+    """A three-step random walk over the log as item–item weights."""
 
-    neighbours: Annotated[int, Field(ge=1), Search(10, 1000, log=True)] = 200
-    """How many items are kept for one."""
+    neighbours: Neighbours = 200
 
     alpha: Annotated[float, Field(ge=0), Search(0, 2)] = 1.0
-    """Exponent of the steps' probabilities: the larger, the less popular items and heavy people carry on."""
+    """Exponent of the transition probabilities; larger values reduce popular items and heavy users."""
 
     normalise: Annotated[bool, Search(choices=(False, True))] = True
-    """Whether the votes of an item add up to 1 after the cut."""
+    """Whether the weights of an item are scaled to sum 1 after the cut."""
 
-    keep: Annotated[Keep, Search(choices=("voters", "voted"))] = "voters"
-    """What is cut to the largest: the items that vote for one, or the items that one votes for."""
+    keep: Annotated[Keep, Search(choices=("columns", "rows"))] = "columns"
+    """Which neighbours are kept: the largest weights of each column (target) or of each row (source)."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """Weighted Gram rows, the largest kept."""
+        """Compute weighted Gram rows and keep the largest entries."""
         ctx.admit(self, data)
         W = walk(data.matrix, (self.alpha, 0.0), self.neighbours, self.keep, normalise=self.normalise)
         return ItemItem(self, data.items, W, data.popularity.astype(np.float32))
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The neighbours kept, twice while they are transposed, and the log by column."""
+        """The neighbours, twice during a transposition, and the log by column."""
         return 2 * 12 * n_items * min(self.neighbours, n_items) + 24 * n_rows + 64 * 8 * n_items + 24 * n_users

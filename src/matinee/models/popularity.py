@@ -1,13 +1,13 @@
-r"""Popularity: what most people took, lately if wished, and what a person keeps coming back to.
+r"""Popularity: items by number of users, optionally recent, plus repeats of the user's own items.
 
-    s_i = Σ_u 2^(−age_ui / half_life) [age_ui ≤ window] / L_u,    s_ui = s_i / max_j s_j + repeat · log(1 + c_ui)
+    s_i = Σ_u 2^(−age_ui / half_life) [age_ui ≤ window] / L_u,    s_ui = s_i / max_j s_j + repeat_weight · log(1 + c_ui)
 
     trend:  s_i = log((now_i + 1) / (before_i + 1)),  the sums over the last `window` and over the window before it
 
-age_ui counts days from u's last take of i to the newest time in the log, c_ui how often u took i, L_u how many items u
-took. The first two factors and 1 / L_u stand only where half_life, window and share ask for them: without a knob every
-person counts one. Trends are moved to start just above 0, the score of what nobody took. Cost: one pass over the log;
-with times it is sorted once more. The baseline every board carries: a model that does not beat it is broken.
+age_ui is the time in days from u's last interaction with i to the end of the log, c_ui the number of interactions, L_u
+the number of items of u. The first two factors and 1 / L_u apply only with half_life_days, window_days and
+normalize_users; by default every user counts 1. Trends are shifted to start above 0, the score of items without
+training interactions. Cost: one pass over the log; with times one more sort. Every leaderboard contains this baseline.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ DAY = 86_400.0
 
 
 class Popularity(ModelSpec):
-    """The same list for everybody, minus what each has seen."""
+    """The most popular items: the same list for all users, apart from seen items."""
 
     personal: ClassVar[bool] = False
 
     half_life: Annotated[float | None, Field(gt=0), Search(1, 1000, log=True)] = None
-    """Days after which a take counts half; nothing means that age does not matter."""
+    """Days after which an interaction has half its weight. None means no decay."""
 
     window: Annotated[float | None, Field(gt=0), Search(1, 1000, log=True)] = None
-    """Days back from the end of the log that count at all; nothing means all of them."""
+    """Days before the end of the log that count. None means all."""
 
     trend: Annotated[bool, Search(choices=(False, True))] = False
-    """Whether growth counts, the last window against the one before, instead of size; it needs a window."""
+    """Whether to score growth from the previous window to the last one; requires window_days."""
 
     share: Annotated[bool, Search(choices=(False, True))] = False
-    """Whether every person has one vote to share out, instead of one an item, so that heavy people do not rule."""
+    """Whether the weights of each user sum to 1, so that heavy users do not dominate."""
 
     repeat: Annotated[float, Field(ge=0), Search(0, 10)] = 0.0
-    """How much a person's own repeats count, where seen items are allowed."""
+    """Weight of the user's own repeats, where seen items may be recommended."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> Constant:
-        """Count people, decayed by age."""
+        """Count users per item, weighted by age."""
         ctx.admit(self, data)
         user, item, age = _takes(data, timed=self._needs_times)
         weight = np.ones(len(user))
@@ -72,21 +72,21 @@ class Popularity(ModelSpec):
         return self.half_life is not None or self.window is not None
 
     def require(self, data: Interactions) -> None:
-        """A half-life and a window need times, a trend needs a window."""
+        """Refuse options that need times or a window without them."""
         super().require(data)
         if self.trend and self.window is None:
-            raise CannotDo(self.kind, "find a trend without a window", "Give window, in days.")
-        for knob in ("half_life", "window"):
-            if getattr(self, knob) is not None and data.clock != "seconds":
-                raise CannotDo(self.kind, f"use {knob} on a log without times", f"Leave {knob} out.")
+            raise CannotDo(self.kind, "compute a trend without a window", "Set window_days.")
+        for name in ("half_life_days", "window_days"):
+            if getattr(self, name) is not None and data.clock != "seconds":
+                raise CannotDo(self.kind, f"use {name} on a log without times", f"Remove {name}.")
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Some numbers an item and a row; with times the log sorted once more."""
+        """A few numbers per item and row; with times one sorted copy of the log."""
         return 40 * n_items + (80 if self._needs_times else 48) * n_rows
 
 
 def _takes(data: Interactions, *, timed: bool) -> tuple[NDArray[np.int32], NDArray[np.int32], F64]:
-    """Every (user, item) once, and the age in days of its last take; all ages are 0 where times do not matter."""
+    """Every (user, item) once with the age in days of its last interaction; 0 if not timed."""
     if not timed:
         matrix = data.matrix
         user = np.repeat(np.arange(data.n_users, dtype=np.int32), np.diff(matrix.indptr))
@@ -99,7 +99,7 @@ def _takes(data: Interactions, *, timed: bool) -> tuple[NDArray[np.int32], NDArr
     return user[newest], item[newest], age
 
 
-def _above_nothing(trend: F64, taken: NDArray[np.bool_]) -> F64:
-    """Trends (n_items,) moved so that the lowest stands just above 0, and 0 where nobody took the item."""
-    low = trend.min(where=taken, initial=np.inf)
-    return np.where(taken, trend - low + 1e-3, 0.0)
+def _above_nothing(trend: F64, has_interactions: NDArray[np.bool_]) -> F64:
+    """Trends (n_items,) shifted to a minimum above 0; 0 for items without interactions."""
+    low = trend.min(where=has_interactions, initial=np.inf)
+    return np.where(has_interactions, trend - low + 1e-3, 0.0)

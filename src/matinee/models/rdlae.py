@@ -1,12 +1,12 @@
-r"""RDLAE: EDLAE whose items may speak for themselves, up to a bound.
+r"""RDLAE: EDLAE with a relaxed diagonal constraint.
 
     minimise  ‖X − XB‖² + ‖Λ^½ B‖²   over B (n, n) with diag B ≤ ξ                       (eq. 13)
 
     Λ = diagM(γ),    γ_j = l2 + dropout / (1 − dropout) · n_j
     P = (X'X + Λ)⁻¹,    B = I − P · diagM(γ + μ),    μ_j = max(0, (1 − ξ) / P_jj − γ_j)
 
-X is (users, items), 0 or 1, n_j how many took item j; the score of item j for history x is (xB)_j. ξ = 0 is EDLAE,
-dropout = 0 is RLAE. Cost: as EASE, n³ operations and 4 n² bytes.
+X is (users, items), 0 or 1, n_j the number of users of item j; the score of item j for history x is (xB)_j. ξ = 0 is
+EDLAE, dropout = 0 is RLAE. Cost: as EASE, n³ operations and 4 n² bytes.
 
 Moon, Kim and Lee, It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation, SIGIR 2023.
 """
@@ -14,41 +14,36 @@ Moon, Kim and Lee, It's Enough: Relaxing Diagonal Constraints in Linear Autoenco
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from matinee.contract import Context, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear import ridge
-from matinee.spec import Search
+from matinee.linear.params import L2, DiagonalBound, GramDropout
 
 
 class RDLAE(ModelSpec):
-    """EASE with hidden items and a relaxed diagonal: all of the family at once."""
+    """EASE with dropout and a relaxed diagonal; contains EASE, EDLAE and RLAE."""
 
     if_too_large: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
 
-    l2: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 300.0
-    """Ridge penalty. Small fits rare pairs, large leans to popular items."""
+    l2: L2 = 300.0
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.3
-    """Share of a history that is hidden while learning, in expectation: penalises items by how many took them."""
+    dropout: GramDropout = 0.3
 
-    xi: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.3
-    """Most that an item may say for itself: 0 nothing, 1 whatever ridge regression gives it."""
+    xi: DiagonalBound = 0.3
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """One Gram matrix, one inverse."""
+        """Compute one Gram matrix and one inverse."""
         ctx.admit(self, data)
         return ridge.fit(self, data)
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
-        """One Gram matrix for all; those that differ in ξ alone share the inverse."""
+        """Share one Gram matrix; specs that differ only in ξ share the inverse."""
         return ridge.path(specs, data, ctx)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The matrix, and two strips beside it for large catalogues."""
+        """One n × n matrix and two strips for large catalogues."""
         return ridge.memory(ridge.Recipe.of(self), n_items, n_rows)

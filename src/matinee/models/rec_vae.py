@@ -1,4 +1,4 @@
-r"""RecVAE: a variational auto-encoder whose prior remembers what it thought of each person an epoch ago.
+r"""RecVAE: a variational auto-encoder with a composite prior that contains the old posterior.
 
     maximise  E_q [log p(x_u | z)] − β_u · KL(q(z | x̃_u) ‖ p(z | x_u)),    β_u = gamma · Σ_i x_ui
 
@@ -7,22 +7,23 @@ r"""RecVAE: a variational auto-encoder whose prior remembers what it thought of 
     log p(x_u | z) = Σ_i x_ui log softmax(W z + b)_i,    q = N(μ_u, diagM(σ_u²)),    z = μ_u + σ_u ∘ ε,  ε ~ N(0, I)
 
 (μ_u, log σ_u²), (d,) each, is linear in h_5; h_1 = LN(swish(W_1 x̃_u)), h_k = LN(swish(W_k h_{k−1} + Σ_{j<k} h_j)),
-each (h,), all with biases; LN is layer normalisation with ε = 0.1. x̃_u is the history divided by ‖x_u‖₂ with entries
-dropped. W (n, d) is the whole decoder. The KL is estimated at the one z drawn. q_old, which takes no gradient, is the
-encoder as the epoch found it, shown the whole history; in the first epoch it is untrained. It is asked in an epoch's
-first pass and remembered for the others. Where `beta` is given it is β_u of everybody. Scored is z = μ_u; somebody new
-is scored exactly like everybody else.
+each (h,), all with biases; LN is layer normalization with ε = 0.1. x̃_u is the history divided by ‖x_u‖₂ with entries
+dropped. W (n, d) is the whole decoder. The KL is estimated with one sample of z. q_old has no gradient; it is the
+encoder with the weights of the start of the epoch, applied to the whole history, and untrained in the first epoch. It
+is computed in the first pass of an epoch and stored for the others. If `beta` is set, it is β_u of all users. Scoring
+uses z = μ_u; new users are scored like training users.
 
-An epoch is `encoder_passes` over the people that move the encoder alone, with dropout, then one without that moves the
-decoder alone. Adam keeps moments a weight, so that one optimiser is what two would be. A batch is as in `mult_vae`.
+An epoch has `encoder_passes` passes over the users that update only the encoder, with dropout, then one pass without
+dropout that updates only the decoder. Adam has separate moments per weight, so one optimizer is enough. The batch size
+follows `mult_vae`.
 
 Cost of an epoch with E encoder passes and half of a history dropped, for U people, N entries, w = (4h + 2d) h:
 
     4 (E + 1) U n d in the decoder + (6E + 4) U w in the dense layers + 2 (E + 2) N h in the sparse one
 
-operations, products alone: no gradient of what a pass leaves alone is computed, and no KL in the decoder's. For 31,360
-people, 6,807 items and 5.1 million entries that is 0.7 + 1.2 + 0.03 = 1.9e12 with the defaults. Weights, their
-optimiser and the old encoder take 48 (h + d) n bytes, what it thought 8 d a person.
+operations in matrix products: a pass computes no gradient of frozen weights, and the decoder pass no KL. For 31,360
+users, 6,807 items and 5.1 million entries that is 0.7 + 1.2 + 0.03 = 1.9e12 with the defaults. Weights, optimizer state
+and old encoder need 48 (h + d) n bytes, the stored old posteriors 8 d per user.
 
 Shenbin, Alekseev, Tutubalina, Malykh and Nikolenko, RecVAE: A New Variational Autoencoder for Top-N Recommendations
 with Implicit Feedback, WSDM 2020. arXiv:1912.11160
@@ -33,7 +34,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, TypeAlias, cast
+from typing import Annotated, ClassVar, TypeAlias, cast
 
 import torch
 from pydantic import Field
@@ -48,6 +49,7 @@ from matinee.nn import encoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Bag, Residual
 from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.params import BatchSize, Epochs, Loss, WeightDecay
 from matinee.nn.train import Plan
 from matinee.spec import Search
 
@@ -68,25 +70,25 @@ def log_density(z: Tensor, mean: Tensor | float, log_variance: Tensor | float) -
     return -0.5 * (math.log(2.0 * math.pi) + log_variance + (z - mean).square() * torch.exp(-log_variance))
 
 
-def divergence(z: Tensor, now: Normal, old: Normal, prior: tuple[float, float, float] = PRIOR) -> Tensor:
-    """Σ over dimensions of log q(z) − log p(z), (b,): where z is drawn from q = `now`, an unbiased estimate of the KL.
+def divergence(z: Tensor, posterior: Normal, old: Normal, prior: tuple[float, float, float] = PRIOR) -> Tensor:
+    """Σ over dimensions of log q(z) − log p(z), (b,), an unbiased estimate of the KL for z ~ q = `posterior`.
 
-    p is in each dimension the mixture of N(0, 1), `old` and N(0, e¹⁰) with weights `prior`.
+    In each dimension p is the mixture of N(0, 1), `old` and N(0, e¹⁰) with weights `prior`.
     """
     parts = [log_density(z, 0.0, 0.0), log_density(z, *old), log_density(z, 0.0, WIDE)]
-    weighed = [part + math.log(weight) for part, weight in zip(parts, prior, strict=True) if weight > 0]
-    return (log_density(z, *now) - torch.logsumexp(torch.stack(weighed), dim=0)).sum(dim=1)
+    weighted = [part + math.log(weight) for part, weight in zip(parts, prior, strict=True) if weight > 0]
+    return (log_density(z, *posterior) - torch.logsumexp(torch.stack(weighted), dim=0)).sum(dim=1)
 
 
 def whole(batch: Batch) -> Batch:
-    """The batch with nothing dropped: shown is everything taken, an entry weighing 1/‖x‖₂."""
+    """The batch without dropout: all items are input, with weight 1/‖x‖₂."""
     count = torch.bincount(batch.row, minlength=len(batch))
     weight = count[batch.row].to(batch.weight.dtype).rsqrt()
     return replace(batch, offsets=functional.pad(count.cumsum(0), (1, 0)), shown=batch.item, weight=weight)
 
 
 class Posterior(torch.nn.Module):
-    """From what people are shown to their tastes: densely connected layers of equal width."""
+    """Encoder: densely connected layers of equal width."""
 
     def __init__(self, n_items: int, hidden: int, factors: int) -> None:
         super().__init__()
@@ -101,7 +103,7 @@ class Posterior(torch.nn.Module):
 
 
 class Net(encoder.AutoEncoder):
-    """Encoder, linear decoder, and beside them the encoder as the epoch found it, which is no weight of the model."""
+    """Encoder, linear decoder, and a copy of the encoder from the start of the epoch."""
 
     axes: ClassVar[Mapping[str, str]] = {"posterior.first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
@@ -109,79 +111,75 @@ class Net(encoder.AutoEncoder):
         super().__init__()
         self.posterior = Posterior(n_items, hidden, factors)
         self.output = torch.nn.Linear(factors, n_items)
-        self.before: dict[str, Tensor] = {}
-        self.people = 0
-        self.thoughts = torch.empty(0, 2 * factors)  # what `before` says of each of the people
+        self.old_encoder: dict[str, Tensor] = {}
+        self.n_users = 0
+        self.old_stats = torch.empty(0, 2 * factors)  # μ and log σ² of the old encoder per user
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n) at z = μ."""
         return self.output(self.posterior(batch)[0])
 
     def decode_fixed(self, z: Tensor) -> Tensor:
-        """Logits (b, n) by a decoder that takes no gradient."""
+        """Logits (b, n) of the decoder, without a gradient of its weights."""
         return functional.linear(z, self.output.weight.detach(), self.output.bias.detach())
 
     def remember(self) -> None:
-        """Take the encoder as it stands for the old one."""
-        self.before = {name: p.detach().clone() for name, p in self.posterior.named_parameters()}
-        self.thoughts = self.output.weight.new_zeros(self.people, self.thoughts.shape[1])
+        """Store the current encoder as the old one."""
+        self.old_encoder = {name: p.detach().clone() for name, p in self.posterior.named_parameters()}
+        self.old_stats = self.output.weight.new_zeros(self.n_users, self.old_stats.shape[1])
 
     @torch.no_grad()
-    def old(self, batch: Batch, turn: int) -> Normal:
-        """What the old encoder says of whole histories: asked in the first pass of the epoch, recalled in others."""
-        if turn == 0:
-            mean, log_variance = functional_call(self.posterior, self.before, (whole(batch),))
-            self.thoughts[batch.user] = torch.cat([mean, log_variance], dim=1)
+    def old(self, batch: Batch, phase: int) -> Normal:
+        """Posterior of the old encoder, computed in the first pass of an epoch and read in the others."""
+        if phase == 0:
+            mean, log_variance = functional_call(self.posterior, self.old_encoder, (whole(batch),))
+            self.old_stats[batch.user] = torch.cat([mean, log_variance], dim=1)
             return mean, log_variance
-        return cast(Normal, self.thoughts[batch.user].chunk(2, dim=1))
+        return cast(Normal, self.old_stats[batch.user].chunk(2, dim=1))
 
 
 class RecVAE(encoder.AutoEncoderSpec):
-    """A deep encoder held near its own past, a linear decoder, the two trained by turns."""
+    """A deep encoder regularized towards its previous state, and a linear decoder, trained alternately."""
 
     uses_validation: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
     factors: Annotated[int, Field(ge=1), Search(32, 500, log=True)] = 200
-    """Size of the latent taste z."""
+    """Size of the latent vector z."""
 
     hidden: Annotated[int, Field(ge=1), Search(100, 1000, log=True)] = 600
-    """Size of the five layers between items and tastes."""
+    """Size of the five layers between items and z."""
 
-    epochs: Annotated[int, Field(ge=1)] = 50
-    """Rounds of encoder and decoder passes, at most where the stop fold decides."""
+    epochs: Epochs = 50
 
     encoder_passes: Annotated[int, Field(ge=1), Search(1, 5)] = 3
-    """Passes over the people an epoch that move the encoder; one more moves the decoder."""
+    """Passes per epoch that update the encoder; one more pass updates the decoder."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
-    """People in a batch; nothing means a 64th of them, 16 to 500."""
+    batch: BatchSize = None
 
     learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 2e-3, log=True)] = 5e-4
     """Step size of Adam."""
 
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0.2, 0.8)] = 0.5
-    """Share of a history hidden from the encoder while it learns."""
+    """Fraction of a history that is hidden from the encoder in training."""
 
-    l2: Annotated[float, Field(ge=0), Search(0, 0.1)] = 0.0
-    """Weight decay: what matrices lose a step, times the learning rate."""
+    l2: WeightDecay = 0.0
 
     gamma: Annotated[float, Field(ge=0), Search(5e-4, 0.05, log=True)] = 0.005
-    """Weight of the KL for each item a person took: the more is known, the nearer to the prior a taste is held."""
+    """Weight of the KL term per item of the user; longer histories are regularized more."""
 
     beta: Annotated[float | None, Field(ge=0), Search(0.05, 1, log=True)] = None
-    """Weight of the KL, the same for everybody; nothing means `gamma` times the number of items each person took."""
+    """Weight of the KL term for all users. None means gamma times the number of items of each user."""
 
-    loss: Literal["multinomial", "bce", "focal", "mse"] = "multinomial"
-    """What the logits are judged by; multinomial is the paper's."""
+    loss: Loss = "multinomial"
 
     def net(self, n_items: int, n_users: int) -> Net:
         """Layers n → five of `hidden` → factors → n."""
         return Net(n_items, self.hidden, self.factors)
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
-        """Maximise the bound by Adam, encoder and decoder by turns."""
+        """Maximize the ELBO with Adam, encoder and decoder alternately."""
         room = ctx.admit(self, data)
         plan = Plan(self.epochs, self.learning_rate, self.l2)
         size = self.batch or encoder.size_for(data.n_active)
@@ -189,30 +187,30 @@ class RecVAE(encoder.AutoEncoderSpec):
         return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, room, dropout, begin=begun))
 
     def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-        """Mean over people of what the turn minimises, at one draw of z each.
+        """Mean loss over users of the current pass, with one sample of z.
 
-        That is reconstruction loss + β_u · KL for the encoder, and the reconstruction loss alone for the decoder.
+        Encoder passes minimize reconstruction loss + β_u · KL, the decoder pass the reconstruction loss.
         """
         if moment.begins:
             net.remember()
-        judge = LOSSES[self.loss]
+        loss = LOSSES[self.loss]
         if moment.turn == self.encoder_passes:
             with torch.no_grad():
                 z = _drawn(net.posterior(batch), moment)
-            return judge(net.output(z), batch.row, batch.item).mean()
-        now = cast(Normal, net.posterior(batch))
-        z = _drawn(now, moment)
-        rebuilt = judge(net.decode_fixed(z), batch.row, batch.item)
-        return (rebuilt + self.weight(batch) * divergence(z, now, net.old(batch, moment.turn))).mean()
+            return loss(net.output(z), batch.row, batch.item).mean()
+        posterior = cast(Normal, net.posterior(batch))
+        z = _drawn(posterior, moment)
+        reconstruction = loss(net.decode_fixed(z), batch.row, batch.item)
+        return (reconstruction + self.weight(batch) * divergence(z, posterior, net.old(batch, moment.turn))).mean()
 
     def weight(self, batch: Batch) -> Tensor:
-        """β_u, the weight of each person's KL, (b,)."""
+        """β_u, the weight of the KL term per user, (b,)."""
         if self.beta is not None:
             return torch.full((len(batch),), self.beta, device=batch.row.device)
         return self.gamma * torch.bincount(batch.row, minlength=len(batch)).to(batch.weight.dtype)
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Weights with their optimiser, the old encoder and its thoughts, a batch's scores and what its layers keep."""
+        """Weights with optimizer state, the old encoder and its posteriors, scores and activations of a batch."""
         size = self.batch or encoder.size_for(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
         kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
@@ -220,11 +218,11 @@ class RecVAE(encoder.AutoEncoderSpec):
 
 
 def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:
-    """Weights start as they always do; there is room for what is thought of each person."""
-    net.people = seen.shape[0]
+    """Set the number of users; weights keep their default initial values."""
+    net.n_users = seen.shape[0]
 
 
 def _drawn(of: Normal, moment: encoder.Moment) -> Tensor:
-    """One z (b, d) a person."""
+    """One sample of z (b, d) per user."""
     mean, log_variance = of
     return mean + torch.exp(0.5 * log_variance) * moment.normal(mean)

@@ -1,13 +1,13 @@
-r"""SLIM: each item predicted from a few others, their weights found by an elastic net.
+r"""SLIM: elastic-net regression of each item on the others.
 
     minimise  ½‖x_j − X w‖² + ½ l2 ‖w‖² + l1 ‖w‖₁   over w (n,) with w_j = 0, w ≥ 0     (eq. 2, 4), for each item j
 
-    w_i ← max(0, G_ij − Σ_{k≠i} G_ik w_k − l1) / (G_ii + l2),   in turn until nothing moves
+    w_i ← max(0, G_ij − Σ_{k≠i} G_ik w_k − l1) / (G_ii + l2),   cyclic until convergence
 
-X is (users, items), 0 or 1, G = X'X its Gram matrix (n, n), all that the descent looks at; w is column j of W (n, n)
+X is (users, items), 0 or 1, G = X'X its Gram matrix (n, n), the only input of the descent; w is column j of W (n, n)
 sparse, and the score of item j for history x is (xW)_j. With l1 = 0, negative weights allowed and all items as
 neighbours it is EASE with the same l2. scikit-learn's alpha is (l1 + l2) / n_users, its l1_ratio l1 / (l1 + l2).
-Cost: the Gram matrix, then for each item a few hundred adds a candidate; 4 n² bytes and 8 a weight kept.
+Cost: the Gram matrix, then a few hundred adds per item and candidate; 4 n² bytes and 8 per weight.
 
 Ning and Karypis, SLIM: Sparse Linear Methods for Top-N Recommender Systems, ICDM 2011; screening: fsSLIM, §IV.D.
 """
@@ -30,40 +30,40 @@ from matinee.spec import Search
 
 
 class SLIM(ModelSpec):
-    """Sparse, non-negative item weights: near EASE in quality, and every score has a short explanation."""
+    """Sparse, non-negative item–item weights: near EASE in accuracy, with short explanations."""
 
     if_too_large: ClassVar[str] = "Use mrf, whose memory grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), Search(0.1, 100, log=True)] = 2.0
-    """Lasso penalty, in people: an item that explains fewer of the takers of another gets no weight."""
+    """Lasso penalty in users: an item that explains fewer users of the target gets no weight."""
 
     l2: Annotated[float, Field(ge=0), Search(1, 5000, log=True)] = 100.0
-    """Ridge penalty. Small fits rare pairs, large leans to popular items."""
+    """Ridge penalty. Small values fit rare pairs, large values favour popular items."""
 
     non_negative: bool = True
     """Whether weights below zero are forbidden."""
 
     neighbours: Annotated[int, Field(ge=1), Search(50, 5000, log=True)] = 1000
-    """How many items, the most similar by cosine, may get a weight for one."""
+    """Number of candidate items per item, the most similar by cosine."""
 
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """An item is done when no gradient is off by more than this share of its largest co-occurrence."""
+    """Largest violation of the optimality conditions, relative to the item's largest co-occurrence."""
 
     passes: Annotated[int, Field(ge=1)] = 1000
-    """The most sweeps over the weights of an item."""
+    """Maximum number of sweeps over the weights of an item."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """One Gram matrix, one regression an item."""
+        """Compute one Gram matrix and one regression per item."""
         ctx.admit(self, data)
         G = gram(data.matrix)
         return ItemItem(self, data.items, descend(G, self._rule(), ctx.progress), np.diag(G).copy())
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
-        """One Gram matrix for all; every item goes on from its weights in the one before, within `tolerance` of `fit`.
+        """Share one Gram matrix; each fit starts from the previous weights and agrees with `fit` within `tolerance`.
 
-        Order a grid so that `l1` changes fastest. Holds the weights of two models more than `fit`; where that is more
-        than there is, each spec is fitted by itself.
+        Order a grid so that `l1` changes fastest. Needs the weights of two more models than `fit`; without that memory
+        each spec is fitted separately.
         """
         own = cast(Sequence[SLIM], specs)
         for spec in own:

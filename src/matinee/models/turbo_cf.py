@@ -1,12 +1,12 @@
-r"""Turbo-CF: a polynomial filter of the item graph, its edges sharpened or flattened, in closed form.
+r"""Turbo-CF: a polynomial filter of the item graph in closed form.
 
     R̃ = D_u^−a X D_i^(a−1),    P = (R̃'R̃)^∘s                                              (eq. 5, 8)
     linear P,    quadratic 2P − P²,    cubic P + 0.01 (−P³ + 10 P² − 29 P),    ŝ_u = x_u W  (eq. 9–12)
 
-X is (users, items), 0 or 1; D_u and D_i are the degrees; ∘s raises every entry to the power s. Nothing is trained and
-nothing is decomposed. The filters are meant for eigenvalues of 0 … 1: beyond 2 the quadratic one turns the leading
-direction round. So before a quadratic or cubic filter P is divided by its largest eigenvalue where that is above 1,
-which the paper does not do. Cost: a weighted Gram matrix, ½ Σ_u L_u² adds, 4 n² bytes; the quadratic filter adds 2 n³
+X is (users, items), 0 or 1; D_u and D_i are the degrees; ∘s raises every entry to the power s. There is no training
+and no decomposition. The filters are designed for eigenvalues in 0 … 1: above 2 the quadratic one inverts the leading
+direction. Before a quadratic or cubic filter P is therefore divided by its largest eigenvalue if that is above 1; the
+paper does not do this. Cost: a weighted Gram matrix, ½ Σ_u L_u² adds, 4 n² bytes; the quadratic filter adds 2 n³
 operations and as many bytes again, the cubic one 4 n³.
 
 Park, Shin and Shin, Turbo-CF: Matrix Decomposition-Free Graph Filtering for Fast Recommendation, SIGIR 2024.
@@ -27,27 +27,27 @@ from matinee.linear.weighted_gram import inverse_power, weighted_gram
 from matinee.spec import Search
 
 BLOCK = 1024
-"""Rows that are turned at a time."""
+"""Rows per matrix product."""
 
 
 class TurboCF(ModelSpec):
-    """A graph filter that only counts and multiplies: the fastest model with good lists."""
+    """A graph filter of matrix products only, without decomposition or training."""
 
     if_too_large: ClassVar[str] = "Use filter = 'linear', which takes half, item_knn, or a k-core."
 
     alpha: Annotated[float, Field(ge=0, le=1), Search(0.4, 1)] = 0.5
-    """The power of a user's degree that is divided out; 1 − alpha is the item's."""
+    """Exponent of the user degree in the normalization; the item degree has 1 − alpha."""
 
     power: Annotated[float, Field(gt=0), Search(0.3, 2)] = 1.0
-    """Entries of the item graph are raised to this; below 1 weak ties count for more."""
+    """Exponent of the entries of the item graph; values below 1 strengthen weak edges."""
 
     filter: Annotated[Literal["linear", "quadratic", "cubic"], Search(choices=("linear", "quadratic", "cubic"))] = (
         "quadratic"
     )
-    """How strongly the smooth part is kept: linear looks one step around, quadratic two, cubic three."""
+    """Polynomial filter: linear uses neighbours, quadratic paths of length two, cubic of length three."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
-        """One weighted Gram matrix; matrix products where the filter asks for them."""
+        """Compute one weighted Gram matrix, and the matrix products of the filter."""
         ctx.admit(self, data)
         user = inverse_power(np.diff(data.matrix.indptr), 2 * self.alpha)
         P = weighted_gram(data.matrix, user, inverse_power(data.popularity, 1 - self.alpha), self.power)
@@ -69,12 +69,12 @@ class TurboCF(ModelSpec):
         return W
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The matrix, twice where it is multiplied."""
+        """One n × n matrix; two with a quadratic or cubic filter."""
         return (4 if self.filter == "linear" else 8) * n_items**2 + 12 * BLOCK * n_items + 36 * n_rows
 
 
 def largest_eigenvalue(P: F32, steps: int = 30) -> float:
-    """Of a symmetric matrix without negative entries (n, n), by the power method: 2 n² operations a step."""
+    """Largest eigenvalue of a symmetric non-negative matrix (n, n), by the power method."""
     v = np.full(len(P), 1.0 / np.sqrt(len(P)), dtype=np.float32)
     size = 1.0
     for _ in range(steps):

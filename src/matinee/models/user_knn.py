@@ -1,15 +1,14 @@
-r"""User k-nearest neighbours: what the people took who are most like this one.
+r"""User k-nearest neighbours: items of the users most similar to the query.
 
     sim(v, x) = S / (size_v^α · size_x^(1−α) + shrink),   score_j = Σ_{v among the `neighbours` nearest} sim(v, x) x_vj
 
-S = Σ_i a_i² x_i x_vi is what person v and history x share, size_v = Σ_i a_i² x_vi: counts of items, unless `weighting`
-makes a_i differ from 1 (`linear/weighting.py`, items being the words). x (n_items,) is the history asked about, x_v
-that of one of the people learned from. α = ½ is the cosine; Jaccard and Dice divide by sums (`linear/neighbours.py`).
-Scores depend on the history alone: somebody new with the same items gets the same. Somebody learned from is their own
-nearest neighbour; that vote goes to items they have seen, and takes one of the places.
+S = Σ_i a_i² x_i x_vi counts the common items of user v and query x, size_v = Σ_i a_i² x_vi; `weighting` sets a_i, else
+1 (`linear/weighting.py`, items are the terms). x (n_items,) is the query, x_v the history of a training user. α = ½ is
+the cosine; Jaccard and Dice divide by sums (`linear/neighbours.py`). Scores depend on the history only, so a new user
+with the same items gets the same scores. A training user is among their own neighbours and uses one of the places.
 
-Cost: nothing to learn, the log is the model. A list costs Σ_{i∈x} n_i adds, n_i how many took i, and then the histories
-of the neighbours; 8 bytes a row, 12 bytes a person for each of 64 workers.
+Cost: no training, the log is the model. A list costs Σ_{i∈x} n_i adds, n_i the users of item i, plus the histories of
+the neighbours; 8 bytes per row and 12 bytes per user for each of 64 workers.
 
 Resnick et al., GroupLens, CSCW 1994; on 0/1 data Herlocker et al., SIGIR 1999; α: Aiolli, RecSys 2013.
 """
@@ -30,27 +29,27 @@ from matinee.spec import Search
 
 
 class UserKNN(ModelSpec):
-    """What like-minded people took: no item–item table can say the same, so it is worth having in an ensemble."""
+    """Items of similar users; differs from item–item models and complements them in ensembles."""
 
-    if_too_large: ClassVar[str] = "Use item_knn, or learn from fewer people."
+    if_too_large: ClassVar[str] = "Use item_knn, or fewer training users."
 
     neighbours: Annotated[int, Field(ge=1), Search(10, 1000, log=True)] = 50
-    """How many people may vote."""
+    """Number of similar users that contribute to a score."""
 
     similarity: Annotated[Measure, Search(choices=("cosine", "jaccard", "dice"))] = "cosine"
-    """What sharing items is measured against: a product of the two sizes, their union or their mean."""
+    """Denominator of the similarity: product of the two sizes (cosine), union (jaccard) or mean (dice)."""
 
     alpha: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
-    """Whose length is divided out: 1 that of the person voting, 0 that of the person asked about."""
+    """Exponent of the neighbour's history length; the query's has 1 − alpha. 0.5 is the cosine."""
 
     shrink: Annotated[float, Field(ge=0), Search(0, 1000)] = 0.0
-    """Added to the denominator: the larger, the less a few shared items prove."""
+    """Added to the denominator; large values reduce similarities based on few common items."""
 
     weighting: Annotated[Literal["none", "tfidf"], Search(choices=("none", "tfidf"))] = "none"
-    """Whether sharing what everybody took proves less (tfidf)."""
+    """Weights of interactions: tfidf reduces those of popular items."""
 
     def fit(self, data: Interactions, ctx: Context = Context()) -> Neighbourhood:
-        """Keep the log, and how large everybody is."""
+        """Store the log and the size of every user."""
         ctx.admit(self, data)
         weight = words(self.weighting, data.matrix.T.tocsr())
         size = data.matrix @ weight
@@ -71,5 +70,5 @@ class UserKNN(ModelSpec):
         )
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The log by person and by item, and what is counted of everybody."""
+        """The log by user and by item, and one counter per user and worker."""
         return 32 * n_rows + 24 * (n_users + n_items) + 64 * (12 * n_users + 8 * self.neighbours)

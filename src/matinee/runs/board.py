@@ -40,7 +40,7 @@ class Board:
             "behind": None
             if gap is None
             else {"mean": -gap.mean, "low": -gap.high, "high": -gap.low, "p": gap.adjusted},
-            "noise": None if gap is None else gap.noise,
+            "significant": None if gap is None else gap.significant,
             "warnings": run.said["warnings"],
         }
 

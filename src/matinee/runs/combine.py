@@ -146,7 +146,7 @@ class Story:
             "apparent": found.apparent,
             "honest": found.honest,
             "selection": found.selection,
-            "gain": {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p, "noise": gap.noise},
+            "gain": {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p, "significant": gap.significant},
             "robust": robust.said(),
             "portrait": members.said(),
             "winners": [one.said() for one in won],
@@ -168,7 +168,7 @@ class Story:
 def warnings(said: dict[str, Any]) -> list[str]:
     """What a reader of the board should know before believing in it."""
     gain = said["gain"]
-    if gain["noise"] or gain["mean"] <= 0:
+    if not gain["significant"] or gain["mean"] <= 0:
         best = said["best"]
         return [f"no gain over its best member {best} beyond noise ({shown(gain)}): deliver {best} instead"]
     return []
@@ -193,7 +193,7 @@ def lines(run: Run) -> list[str]:
     recipe, gain, metric = said["recipe"], said["gain"], run.said["task"]["metric"]
     shares = sorted(zip(recipe["weight"], recipe["members"], strict=True), reverse=True)
     mix = ", ".join(f"{name} {w:.2f}" for w, name in shares if w > 0)
-    verdict = "noise" if gain["noise"] else ("better" if gain["mean"] > 0 else "worse")
+    verdict = "not significant" if not gain["significant"] else ("better" if gain["mean"] > 0 else "worse")
     return [
         f"{run.name}: {recipe['rule']['kind']} over the first {recipe['depth']} of {mix}",
         f"  {metric} {said['honest']:.4f} for people the weights were not found on; "

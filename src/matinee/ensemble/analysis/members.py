@@ -132,7 +132,7 @@ class Portrait:
         out = plain(asdict(self))
         for one, row in zip(self.members, out["members"], strict=True):
             if one.gain is not None:
-                row["gain"] |= {"noise": one.gain.noise}
+                row["gain"] |= {"significant": one.gain.significant}
         return out
 
     @property
@@ -362,7 +362,11 @@ def _correlated(rows: F64) -> F64:
 def _member_row(one: Member) -> tuple[str, ...]:
     gain = ("–", "", "")
     if one.gain is not None:
-        gain = (f"{one.gain.mean:+.4f}", _ends((one.gain.low, one.gain.high), "+"), "noise" * one.gain.noise)
+        gain = (
+            f"{one.gain.mean:+.4f}",
+            _ends((one.gain.low, one.gain.high), "+"),
+            "" if one.gain.significant else "not significant",
+        )
     popular = f"{one.popular:.1%}" if math.isfinite(one.popular) else "–"
     shares = (f"{one.best:.1%}", f"{one.wins:,}", popular, f"{one.coverage:.1%}")
     return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", _ends(one.interval), *gain, *shares)

@@ -55,7 +55,7 @@ class Circumstance:
     positive: float
     """Share of the resamples in which the gain is above 0; NaN where no resample has one."""
 
-    noise: bool
+    significant: bool
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class _Question:
     ) -> Circumstance:
         """Σ share · (ours − theirs) over `sides`, (share, ours, theirs) each, for the people `among` (m,) of the table.
 
-        NaN counts as noise. One side of share 1 is `compare`: the same draws, interval and test.
+        NaN is not significant. One side of share 1 is `compare`: the same draws, interval and test.
         """
         blend = sides[0][1].find(self.metric)
         terms = [(share * weight, one, two, m) for share, one, two in sides for weight, m in blend.terms]
@@ -177,7 +177,7 @@ class _Question:
             low=low,
             high=high,
             positive=float((drawn > 0).mean()) if len(drawn) else float("nan"),
-            noise=not (low > 0.0 or high < 0.0) or not p < 1.0 - self.level,
+            significant=(low > 0.0 or high < 0.0) and p < 1.0 - self.level,
         )
 
 
@@ -243,4 +243,4 @@ def _items(fewest: int, most: int) -> str:
 
 def _cells(one: Circumstance) -> tuple[str, ...]:
     gain = f"{one.mean:+.4f}", f"[{one.low:+.4f}, {one.high:+.4f}]", f"{one.positive:.1%}"
-    return (one.view, one.case, f"{one.people:,}", *gain, "noise" * one.noise)
+    return (one.view, one.case, f"{one.people:,}", *gain, "" if one.significant else "not significant")
