@@ -41,7 +41,7 @@ class Csr(DataSpec):
         row, column, value = _entries(path)
         if value.dtype.kind not in "buif":
             raise DataError(path, f"its entries are {value.dtype}", "real numbers", "Save the matrix as float32.")
-        columns = {"user": row, "item": column}
+        columns: dict[str, NDArray[Any]] = {"user": row, "item": column}
         weight = value.astype(np.float32)
         if not np.isfinite(weight).all():
             at = int((~np.isfinite(weight)).argmax())
