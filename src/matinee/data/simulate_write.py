@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -34,8 +33,6 @@ def write(log: Interactions, path: Path) -> None:
             log.frame().write_parquet(fresh)
         else:
             _folder(log, fresh)
-        if fresh.is_dir():
-            shutil.copymode(path.parent, fresh)
         fresh.replace(path)
 
 

@@ -98,7 +98,7 @@ def path(specs: Sequence[ModelSpec], data: Interactions, ctx: Context) -> Iterat
 
 def memory(recipe: Recipe, n_items: int, n_rows: int) -> int:
     """Bytes at the peak of `fit`: the matrix and its inverse; a bias row copies it once more."""
-    return invert_memory(n_items) + 24 * n_rows + (4 * n_items**2 if recipe.fill else 0)
+    return invert_memory(n_items) + 28 * n_rows + (4 * n_items**2 if recipe.fill else 0)
 
 
 def relative(count: F32, power: float) -> F64:

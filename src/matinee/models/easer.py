@@ -64,7 +64,7 @@ class EASER(ModelSpec):
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The inverse of items and pairs, the weights, and the log with about one pair per row."""
         r = n_items + self.pairs
-        return invert_memory(r) + 4 * r * n_items + 2 * 24 * n_rows
+        return invert_memory(r) + 4 * r * n_items + 2 * 36 * n_rows
 
 
 def most_together(G: F32, n_pairs: int) -> I32:

@@ -64,4 +64,4 @@ class ItemKNN(ModelSpec):
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The neighbours, twice during a transposition, and the log by column."""
-        return 2 * 12 * n_items * min(self.neighbours, n_items) + 24 * n_rows + 64 * 8 * n_items + 24 * n_users
+        return 2 * 12 * n_items * min(self.neighbours, n_items) + 30 * n_rows + 64 * 8 * n_items + 24 * n_users

@@ -70,5 +70,5 @@ class UserKNN(ModelSpec):
         )
 
     def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The log by user and by item, and one counter per user and worker."""
-        return 32 * n_rows + 24 * (n_users + n_items) + 64 * (12 * n_users + 8 * self.neighbours)
+        """The log by item, and counters per user and item."""
+        return 14 * n_rows + 24 * (n_users + n_items)

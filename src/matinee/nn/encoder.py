@@ -81,6 +81,15 @@ class Encoder:
     device: str = "cpu"
     users: Vocabulary | None = None
 
+    def __post_init__(self) -> None:
+        wanted = {name: tuple(weight.shape) for name, weight in self._empty().state_dict().items()}
+        found = {name: array.shape for name, array in self.state.items()}
+        if found != wanted or self.prior.shape != (len(self.items),):
+            raise ValueError(f"weights of shapes {found} do not fit the network, which has {wanted}")
+
+    def _empty(self) -> AutoEncoder:
+        return empty(self.spec, len(self.items), 0 if self.users is None else len(self.users))
+
     @property
     def fused(self) -> bool:
         """Scores are held, a block of people at a time."""
@@ -92,7 +101,7 @@ class Encoder:
 
     @cached_property
     def _net(self) -> AutoEncoder:
-        net = empty(self.spec, len(self.items), 0 if self.users is None else len(self.users))
+        net = self._empty()
         state = {
             name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in self.state.items()
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.data.readers._size import admit_gzip
 from matinee.errors import DataError
 from matinee.kernel import kernel
 
@@ -119,6 +120,7 @@ def _listing(folder: Path) -> str:
 
 def _unpacked(path: Path) -> bytes:
     try:
+        admit_gzip(path)
         data = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(path, f"it is a damaged gzip file ({error})", "a whole one", "Fetch it again.") from None
