@@ -274,7 +274,7 @@ def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec])
             if isinstance(value, dict) and "arrays" in value:
                 values[name] = {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
             elif isinstance(value, dict) and "ids" in value:
-                values[name] = Vocabulary(pl.read_parquet(folder / f"{name}.parquet")[name].rename("id"))
+                values[name] = Vocabulary(pl.read_parquet(folder / f"{name}.parquet", glob=False)[name].rename("id"))
             elif isinstance(value, dict):
                 data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
                 values[name] = csr_array((data, indices, indptr), shape=tuple(value["csr"]))

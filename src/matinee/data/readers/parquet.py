@@ -24,7 +24,7 @@ class Parquet(Columned):
         path = self.path.expanduser()
         check_file(path)
         try:
-            return frame_table(pl.scan_parquet(path), self, str(path))
+            return frame_table(pl.scan_parquet(path, glob=False), self, str(path))
         except (pl.exceptions.ComputeError, OSError) as error:
             found = f"it is no Parquet file ({str(error).splitlines()[0]})"
             raise DataError(path, found, "a whole Parquet file", "Fetch or write it again.") from None
