@@ -91,7 +91,7 @@ def _refuse_row(
     more = f", and {len(rows) - 1:,} rows more are outside" if len(rows) > 1 else ""
     found = f"its time is {np.datetime64(int(seconds[row]), 's')} UTC ({int(seconds[row])} seconds since 1970){more}"
     start, stop = bounds
-    todo = "Mend or drop such rows, look at time_unit, or widen time_range."
+    todo = f"Mend or drop such rows, look at time_unit, or widen time_range = ['{start}', '{stop}']."
     raise DataError(place(row), found, f"times from {start} to {stop}, as time_range says", todo)
 
 

@@ -90,6 +90,8 @@ def whole_numbers(text: pl.Series) -> pl.Series:
     if plain.str.contains(".", literal=True).any():
         plain = plain.str.replace(r"\.0+$", "")
     whole = plain.cast(pl.Int64, strict=False)
+    if whole.null_count() == len(whole):
+        return whole
     other = plain.str.contains(r"^(?:\+|-?0\d|-0$)")
     return whole.set(other, None) if other.any() else whole
 
