@@ -15,7 +15,7 @@ def log_of(rows, weights=None, **knobs):
     frame = pl.DataFrame(rows, schema=["user", "item", "time"], orient="row")
     if weights is not None:
         frame = frame.with_columns(pl.Series("weight", weights, dtype=pl.Float32))
-    return build(Table(frame, "rows", "seconds"), DataSpec(**knobs))
+    return build(Table(frame, "rows", "seconds"), DataSpec(time_range=("1970-01-01", "2100-01-01"), **knobs))
 
 
 def slow_core(rows, least):

@@ -114,12 +114,15 @@ class TestDelimited:
         assert log.users.ids.to_list() == [1]
         assert log.items.ids.to_list() == ["007", "7"]
 
-    def test_one_word_makes_ids_text_even_after_the_first_thousand_rows(self, tmp_path):
+    def test_words_make_ids_text_even_after_the_first_thousand_rows(self, tmp_path):
         lines = "".join(f"{n},{n % 7}\n" for n in range(1500))
-        log = read(write(tmp_path / "log.csv", f"user,item\n{lines}x9,3\n"))
+        odd = "x9,3\n" * 20
+        log = read(write(tmp_path / "log.csv", f"user,item\n{lines}{odd}"))
         assert log.users.is_text
         assert not log.items.is_text
-        assert len(log) == 1501
+        assert len(log) == 1520
+        one = write(tmp_path / "one.csv", f"user,item\n{lines}x9,3\n")
+        assert read(one, ids="text").users.is_text
 
     def test_ids_as_text_when_asked(self, tmp_path):
         log = read(write(tmp_path / "log.csv", "user,item\n10,2\n9,2\n"), ids="text")

@@ -133,10 +133,6 @@ def test_times_of_another_magnitude(csv, time, looks, todo):
     assert todo in message
 
 
-def test_a_few_odd_times_are_not_refused(csv):
-    assert len(read(csv(f"user,item,ts\n1,2,0\n1,3,{T0}\n1,4,{T0}\n"))) == 3
-
-
 def test_repeats_when_refused_name_both_lines(csv):
     text = f"user,item,time\n1,2,{T0 + 5}\n1,3,{T0}\n\n2,2,{T0}\n1,2,{T0}\n"
     message = refusal(csv(text), repeats="refuse")

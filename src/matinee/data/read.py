@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import polars as pl
 from matinee.data import readers
 from matinee.data.datasets import DATASETS, Dataset
 from matinee.data.interactions import Interactions
-from matinee.data.readers._columns import Columned, by_alias
+from matinee.data.readers._bytes import check_file
+from matinee.data.readers._columns import Columned, by_alias, refuse_twice
+from matinee.data.readers._delimited import fields, text_column
 from matinee.data.readers._frames import frame_table, is_frame
+from matinee.data.readers._ids import Place, ids
 from matinee.data.simulate import Simulate
 from matinee.data.source import DataSpec
 from matinee.data.source import build as encode
@@ -108,7 +112,7 @@ def _has_header(path: Path) -> bool:
     try:
         with gzip.open(path, "rb") if packed else path.open("rb") as file:
             line = file.readline(65536).decode("utf-8", "replace").strip().removeprefix("\ufeff")
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False
     for separator in "\t,;|":
         names = [name.strip('"') for name in line.split(separator)]
@@ -127,13 +131,39 @@ def data_kinds() -> dict[str, type[DataSpec]]:
 
 
 def user_ids(path: Path) -> pl.Series:
-    """The column of users of a file that may have no other, such as the people to serve, in its order."""
+    """The column of users of a file that may have no other, such as the users to serve, in its order.
+
+    Ids are read as those of a log, but a word among numbers is no mistake here: the log says whether it is known.
+    """
+    path = path.expanduser()
+    column, place = _user_column(path)
+    known = ids(column.rename("user"), "auto", place)
+    missing = known.is_null().arg_true()
+    if len(missing):
+        row = int(missing[0])
+        more = f", and in {len(missing) - 1:,} rows more" if len(missing) > 1 else ""
+        raise DataError(place(row), f"the user is empty{more}", "a user id in every row", "Fill it in or drop the row.")
+    return known
+
+
+def _user_column(path: Path) -> tuple[pl.Series, Place]:
+    """The raw column of users, and where its rows stand."""
+    if path.suffix != ".parquet":
+        found = fields(path, alone=True)
+        return text_column(found, _named_user(path, found.columns))
+    check_file(path)
     try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        found = f"it cannot be read ({type(error).__name__})"
-        raise DataError(path, found, "a .csv or .parquet file with a column of users", "Look at the path.") from None
-    column = by_alias("user", frame.columns)
-    if column is None:
-        raise DataError(path, f"its columns are {', '.join(frame.columns)}", "one named user", "Rename it.")
-    return frame[column].drop_nulls()
+        frame = pl.scan_parquet(path, glob=False)
+        name = _named_user(path, frame.collect_schema().names())
+        return frame.select(name).collect()[name], lambda row: f"{path} row {row + 1}"
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = f"it is no Parquet file ({str(error).splitlines()[0]})"
+        raise DataError(path, found, "a whole Parquet file", "Fetch or write it again.") from None
+
+
+def _named_user(path: Path, columns: list[str]) -> str:
+    name = by_alias("user", columns)
+    if name is None:
+        raise DataError(path, f"its columns are {', '.join(columns)}", "one named user", "Rename it.")
+    refuse_twice(columns, [name], str(path))
+    return name

@@ -90,9 +90,25 @@ def _normal(series: pl.Series) -> pl.Series:
     return series if series.dtype == pl.String else series.cast(pl.String)
 
 
+def whole_numbers(text: pl.Series) -> pl.Series:
+    """Text as int64: `7` and `7.0` are 7; null for words and for other spellings such as `007`, `+7` and `-0`."""
+    plain = text.str.strip_chars()
+    if plain.str.contains(".", literal=True).any():
+        plain = plain.str.replace(r"\.0+$", "")
+    whole = plain.cast(pl.Int64, strict=False)
+    if whole.null_count() == len(whole):
+        return whole
+    other = plain.str.contains(r"^(?:\+|-?0\d|-0$)")
+    return whole.set(other, None) if other.any() else whole
+
+
 def _as(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     """`series` in the type of the vocabulary; what does not convert is null, hence unknown."""
-    return series if series.dtype == dtype else series.cast(dtype, strict=False)
+    if series.dtype == dtype:
+        return series
+    return (
+        whole_numbers(series) if dtype == pl.Int64 and series.dtype == pl.String else series.cast(dtype, strict=False)
+    )
 
 
 def _presence(series: pl.Series) -> NDArray[np.bool_] | None:

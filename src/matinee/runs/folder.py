@@ -68,7 +68,7 @@ class Run:
         """The numbers a person, as when they were computed: intervals and comparisons come from here."""
         path = self.folder / "metrics.parquet"
         try:
-            return read_evaluation(pl.read_parquet(path), self.said["evaluation"])
+            return read_evaluation(pl.read_parquet(path, glob=False), self.said["evaluation"])
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
             raise RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN) from None
 
@@ -76,7 +76,7 @@ class Run:
         """The ranked lists in codes of the given vocabularies."""
         path = self.folder / "lists.parquet"
         try:
-            frame = pl.read_parquet(path)
+            frame = pl.read_parquet(path, glob=False)
             return lists_of(frame, users, items)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN) from None

@@ -53,8 +53,16 @@ class Bytes:
 
     def first_line(self) -> str:
         """The first line, without its end and without a byte order mark."""
-        head = self.data[:65536].tobytes().decode("utf-8", "replace")
+        size = 65536
+        while size < len(self.data) and not (self.data[:size] == ord("\n")).any():
+            size *= 8
+        head = self.data[:size].tobytes().decode("utf-8", "replace")
         return head.removeprefix("\ufeff").split("\n", 1)[0].rstrip("\r")
+
+    def odd_numbers(self, separator: str) -> bool:
+        """Whether a field begins like 007, +7 or -0, or with a blank: numbers that are one only once parsed."""
+        quote = ord("\n") if self.quote == NO_QUOTE else self.quote
+        return _odd_numbers(self.data, np.uint8(ord(separator)), np.uint8(quote))
 
     def check_fields(self, separator: str, fields: int) -> None:
         """Refuse a line with more or fewer fields, and bytes that are not text."""
@@ -129,6 +137,20 @@ def _unpacked(path: Path) -> bytes:
     if b"\x00" in data[:4096]:
         raise not_text(path, "unpacked it holds zero bytes")
     return data
+
+
+@kernel
+def _odd_numbers(data: NDArray[np.uint8], separator: np.uint8, quote: np.uint8) -> bool:
+    """One look at each three neighbours; all are bytes and nothing branches, so that the loop is vectorised."""
+    odd = False
+    for i in range(len(data) - 2):
+        before, first, second = data[i], data[i + 1], data[i + 2]
+        starts = (before == separator) | (before == 10) | (before == quote)
+        digit = (second >= 48) & (second <= 57)
+        zero = ((first == 48) & digit) | ((first == 45) & (second == 48))
+        blank = (first == 32) | ((first == 9) & (separator != 9))
+        odd |= starts & (zero | (first == 43) | blank)
+    return odd
 
 
 @kernel

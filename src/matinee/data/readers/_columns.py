@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import polars as pl
 
 from matinee.data.interactions import Clock
+from matinee.data.readers._ids import IdRule, Place, pair_ids
 from matinee.data.source import DataSpec
+from matinee.data.time_range import UNITS
 from matinee.errors import DataError, UnknownName
-
-Place: TypeAlias = Callable[[int], str]
-"""Where a row stands, for messages."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "user": (
@@ -34,7 +33,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Column names understood for each role, in order of preference, without case, spaces, hyphens and underscores."""
 
-UNITS: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MOMENTS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -45,11 +43,6 @@ MOMENTS = (
 )
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
 DAYS = ("%Y-%m-%d", "%Y/%m/%d")
-SAMPLE = 10_000
-"""How many times are looked at to judge their magnitude."""
-
-EARLIEST = 1e8
-"""Seconds of March 1973: a log whose median is below holds positions, years or days, not seconds."""
 
 
 class Columned(DataSpec):
@@ -65,10 +58,10 @@ class Columned(DataSpec):
     """The column of the time; by default found by its name, '' reads no times."""
 
     weight: str | None = None
-    """The column of the weight; by default found by its name, '' reads no weights."""
+    """The column of the weight, 0 or more; by default found by its name, '' reads no weights."""
 
-    ids: Literal["auto", "text"] = "auto"
-    """Ids are whole numbers where all of a column are, or always text; leading zeros make a column text."""
+    ids: IdRule = "auto"
+    """Ids are whole numbers where all of a column are, or always text; 007 and +7 make a column text."""
 
     time_unit: Literal["s", "ms", "us", "ns", "order"] = "s"
     """The unit of times that are numbers, counted from 1970; "order" where they only say what came first."""
@@ -91,7 +84,16 @@ def choose(columns: Sequence[str], spec: Columned, where: str) -> dict[str, str]
             found[role] = column
         elif role in ("user", "item"):
             raise _no_column(role, columns, where)
+    refuse_twice(columns, found.values(), where)
     return found
+
+
+def refuse_twice(columns: Sequence[str], names: Iterable[str], where: str) -> None:
+    """Refuse a name of several columns."""
+    for name in names:
+        number = list(columns).count(name)
+        if number > 1:
+            raise DataError(where, f"{number} columns are named {name!r}", "one", "Rename or remove the others.")
 
 
 def by_alias(role: str, columns: Sequence[str]) -> str | None:
@@ -117,76 +119,57 @@ def _no_column(role: str, columns: Sequence[str], where: str) -> DataError:
     )
 
 
-def typed(raw: pl.DataFrame, spec: Columned, place: Place, where: str) -> tuple[pl.DataFrame, Clock]:
-    """The table's frame from raw columns `user`, `item`, and where there are `time` and `weight`; and its clock."""
-    columns = {name: ids(raw[name], spec.ids, place) for name in ("user", "item")}
+def typed(raw: pl.DataFrame, spec: Columned, place: Place) -> tuple[pl.DataFrame, Clock, str]:
+    """The table's frame from raw columns `user`, `item`, and where there are `time` and `weight`; clock and unit."""
+    columns = {column.name: column for column in pair_ids(raw, spec.ids, place)}
     clock: Clock = "none"
+    unit = ""
     if "time" in raw.columns:
-        columns["time"] = times(raw["time"], spec.time_unit, place, where)
+        columns["time"], is_number = times(raw["time"], spec.time_unit, place)
         clock = "order" if spec.time_unit == "order" else "seconds"
+        unit = spec.time_unit if is_number else ""
     if "weight" in raw.columns:
-        columns["weight"] = weights(raw["weight"], place)
-    return pl.DataFrame(columns), clock
+        columns["weight"] = weights(raw["weight"], place, allow_negative=spec.min_weight is not None)
+    return pl.DataFrame(columns), clock, unit
 
 
-def ids(values: pl.Series, rule: Literal["auto", "text"], place: Place) -> pl.Series:
-    """Ids as int64 where all are whole numbers, else as text; null where empty."""
-    if values.dtype.is_float():
-        values = _whole(values, place)
-    if values.dtype.is_integer():
-        as_whole = values.cast(pl.Int64, strict=False)
-        fits = rule == "auto" and as_whole.null_count() == values.null_count()
-        return as_whole if fits else values.cast(pl.String)
-    if values.dtype == pl.Null:
-        return values.cast(pl.Int64)
-    if not any(values.dtype == kind for kind in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)):
-        raise DataError(place(0), f"the {values.name} is a {values.dtype}", "a whole number or text", "Convert it.")
-    text = values.cast(pl.String)
-    text = text.set(text == "", None) if (text == "").any() else text
-    if rule == "text" or text.str.contains(r"^\s*-?0\d").any():
-        return text
-    as_whole = text.str.strip_chars().cast(pl.Int64, strict=False)
-    return as_whole if as_whole.null_count() == text.null_count() else text
-
-
-def _whole(values: pl.Series, place: Place) -> pl.Series:
-    values = values.fill_nan(None)
-    broken = ((values != values.floor()) | values.is_infinite()).arg_true()
-    if len(broken):
-        row = int(broken[0])
-        found = f"the {values.name} is {values[row]!r}"
-        raise DataError(place(row), found, "a whole number or text", "Write ids as whole numbers or as text.")
-    return values.cast(pl.Int64)
-
-
-def weights(values: pl.Series, place: Place) -> pl.Series:
-    """Weights as float32; what is no finite number is refused."""
-    numbers = _numbers(values, place, "weight")
+def weights(values: pl.Series, place: Place, *, allow_negative: bool) -> pl.Series:
+    """Weights as float32; what is no finite number is refused, and unless allowed what is below 0."""
+    numbers = _numbers(values, place, "weight").cast(pl.Float32)
     broken = (numbers.is_null() | ~numbers.is_finite()).fill_null(value=True).arg_true()
     if len(broken):
         row = int(broken[0])
-        found = "the weight is empty" if values[row] is None else f"weight {values[row]!r}"
+        found = "the weight is empty" if values[row] is None else f"weight {_shown(values[row])}"
         raise DataError(place(row), found, "a finite number", "Mend the row or drop it, or say weight = ''.")
-    return numbers.cast(pl.Float32)
+    least = numbers.min()
+    if isinstance(least, float) and least < 0 and not allow_negative:
+        row = int((numbers < 0).arg_true()[0])
+        todo = "Say min_weight = 0 to drop such rows, a smaller min_weight to keep them, or weight = ''."
+        raise DataError(place(row), f"weight {_shown(values[row])}", "0 or more", todo)
+    return numbers
 
 
-def times(values: pl.Series, unit: str, place: Place, where: str) -> pl.Series:
-    """Times as int64 seconds since 1970, or as numbers that only say what came first."""
+def times(values: pl.Series, unit: str, place: Place) -> tuple[pl.Series, bool]:
+    """Times as int64 seconds since 1970, or as numbers that only say what came first; and whether they are numbers."""
     seconds, is_number = _seconds(values, unit, place)
     missing = seconds.is_null().arg_true()
     if len(missing):
         row = int(missing[0])
-        found = "the time is empty" if values[row] is None else f"time {values[row]!r}"
+        found = "the time is empty" if values[row] is None else f"time {_shown(values[row])}"
         raise DataError(place(row), found, "a time", "Mend the row or drop it, or say time = ''.")
-    if is_number and unit == "s" and len(seconds):
-        _check_magnitude(seconds, where)
     if is_number and unit in ("ms", "us", "ns"):
         seconds = seconds // UNITS[unit]
-    return seconds
+    return seconds, is_number
+
+
+def _shown(value: object) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _seconds(values: pl.Series, unit: str, place: Place) -> tuple[pl.Series, bool]:
-    """Seconds, and False; or numbers as they stand, and True."""
+    """Seconds, and False; or numbers as they stand, and True; null where they are beyond 64 bits."""
     if values.dtype == pl.Date:
         return values.cast(pl.Int32).cast(pl.Int64) * 86_400, False
     if values.dtype == pl.Datetime:
@@ -196,11 +179,8 @@ def _seconds(values: pl.Series, unit: str, place: Place) -> tuple[pl.Series, boo
     numbers = _numbers(values, place, "time")
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
-        if unit == "order":
-            numbers = numbers.rank("dense")
-        infinite = numbers.is_infinite().fill_null(value=False)
-        numbers = numbers.set(infinite, None).floor() if infinite.any() else numbers.floor()
-    return numbers.cast(pl.Int64), True
+        numbers = numbers.rank("dense") if unit == "order" else numbers.floor()
+    return numbers.cast(pl.Int64, strict=False), True
 
 
 def looks_numeric(values: pl.Series) -> bool:
@@ -215,6 +195,8 @@ def _numbers(values: pl.Series, place: Place, name: str) -> pl.Series:
         return values if values.dtype.is_integer() or values.dtype.is_float() else values.cast(pl.Float64)
     if values.dtype == pl.Null or values.dtype == pl.Boolean:
         return values.cast(pl.Int64)
+    if not any(values.dtype == kind for kind in (pl.String, pl.Categorical, pl.Enum)):
+        raise DataError(place(0), f"the {name} is a {values.dtype}", "a number", "Convert it.")
     text = values.cast(pl.String).str.strip_chars()
     text = text.set(text == "", None) if (text == "").any() else text
     whole = text.cast(pl.Int64, strict=False)
@@ -224,7 +206,7 @@ def _numbers(values: pl.Series, place: Place, name: str) -> pl.Series:
     broken = (numbers.is_null() & text.is_not_null()).arg_true()
     if len(broken):
         row = int(broken[0])
-        raise DataError(place(row), f"{name} {values[row]!r}", "a number", "Mend the row or drop it.")
+        raise DataError(place(row), f"{name} {_shown(values[row])}", "a number", "Mend the row or drop it.")
     return numbers
 
 
@@ -240,7 +222,7 @@ def _moments(values: pl.Series, place: Place) -> pl.Series:
     broken = (seconds.is_null() & text.is_not_null() & (text != "")).arg_true()
     if len(broken):
         row = int(broken[0])
-        found, wanted = f"time {values[row]!r}", "seconds since 1970 or a date like 2024-03-31 20:15:00"
+        found, wanted = f"time {_shown(values[row])}", "seconds since 1970 or a date like 2024-03-31 20:15:00"
         raise DataError(place(row), found, wanted, "Rewrite the times.")
     return seconds
 
@@ -249,25 +231,3 @@ def _parsed(text: pl.Series, form: str) -> pl.Series:
     if form in DAYS:
         return text.str.to_date(form, strict=False).cast(pl.Int32).cast(pl.Int64) * 86_400
     return text.str.to_datetime(form, time_unit="us", strict=False).dt.epoch("us") // 1_000_000
-
-
-def _check_magnitude(seconds: pl.Series, where: str) -> None:
-    """Refuse numbers whose median is no moment of the last decades: another unit, or no moments at all."""
-    median = seconds.gather_every(len(seconds) // SAMPLE + 1).median()
-    typical = float(median) if isinstance(median, int | float) else 0.0
-    for unit, above in (("ns", 1e17), ("us", 1e14), ("ms", 1e11)):
-        if typical > above:
-            name = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
-            raise DataError(
-                f"{where} column 'time'",
-                f"half the times lie above {typical:.0f}, which looks like {name}",
-                "seconds since 1970",
-                f"Divide by {UNITS[unit]}, or say time_unit = '{unit}'.",
-            )
-    if typical >= EARLIEST:
-        return
-    todo = "If they only say what came first, say time_unit = 'order'; if they mean nothing, time = ''."
-    found = f"half the times lie above {typical:.0f}, which no clock has shown since {EARLIEST:.0f}"
-    if 19_000_101 <= typical <= 21_001_231:
-        found, todo = f"half the times lie above {typical:.0f}, which looks like YYYYMMDD", "Write dates as YYYY-MM-DD."
-    raise DataError(f"{where} column 'time'", found, "seconds since 1970", todo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data.readers._bytes import NO_QUOTE, Bytes, load
-from matinee.data.readers._columns import Columned, choose, ids, looks_numeric, typed
+from matinee.data.readers._columns import Columned, choose, looks_numeric, typed
+from matinee.data.readers._ids import Place
 from matinee.data.source import Table
+from matinee.data.vocabulary import whole_numbers
 from matinee.errors import DataError
 
 SEPARATORS = "\t,;|"
@@ -33,14 +35,28 @@ class Fields:
 
     @cached_property
     def columns(self) -> list[str]:
-        """The names of the columns."""
-        return list(self.names or self._positions)
+        """The names of the columns as the file has them; one may stand there twice."""
+        if self.names:
+            return list(self.names)
+        first = self._first(1, header=False)
+        return [name or "" for name in first.row(0)] if len(first) else []
 
     @cached_property
     def _positions(self) -> list[str]:
         """What polars calls the columns; where it makes the names up, they depend on its version."""
-        first = self.text.first_line().encode()
-        return self._csv(first, None, n_rows=None if self.names else 0).columns
+        return self._first(None if self.names else 0, header=not self.names).columns
+
+    def _first(self, n_rows: int | None, *, header: bool) -> pl.DataFrame:
+        try:
+            return self._csv(self.text.first_line().encode(), None, n_rows, header=header)
+        except pl.exceptions.PolarsError as error:
+            raise self._uncut(error, "line 1") from None
+
+    def _uncut(self, error: Exception, what: str) -> DataError:
+        """The refusal of what polars cannot cut into fields."""
+        found = f"{what} cannot be cut into fields ({_reason(error)})"
+        todo = "Look for a quote that is never closed."
+        return DataError(self.text.path, found, f"fields cut by {self.separator!r}", todo)
 
     @property
     def header(self) -> int:
@@ -52,7 +68,9 @@ class Fields:
         if len(self._positions) != len(self.columns):
             self.check()
         position = dict(zip(self.columns, self._positions, strict=True))
-        frame = self._csv(self.text.source(), {position[name]: kind for name, kind in types.items()}, n_rows)
+        frame = self._csv(
+            self.text.source(), {position[name]: kind for name, kind in types.items()}, n_rows, header=not self.names
+        )
         return frame.select(pl.col(position[name]).alias(name) for name in types)
 
     def check(self) -> None:
@@ -73,37 +91,46 @@ class Fields:
             return self.read(dict.fromkeys(columns, pl.String))
         except pl.exceptions.ComputeError as error:
             self.text.check_utf8()
-            raise DataError(
-                self.text.path,
-                f"its lines cannot be cut into fields ({str(error).splitlines()[0]})",
-                f"fields cut by {self.separator!r}",
-                "Look for a quote that is never closed.",
-            ) from None
+            raise self._uncut(error, "its lines") from None
 
     def _csv(
-        self, source: Path | bytes, types: Mapping[str, type[pl.DataType]] | None, n_rows: int | None
+        self, source: Path | bytes, types: Mapping[str, type[pl.DataType]] | None, n_rows: int | None, *, header: bool
     ) -> pl.DataFrame:
         return pl.read_csv(
             source,
             separator=self.separator,
-            has_header=not self.names,
+            has_header=header,
             columns=None if types is None else list(types),
             schema_overrides=None if types is None else dict(types),
             quote_char=None if self.text.quote == NO_QUOTE else '"',
             infer_schema=False,
             n_rows=n_rows,
             raise_if_empty=False,
+            glob=False,
         )
 
 
+def _reason(error: Exception) -> str:
+    """The first line of what polars says, cut where it is long."""
+    return str(error).splitlines()[0][:120]
+
+
 def fields(
-    path: Path, separator: str | None = None, names: tuple[str, ...] | None = None, quoted: bool = True
+    path: Path,
+    separator: str | None = None,
+    names: tuple[str, ...] | None = None,
+    quoted: bool = True,
+    *,
+    alone: bool = False,
 ) -> Fields:
-    """A file ready to be read by columns; `separator` None is found in its first line."""
+    """A file ready to be read by columns; `separator` None is found in its first line.
+
+    `alone` says that there may be but one column, without any separator.
+    """
     text = load(path)
     if not quoted:
         text = replace(text, quote=NO_QUOTE)
-    separator = separator or _sniffed(text)
+    separator = separator or _sniffed(text, alone=alone)
     if len(separator.encode()) > 1:
         data = text.data.tobytes().replace(separator.encode(), MENDED.encode())
         text = replace(text, data=np.frombuffer(data, dtype=np.uint8), plain=False)
@@ -117,19 +144,32 @@ def delimited_table(found: Fields, spec: Columned) -> Table:
     roles = choose(found.columns, spec, where)
     raw = _typed_columns(found, roles, spec)
     raw, kept = _without_blank(raw, found)
-
-    def line(row: int) -> int:
-        return found.text.line((row if kept is None else int(kept[row])) + found.header)
-
-    frame, clock = typed(raw, spec, lambda row: f"{where} line {line(row)}", where)
-    return Table(frame, where, clock, line)
+    place = _places(found, kept)
+    _refuse_header(raw, roles, place)
+    frame, clock, unit = typed(raw, spec, place)
+    return Table(frame, where, clock, _lines(found, kept), unit)
 
 
-def _sniffed(text: Bytes) -> str:
+def text_column(found: Fields, name: str) -> tuple[pl.Series, Place]:
+    """One column as text, and where its rows stand; blank lines are no rows."""
+    raw, kept = _without_blank(found.as_text([name]), found)
+    return raw[name], _places(found, kept)
+
+
+def _places(found: Fields, kept: NDArray[np.int64] | None) -> Place:
+    line = _lines(found, kept)
+    return lambda row: f"{found.text.path} line {line(row)}"
+
+
+def _lines(found: Fields, kept: NDArray[np.int64] | None) -> Callable[[int], int]:
+    return lambda row: found.text.line((row if kept is None else int(kept[row])) + found.header)
+
+
+def _sniffed(text: Bytes, *, alone: bool) -> str:
     line = text.first_line()
     counts = {separator: line.count(separator) for separator in SEPARATORS}
     best = max(counts, key=lambda s: counts[s])
-    if counts[best] == 0:
+    if counts[best] == 0 and not alone:
         shown = line if len(line) <= 60 else f"{line[:60]}…"
         raise DataError(
             f"{text.path} line 1",
@@ -143,7 +183,8 @@ def _sniffed(text: Bytes) -> str:
 def _typed_columns(found: Fields, roles: dict[str, str], spec: Columned) -> pl.DataFrame:
     """The columns under the names of their roles; as numbers where the first rows are, as text where later ones fail.
 
-    Reading ids as text costs several times as much, so it is done only where it must be.
+    Reading ids as text costs several times as much, so it is done only where it must be. Whole numbers are believed
+    only once all bytes were looked at, since parsing makes one number of 7, 007 and +7.
     """
     columns = list(roles.values())
     if set(columns) != set(found.columns):
@@ -154,14 +195,31 @@ def _typed_columns(found: Fields, roles: dict[str, str], spec: Columned) -> pl.D
         raw = found.read(types)
         if any(raw.null_count().row(0)):
             found.check()
+        odd = [roles[role] for role in ("user", "item") if types[roles[role]] == pl.Int64]
+        if odd and found.text.odd_numbers(found.separator):
+            raw = raw.with_columns(found.as_text(odd))
     except pl.exceptions.ComputeError:
         raw = found.as_text(columns)
     return raw.select(pl.col(column).alias(role) for role, column in roles.items())
 
 
+def _refuse_header(raw: pl.DataFrame, roles: dict[str, str], place: Place) -> None:
+    """Refuse a row of the column names, as it is left where files are joined."""
+    if raw["user"].dtype != pl.String or raw["item"].dtype != pl.String:
+        return
+    same = [raw[role].str.strip_chars("\ufeff \t") == roles[role].strip() for role in ("user", "item")]
+    rows = (same[0] & same[1]).arg_true()
+    if len(rows):
+        row = int(rows[0])
+        more = f", and so do {len(rows) - 1:,} rows more" if len(rows) > 1 else ""
+        found = f"it repeats the column names{more}"
+        raise DataError(place(row), found, "column names in the first line only", "Delete the line.")
+
+
 def _type(role: str, head: pl.Series, spec: Columned) -> type[pl.DataType]:
     if role in ("user", "item"):
-        return pl.Int64 if ids(head, spec.ids, str).dtype == pl.Int64 else pl.String
+        number = spec.ids == "auto" and whole_numbers(head).null_count() == head.null_count()
+        return pl.Int64 if number else pl.String
     if not looks_numeric(head):
         return pl.String
     if role == "weight":
@@ -172,7 +230,7 @@ def _type(role: str, head: pl.Series, spec: Columned) -> type[pl.DataType]:
 
 def _without_blank(raw: pl.DataFrame, found: Fields) -> tuple[pl.DataFrame, NDArray[np.int64] | None]:
     """Blank lines are no rows: the rows that are some, and their record numbers unless all are."""
-    if raw["user"].null_count() == 0 or raw["item"].null_count() == 0:
+    if 0 in raw.null_count().row(0):
         return raw, None
     blank = found.text.blank()[found.header : found.header + len(raw)]
     kept = np.flatnonzero(~blank)

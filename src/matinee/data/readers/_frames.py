@@ -27,8 +27,8 @@ def frame_table(source: Any, spec: Columned, where: str) -> Table:
     def place(row: int) -> str:
         return f"{where} row {row + 1}"
 
-    frame, clock = typed(raw, spec, place, where)
-    return Table(frame, where, clock)
+    frame, clock, unit = typed(raw, spec, place)
+    return Table(frame, where, clock, unit=unit)
 
 
 def _column_names(source: Any, where: str) -> list[str]:

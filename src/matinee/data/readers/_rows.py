@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data.readers._bytes import load
+from matinee.data.readers._ids import IdRule, Place, pair_ids
 from matinee.data.source import Table
 from matinee.errors import DataError
 from matinee.kernel import kernel
@@ -21,16 +22,20 @@ DIGITS = 18
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), False)
 
 
-def rows_table(path: Path, *, ordered: bool) -> Table:
+def rows_table(path: Path, *, ordered: bool, rule: IdRule) -> Table:
     """The log of a file of `user item item …` lines; `ordered` says that the order of the items means something."""
     text = load(path)
-    words, lines = _count(text.data)
-    user, item, ends, fine = _whole_numbers(text.data, max(words, 0), lines) if words >= 0 else _NOTHING
+    words, lines = _count(text.data) if rule == "auto" else (-1, 0)
+    user, item, ends, fine = _whole_numbers(text.data, words, lines) if words >= 0 else _NOTHING
     if fine:
         frame = pl.DataFrame({"user": user, "item": item})
     else:
         text.check_utf8()
         frame, ends = _words(text.data.tobytes().decode("utf-8-sig"))
+
+    def line_of(row: int) -> int:
+        return int(np.searchsorted(ends, row, side="right")) + 1
+
     if len(frame) == 0:
         line = text.first_line()
         raise DataError(
@@ -39,13 +44,23 @@ def rows_table(path: Path, *, ordered: bool) -> Table:
             "lines of a user and its items, cut by spaces",
             "Check the separator, or name another kind of reader.",
         )
+    if not fine:
+        frame = _text_ids(frame, rule, lambda row: f"{path} line {line_of(row)}")
     if ordered:
         frame = frame.with_columns(pl.Series("time", np.arange(len(frame), dtype=np.int64)))
-
-    def line_of(row: int) -> int:
-        return int(np.searchsorted(ends, row, side="right")) + 1
-
     return Table(frame, str(path), "order" if ordered else "none", line_of)
+
+
+def _text_ids(frame: pl.DataFrame, rule: IdRule, place: Place) -> pl.DataFrame:
+    """Users and items as text; a word with a comma or semicolon is refused, since it is several or half of one."""
+    for name in ("user", "item"):
+        cut = frame[name].str.contains("[,;]").arg_true()
+        if len(cut):
+            row = int(cut[0])
+            word = frame[name][row]
+            found = f"the {name} {word[:60]!r} has a comma or semicolon in it"
+            raise DataError(place(row), found, "a user and its items cut by spaces", "Replace them by spaces.")
+    return pl.DataFrame(pair_ids(frame, rule, place)).cast(pl.String)
 
 
 def _words(text: str) -> tuple[pl.DataFrame, NDArray[Any]]:

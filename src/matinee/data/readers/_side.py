@@ -10,6 +10,7 @@ import polars as pl
 from matinee.data.attributes import Column, category, many, number, text
 from matinee.data.readers._bytes import load
 from matinee.data.readers._delimited import MENDED
+from matinee.data.readers._ids import plain_text
 from matinee.data.vocabulary import Vocabulary
 from matinee.errors import DataError
 
@@ -94,7 +95,8 @@ def columns_of(
     """What `Table.of_items` wants: attribute name → (column of the side table, maker)."""
 
     def describe(keys: Vocabulary) -> dict[str, Column]:
-        return {name: make(keys, frame[key], frame[column]) for name, (column, make) in makers.items()}
+        known = plain_text(frame[key])
+        return {name: make(keys, known, frame[column]) for name, (column, make) in makers.items()}
 
     return describe
 

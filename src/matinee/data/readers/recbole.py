@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from matinee.data.readers._columns import Columned, by_alias
 from matinee.data.readers._delimited import delimited_table, fields
+from matinee.data.readers._ids import IdRule
 from matinee.data.readers._side import Make, categories, columns_of, listed, numbers, side_table, texts, vectors
 from matinee.data.source import DataSpec, Describe, Table
 from matinee.errors import DataError, UnknownName
@@ -30,8 +30,8 @@ class Recbole(DataSpec):
     path: Path
     """The folder, the .inter file, or its path without the ending."""
 
-    ids: Literal["auto", "text"] = "auto"
-    """Ids are whole numbers where all of a column are, or always text; leading zeros make a column text."""
+    ids: IdRule = "auto"
+    """Ids are whole numbers where all of a column are, or always text; 007 and +7 make a column text."""
 
     def table(self) -> Table:
         """Read the raw table."""
@@ -44,7 +44,8 @@ class Recbole(DataSpec):
             name = by_alias(role, list(typed_names))
             if name is not None:
                 named[role] = typed_names[name]
-        table = delimited_table(found, build(Columned, {"ids": self.ids, **named}, str(log)))
+        options = {"ids": self.ids, "min_weight": self.min_weight, **named}
+        table = delimited_table(found, build(Columned, options, str(log)))
         return replace(
             table,
             of_items=_described(log.with_suffix(".item"), "item"),

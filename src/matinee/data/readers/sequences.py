@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matinee.data.readers._ids import IdRule
 from matinee.data.readers._rows import rows_table
 from matinee.data.source import DataSpec, Table
 
@@ -14,6 +15,9 @@ class Sequences(DataSpec):
     path: Path
     """The file."""
 
+    ids: IdRule = "auto"
+    """Ids are whole numbers where all words of the file are, or always text; 007 and +7 make them text."""
+
     def table(self) -> Table:
         """Read the raw table."""
-        return rows_table(self.path.expanduser(), ordered=True)
+        return rows_table(self.path.expanduser(), ordered=True, rule=self.ids)
