@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 FLOORS = [
-    {"errors", "spec", "kernel"},
+    {"errors", "spec", "kernel", "environment"},
     {"data"},
     {"contract"},
     {"topk"},
