@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 FLOORS = [
-    {"errors", "spec", "kernel", "environment"},
+    {"errors", "spec", "kernel", "environment", "process"},
     {"data"},
     {"contract"},
     {"topk"},
