@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -71,7 +71,7 @@ class _Files(IndexDataCacheFile):
 
     @_source_stamp.setter
     def _source_stamp(self, value: object) -> None:
-        """numba's own stamp is not used."""
+        """Numba's own stamp is not used."""
 
     def save(self, key: object, data: object) -> None:
         """Save the code of one signature."""
@@ -81,7 +81,7 @@ class _Files(IndexDataCacheFile):
         self._save_index(self._load_index() | {key: name})
 
 
-@lru_cache(maxsize=None)
+@cache
 def stamp(function: Callable[..., object]) -> str:
     """A hash of the files and constants that are compiled into `function`, those of what it calls included."""
     files: set[str] = set()
@@ -129,7 +129,7 @@ def _file_of(cls: type) -> set[str]:
     return {path} if path.endswith(".py") else set()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _content(file: str) -> bytes:
     """A hash of a file; of its name alone where it cannot be read, as in a notebook."""
     path = Path(file)
