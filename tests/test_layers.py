@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 FLOORS = [
-    {"errors", "spec", "kernel", "environment", "process"},
+    {"errors", "spec", "kernel", "environment", "process", "threads"},
     {"data"},
     {"contract"},
     {"topk"},

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -18,6 +19,7 @@ from scipy.sparse import csr_array
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import CannotDo, TooLarge
 from matinee.spec import Spec
+from matinee.threads import limit_threads
 
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
@@ -106,6 +108,9 @@ class Context:
     validate: Callable[[Fitted], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
 
+    threads: int | None = None
+    """Threads of a fit and of its lists; None means all cores this process may use."""
+
     memory: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
 
@@ -152,6 +157,17 @@ class Mask:
         return np.ones(n_items, dtype=np.bool_) if self.available is None else self.available
 
 
+def _limited(fit: Callable[..., Fitted]) -> Callable[..., Fitted]:
+    """A `fit` that uses at most `ctx.threads` threads."""
+
+    @wraps(fit)
+    def limited(self: ModelSpec, data: Interactions, ctx: Context = Context()) -> Fitted:
+        with limit_threads(ctx.threads):
+            return fit(self, data, ctx)
+
+    return limited
+
+
 class ModelSpec(Spec):
     """A model's hyper-parameters: one file of `models/` defines one. `fit` returns a trained thing, never itself."""
 
@@ -182,9 +198,14 @@ class ModelSpec(Spec):
     if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
     """The advice when `memory` is more than there is."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "fit" in vars(cls):
+            cls.fit = _limited(cls.fit)
+
     @abstractmethod
     def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
-        """Learn from `data`; starts with `ctx.admit(self, data)`."""
+        """Learn from `data`, on `ctx.threads` threads; starts with `ctx.admit(self, data)`."""
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[Fitted]:

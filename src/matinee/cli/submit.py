@@ -23,6 +23,7 @@ def submit(
         typer.Option(metavar="NAME=FILE", help="Lists from the whole log for a member that came from elsewhere."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads of fits and lists; by default all cores.")] = None,
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
@@ -45,5 +46,5 @@ def submit(
         if not (name and equals and file):
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
-    stage = Stage(runs, progress, say, placed(device))
+    stage = Stage(runs, progress, say, placed(device), threads)
     out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, given), markup=False)

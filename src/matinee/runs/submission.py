@@ -16,6 +16,7 @@ from matinee.data.source import Table
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.spec import build
+from matinee.threads import limit_threads
 from matinee.topk import TopK, recommend
 
 SHOWN = 3
@@ -44,7 +45,8 @@ def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Ta
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")
     model = spec.fit(log, ctx)
     mask = Mask(seen=task.seen == "exclude", available=task.allowed(log))
-    return recommend(model, log.histories(users), task.k, mask, ctx.progress)
+    with limit_threads(ctx.threads):
+        return recommend(model, log.histories(users), task.k, mask, ctx.progress)
 
 
 def write(lists: TopK, path: str | Path) -> None:
