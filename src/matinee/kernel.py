@@ -41,7 +41,7 @@ prange: type[range] = numba.prange  # pyright: ignore[reportAssignmentType]
 
 def _cached(compiled: Any, function: F) -> F:
     if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
-        compiled._cache = _Cache(function)
+        compiled._cache = _Cache(function)  # pyright: ignore[reportAttributeAccessIssue]
     return cast(F, compiled)
 
 

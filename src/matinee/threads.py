@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from matinee.errors import SpecError
@@ -16,9 +17,9 @@ from matinee.process import SharedSetting
 
 def available() -> int:
     """Threads of a fit without a limit: all cores, or fewer where OMP_NUM_THREADS or NUMBA_NUM_THREADS says so."""
-    import numba
+    from numba.core import config
 
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def checked(n: int | None) -> int | None:
@@ -39,9 +40,9 @@ def limit_threads(n: int | None) -> Generator[None]:
         yield
         return
     import numba
-    import scipy.linalg  # noqa: F401  # a pool can be limited once its library is loaded
     from threadpoolctl import threadpool_limits
 
+    import_module("scipy.linalg")  # the threads of a library can be limited once it is loaded
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else 0
     numba_threads = numba.get_num_threads()

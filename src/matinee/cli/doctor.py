@@ -61,7 +61,7 @@ def gathered() -> dict[str, str | int | float]:
         "cores of this process": cores(),
         "waiting threads": ", ".join(f"{name}={os.environ.get(name, 'not set')}" for name in WAITING),
         "numba threads": numba_threads,
-        "numba threading layer": numba.threading_layer(),
+        "numba threading layer": numba.threading_layer(),  # pyright: ignore[reportPrivateImportUsage]
         "torch threads": _torch_threads(),
         "BLAS and OpenMP": ", ".join(pools) or "none found",
         "memory free (GB)": round(free_memory() / 1e9, 1),

@@ -20,8 +20,8 @@ def gram(matrix: csr_array) -> F32:
     """G (n, n) float32, symmetric, of X (m, n) 0/1 CSR with columns ascending; counts are exact up to 2²⁴.
 
     They are summed as int32, so that they go on growing above that, rounded. Row i of G is summed over the people who
-    took i, and only over columns from i on, so a row of 4 n bytes stays in the first-level cache. Floor:
-    ½ Σ_u L_u² adds and as many 4-byte reads, L_u the length of a history. Memory: 4 n² bytes for G and 12 bytes an entry of X.
+    took i, and only over columns from i on, so a row of 4 n bytes stays in the first-level cache. Floor: ½ Σ_u L_u²
+    adds and as many 4-byte reads, L_u the length of a history. Memory: 4 n² bytes for G, 12 bytes an entry of X.
     """
     n = matrix.shape[1]
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
