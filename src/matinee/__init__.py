@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from matinee.environment import set_environment
+
+set_environment()  # before numpy, numba or torch are loaded: they read it then
+
 if TYPE_CHECKING:
     from matinee import data, metrics, models, runs, split
     from matinee.contract import Context, Mask, Task

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -21,6 +22,7 @@ from matinee.data.vocabulary import raw_ids
 from matinee.errors import CannotDo, SpecError, TooLarge
 from matinee.memory import free_memory as free_memory
 from matinee.spec import Spec
+from matinee.threads import limit_threads
 
 SHOWN = 3
 """Unknown ids that a message names."""
@@ -99,6 +101,9 @@ class Context:
 
     validate: Callable[[Fitted], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
+
+    threads: int | None = None
+    """Threads of a fit and of its lists; None means all cores this process may use."""
 
     memory: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
@@ -202,6 +207,17 @@ class AttributeColumns:
     item: tuple[str, ...] = ()
 
 
+def _limited(fit: Callable[..., Fitted]) -> Callable[..., Fitted]:
+    """A `fit` that uses at most `ctx.threads` threads."""
+
+    @wraps(fit)
+    def limited(self: ModelSpec, data: Interactions, ctx: Context = Context()) -> Fitted:
+        with limit_threads(ctx.threads):
+            return fit(self, data, ctx)
+
+    return limited
+
+
 class ModelSpec(Spec):
     """A model's hyper-parameters: one file of `models/` defines one. `fit` returns a trained thing, never itself."""
 
@@ -230,9 +246,14 @@ class ModelSpec(Spec):
     if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
     """The advice when `memory` is more than there is."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "fit" in vars(cls):
+            cls.fit = _limited(cls.fit)
+
     @abstractmethod
     def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
-        """Learn from `data`; starts with `ctx.admit(self, data)`."""
+        """Learn from `data`, on `ctx.threads` threads; starts with `ctx.admit(self, data)`."""
 
     @classmethod
     def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[Fitted]:

@@ -165,9 +165,10 @@ def test_simulate_inspect_models_doctor(here, capsys):
     assert typed("models", "ease") == 0
     assert "Ridge penalty" in capsys.readouterr().out
     assert typed("doctor", "--json") == 0
-    assert {"matinee", "cores", "BLAS and OpenMP", "memory free (GB)", "GPU"} <= json.loads(
-        capsys.readouterr().out
-    ).keys()
+    facts = json.loads(capsys.readouterr().out)
+    assert {"matinee", "cores", "BLAS and OpenMP", "memory free (GB)", "GPU", "torch threads"} <= facts.keys()
+    assert "OMP_WAIT_POLICY=" in facts["waiting threads"]
+    assert facts["numba threading layer"] in ("omp", "tbb", "workqueue")
     assert typed("run", "--schema") == 0
     assert "$schema" in json.loads(capsys.readouterr().out)
 

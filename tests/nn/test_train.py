@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 from dataclasses import replace
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from matinee.contract import Context
 from matinee.errors import ModelFailed
 from matinee.nn.checkpoint import Story
-from matinee.nn.train import Plan, kept_pages, resident, train
+from matinee.nn.train import KEPT, USUAL, Plan, kept_pages, quick_products, resident, train
 
 UPDATES = 5
 PLAN = Plan(
@@ -336,3 +338,81 @@ def test_what_is_kept_stays_within_the_room():
             tidy()
             assert (resident() - before > 2**28) is stays
             assert after.sum() == 8
+
+
+PRECISIONS = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)
+
+
+def precisions():
+    return [place.fp32_precision for place in PRECISIONS]
+
+
+def overlapping(first, second):
+    """Two contexts in two threads: the first one starts first and ends first. What each sees after each step."""
+    seen, steps = [], [Event() for _ in range(3)]
+
+    def one():
+        with first():
+            steps[0].set()
+            steps[1].wait(10)
+        seen.append(precisions())
+        steps[2].set()
+
+    def other():
+        steps[0].wait(10)
+        with second():
+            seen.append(precisions())
+            steps[1].set()
+            steps[2].wait(10)
+            seen.append(precisions())
+
+    threads = [Thread(target=one), Thread(target=other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen
+
+
+def test_overlapping_trainings_leave_the_precision_of_products_as_it_was():
+    before = precisions()
+    both, after_first, still = overlapping(quick_products, quick_products)
+    assert both == after_first == still == ["bf16", "tf32"]
+    assert precisions() == before
+
+
+def test_exact_products_win_over_rounded_ones_in_another_thread():
+    before = precisions()
+    assert overlapping(quick_products, lambda: quick_products(quick=False))[0] == before
+    assert overlapping(lambda: quick_products(quick=False), quick_products)[0] == before
+    assert overlapping(lambda: quick_products(quick=False), quick_products)[1] == ["bf16", "tf32"]
+    assert precisions() == before
+
+
+def test_a_validation_is_exact_while_another_training_rounds():
+    found, before = [], precisions()
+
+    def validate(net):
+        found.append(precisions())
+        return 0.0
+
+    with quick_products():
+        run(plan=replace(PLAN, epochs=1), validate=validate)
+    assert found == [before]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_memory_is_kept_until_the_last_of_two_overlapping_trainings_ends(monkeypatch):
+    calls = []
+
+    class Recorder:
+        def mallopt(self, name, value):
+            calls.append(value)
+
+        def malloc_trim(self, pad):
+            calls.append("trim")
+
+    monkeypatch.setattr("matinee.nn.train.ctypes.CDLL", lambda name: Recorder())
+    overlapping(lambda: kept_pages(2**40), lambda: kept_pages(2**40))
+    assert set(calls[:-3]) == {KEPT}
+    assert calls[-3:] == [USUAL, USUAL, "trim"]

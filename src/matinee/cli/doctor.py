@@ -32,6 +32,7 @@ def gathered() -> dict[str, str | int | float]:
     import os
     import platform
     from importlib import metadata
+    from pathlib import Path
 
     import numba
     import numpy as np
@@ -40,11 +41,14 @@ def gathered() -> dict[str, str | int | float]:
     from matinee import __version__
     from matinee.contract import free_memory
     from matinee.data.fetch import cache
+    from matinee.environment import WAITING, cores
 
     np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS, so that it can be asked
-    pools = {
-        f"{pool['internal_api']} {pool.get('version') or ''}".strip(): pool["num_threads"] for pool in threadpool_info()
-    }
+    numba_threads = numba.get_num_threads()  # starts them, so that their layer is known
+    pools = [
+        f"{Path(pool['filepath']).name} {pool['version'] or ''} ({pool['internal_api']}): {pool['num_threads']} threads"
+        for pool in threadpool_info()
+    ]
     facts: dict[str, str | int | float] = {"matinee": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -54,12 +58,24 @@ def gathered() -> dict[str, str | int | float]:
     return facts | {
         "system": platform.platform(),
         "cores": os.cpu_count() or 1,
-        "numba threads": numba.get_num_threads(),
-        "BLAS and OpenMP": ", ".join(f"{name}: {threads} threads" for name, threads in pools.items()) or "none found",
+        "cores of this process": cores(),
+        "waiting threads": ", ".join(f"{name}={os.environ.get(name, 'not set')}" for name in WAITING),
+        "numba threads": numba_threads,
+        "numba threading layer": numba.threading_layer(),  # pyright: ignore[reportPrivateImportUsage]
+        "torch threads": _torch_threads(),
+        "BLAS and OpenMP": ", ".join(pools) or "none found",
         "memory free (GB)": round(free_memory() / 1e9, 1),
         "GPU": _gpu(),
         "data cache": str(cache()),
     }
+
+
+def _torch_threads() -> str | int:
+    """The threads of torch, if it is loaded already: loading it takes seconds."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else "torch is not loaded"
 
 
 def _gpu() -> str:

@@ -24,6 +24,7 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
         list[str] | None,
         typer.Option("--set", metavar="KNOB=VALUE", help='As bags=20, or rule={kind="rrf", k=60}.'),
     ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the search; by default all cores.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
     split: Annotated[str, typer.Option(help="Only runs whose split's fingerprint starts so.")] = "",
 ) -> None:
@@ -37,6 +38,7 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     from matinee.runs.deliver import experiment_of
     from matinee.runs.tables import changed
 
+    stage = Stage(runs, progress, say, threads=threads)
     found = [open_run(folder) for folder in folders] if folders else runs_in(runs)
     members = [run for run in found if run.split.startswith(split)]
     board = board_of(members)
@@ -46,6 +48,6 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
         table = changed(table, f"ensemble.{change}")
     plan = read_plan(table["ensemble"], "ensemble")
     ready = prepare(experiment_of(board.runs[0]))
-    made = combine(ready, members, plan, Stage(runs, progress, say))
+    made = combine(ready, members, plan, stage)
     show(board_of([*(run for run in members if run.name != made.name), made]))
     tell(made)

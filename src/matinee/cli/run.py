@@ -20,6 +20,7 @@ def run(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads of fits and lists; by default all cores.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of experiment files.")] = False,
 ) -> None:
     """Run an experiment: fit, rank and judge its models, show the board, write its submission.
@@ -41,8 +42,8 @@ def run(
     if schema:
         out.print_json(json.dumps(schema_of()))
         return
+    stage = Stage(runs, progress, say, placed(device), threads)
     ready = prepared(load(experiment or DEMO, tuple(changes or ())), say, demo=experiment is None)
-    stage = Stage(runs, progress, say, placed(device))
     finished = execute_all(ready, stage)
     board = board_of(finished)
     show(board)

@@ -26,6 +26,7 @@ def submit(
         str, typer.Option(help="Users the log does not know: error, popular (the most popular items), or skip.")
     ] = "error",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads of fits and lists; by default all cores.")] = None,
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
@@ -50,5 +51,5 @@ def submit(
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
     delivery = Delivery(given, unknown)
-    stage = Stage(runs, progress, say, placed(device))
+    stage = Stage(runs, progress, say, placed(device), threads)
     out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, delivery), markup=False)

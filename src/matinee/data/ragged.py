@@ -57,11 +57,11 @@ def _csr(
 @parallel_kernel
 def _sort_and_count(
     offsets: NDArray[np.int64], column: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """Each row sorted and folded towards its start, its counts beside it, and how many columns are left."""
     rows = len(offsets) - 1
     out = np.empty(len(column), dtype=np.int32)
-    count = np.empty(len(column), dtype=np.float32)
+    count = np.empty(len(column), dtype=np.int32)
     length = np.zeros(rows, dtype=np.int64)
     for r in prange(rows):
         low, high = offsets[r], offsets[r + 1]
@@ -69,13 +69,13 @@ def _sort_and_count(
             continue
         values = np.sort(column[low:high])
         end = low
-        out[end], count[end] = values[0], 1.0
+        out[end], count[end] = values[0], 1
         for i in range(1, high - low):
             if values[i] == out[end]:
-                count[end] += 1.0
+                count[end] += 1
             else:
                 end += 1
-                out[end], count[end] = values[i], 1.0
+                out[end], count[end] = values[i], 1
         length[r] = end - low + 1
     return out, count, length
 
@@ -85,7 +85,7 @@ def _squeeze(
     offsets: NDArray[np.int64],
     indptr: NDArray[np.int64],
     column: NDArray[np.int32],
-    count: NDArray[np.float32],
+    count: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     indices = np.empty(indptr[-1], dtype=np.int32)
     data = np.empty(indptr[-1], dtype=np.float32)

@@ -13,15 +13,15 @@ I32 = NDArray[np.int32]
 F32 = NDArray[np.float32]
 
 EXACT = 2**24
-"""Whole numbers below this are exact in float32: a Gram counts users, so up to 16.7 million of them."""
+"""Whole numbers up to this are exact in float32; a float32 sum of ones stops growing here."""
 
 
 def gram(matrix: csr_array) -> F32:
-    """G (n, n) float32, symmetric, of X (m, n) 0/1 CSR with columns ascending; counts are exact below 2²⁴.
+    """G (n, n) float32, symmetric, of X (m, n) 0/1 CSR with columns ascending; counts are exact up to 2²⁴.
 
-    Row i of G is summed over the users of item i, and only over columns from i on, so a row of 4 n bytes stays in
-    the first-level cache. Floor: ½ Σ_u L_u² adds and as many 4-byte reads, L_u the length of a history. Memory:
-    4 n² bytes for G and 12 bytes per entry of X.
+    Counts are summed as int32, so above that they still grow, rounded. Row i of G is summed over the users of item i,
+    and only over columns from i on, so a row of 4 n bytes stays in the first-level cache. Floor: ½ Σ_u L_u² adds and
+    as many 4-byte reads, L_u the length of a history. Memory: 4 n² bytes for G and 12 bytes per entry of X.
     """
     n = matrix.shape[1]
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
@@ -61,10 +61,11 @@ def _dealt(start: I64) -> I64:
 def _accumulate(start: I64, entry: I64, stop: I64, column: I32, order: I64, G: F32) -> None:
     for o in prange(len(order)):
         i = order[o]
-        row = G[i]
+        count = np.zeros(len(G), dtype=np.int32)
         for e in range(start[i], start[i + 1]):
             for p in range(entry[e], stop[e]):
-                row[column[p]] += np.float32(1.0)
+                count[column[p]] += 1
+        G[i] = count
 
 
 @parallel_kernel

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.errors import DataError
 from matinee.kernel import parallel_kernel, prange
+from matinee.linear.gram import EXACT
 from matinee.topk.kernels import F32, I64, Heaps, Rows, empty_heaps, offer, settle_all
 from matinee.topk.people import add, add_few
 from matinee.topk.rank import rows_of
@@ -61,11 +63,13 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
     """W (n, n) sparse, W_ij = G_ij / denominator of `rule`, the k largest i of every column j (`by_row`: j of every i).
 
     G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; without the diagonal, ties go to the
-    smaller code. Floor: Σ_u L_u² adds. A row of G is one buffer of n numbers per thread; 8 k n bytes of lists.
+    smaller code. Refused if an item has more than 2²⁴ users: a float32 sum of ones stops growing there. Floor:
+    Σ_u L_u² adds. A row of G is one buffer of n numbers per thread; 8 k n bytes of lists.
     """
     n = matrix.shape[1]
     rule = rule.turned() if by_row else rule
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
+    refuse_large(int(np.diff(columns.indptr).max(initial=0)))
     heaps = empty_heaps(n, max(1, min(k, n - 1)))
     work = np.bincount(matrix.indices, np.repeat(np.diff(rows.indptr), np.diff(rows.indptr)), minlength=n).astype(
         np.float64
@@ -82,6 +86,13 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
     W = csr_array(kept, shape=(n, n)) if by_row else csc_array(kept, shape=(n, n)).tocsr()
     W.sort_indices()
     return W
+
+
+def refuse_large(users: int) -> None:
+    """Raise `DataError` where so many users of one item are more than float32 can count."""
+    if users > EXACT:
+        found = f"an item has {users:,} users"
+        raise DataError("neighbours of items", found, f"at most {EXACT:,}", "Fit on a sample of the users.")
 
 
 def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:

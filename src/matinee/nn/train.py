@@ -7,7 +7,7 @@ import math
 import mmap
 import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,6 +20,7 @@ from torch.optim import AdamW
 from matinee.contract import Context, Fitted
 from matinee.errors import ModelFailed
 from matinee.nn.checkpoint import State, Story, keep, take_up
+from matinee.process import SharedSetting
 
 B = TypeVar("B")
 
@@ -86,22 +87,52 @@ class Plan:
         return rate
 
 
-@contextmanager
-def quick_products(quick: bool = True) -> Generator[None]:
+def _save_products() -> Callable[[], None]:
+    before = [place.fp32_precision for place in PLACES]
+
+    def restore() -> None:
+        for place, was in zip(PLACES, before, strict=True):
+            place.fp32_precision = was
+
+    return restore
+
+
+def _round_products(_: bool) -> None:
+    PLACES[0].fp32_precision, PLACES[1].fp32_precision = "bf16", "tf32"
+
+
+PLACES: tuple[Any, ...] = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # pyright: ignore[reportAttributeAccessIssue]
+PRODUCTS = SharedSetting[bool](_save_products, _round_products, lambda asked: all(asked) or None)
+"""Whether products are rounded, for the whole process."""
+
+
+def quick_products(quick: bool = True) -> AbstractContextManager[None]:
     """Products of float32 matrices may be computed by bf16 units where the machine has them, twice to thrice as fast.
 
     What is multiplied is rounded to 8 bits, what is summed is not; weights, losses and optimiser stay float32. For
     training only: noise that small is far below that of a batch. Off for CUDA's TF32 and oneDNN's bf16 afterwards.
+
+    torch has one such setting a process. Where threads overlap, products are rounded while all of them allow it, so
+    that a validation in one thread is exact while another trains.
     """
-    places: list[Any] = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]  # pyright: ignore[reportAttributeAccessIssue]
-    before = [place.fp32_precision for place in places]
-    try:
-        if quick:
-            places[0].fp32_precision, places[1].fp32_precision = "bf16", "tf32"
-        yield
-    finally:
-        for place, was in zip(places, before, strict=True):
-            place.fp32_precision = was
+    return PRODUCTS.at(quick)
+
+
+def _keep_memory(_: bool) -> None:
+    libc = ctypes.CDLL(None)
+    libc.mallopt(TRIM_THRESHOLD, KEPT)
+    libc.mallopt(MMAP_THRESHOLD, KEPT)
+
+
+def _give_memory_back() -> None:
+    libc = ctypes.CDLL(None)
+    libc.mallopt(TRIM_THRESHOLD, USUAL)
+    libc.mallopt(MMAP_THRESHOLD, USUAL)
+    libc.malloc_trim(0)
+
+
+PAGES = SharedSetting[bool](lambda: _give_memory_back, _keep_memory, all)
+"""Whether freed memory stays with the process."""
 
 
 @contextmanager
@@ -111,7 +142,8 @@ def kept_pages(ceiling: int) -> Generator[Callable[[], None]]:
     Steps ask for the same blocks again and again. glibc hands those above 32 MB back to the kernel each time, and every
     page of a new one is a fault: at 466 people × 41,000 items half of an epoch. What is kept is also cut up by smaller
     blocks until the large ones no longer fit: what this gives, called between steps, gives all of it back where the
-    process holds more than `ceiling` bytes. Other C libraries are left alone.
+    process holds more than `ceiling` bytes. Other C libraries are left alone. Where threads overlap, memory is kept
+    until the last of them ends.
     """
     if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         yield lambda: None
@@ -121,14 +153,8 @@ def kept_pages(ceiling: int) -> Generator[Callable[[], None]]:
         if resident() > ceiling:
             libc.malloc_trim(0)
 
-    try:
-        libc.mallopt(TRIM_THRESHOLD, KEPT)
-        libc.mallopt(MMAP_THRESHOLD, KEPT)
+    with PAGES.at(True):  # noqa: FBT003
         yield tidy
-    finally:
-        libc.mallopt(TRIM_THRESHOLD, USUAL)
-        libc.mallopt(MMAP_THRESHOLD, USUAL)
-        libc.malloc_trim(0)
 
 
 def resident() -> int:
@@ -219,7 +245,8 @@ def _finite(loss: Tensor, plan: Plan, net: nn.Module, place: str) -> float:
 
 def _judged(validate: Callable[[Fitted], float], made: Callable[[], Fitted], plan: Plan, epochs: int) -> float:
     """The metric after so many epochs; raises where it is no number, since nothing is better than that."""
-    value = validate(made())
+    with quick_products(quick=False):
+        value = validate(made())
     if not math.isfinite(value):
         found = f"its metric on the stop fold was {value} after {epochs} epochs"
         raise ModelFailed(plan.kind, found, "Look at the metric and at who answers in the stop fold.")

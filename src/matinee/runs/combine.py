@@ -24,6 +24,7 @@ from matinee.metrics import compare
 from matinee.runs import guards
 from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, execute, finished, judged, key, note, record
 from matinee.runs.folder import Run
+from matinee.threads import limit_threads
 from matinee.topk import TopK
 
 PORTRAYED = 5_000
@@ -50,7 +51,8 @@ def combine(prepared: Prepared, runs: Sequence[Run], plan: Plan, stage: Stage) -
     work = stage.root / PARTIAL / name
     work.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    story = Story.of(prepared, chosen, plan, Context(seed=seed, progress=stage.progress))
+    with limit_threads(stage.threads):
+        story = Story.of(prepared, chosen, plan, Context(seed=seed, progress=stage.progress, threads=stage.threads))
     found = story.found
     seconds = time.perf_counter() - started
     note(work, "search", seconds=round(seconds, 4))

@@ -25,6 +25,7 @@ from matinee.runs.experiment import Experiment
 from matinee.runs.folder import FORMAT, Run, open_run
 from matinee.runs.stopping import mask_of, settle
 from matinee.split import Split
+from matinee.threads import available, checked, limit_threads
 from matinee.topk import TopK, recommend
 
 PARTIAL = ".partial"
@@ -44,9 +45,15 @@ class Stage:
     device: str = "cpu"
     """Where networks are trained: "cpu", "cuda", or "cuda:1"."""
 
+    threads: int | None = None
+    """Threads of fits and of their lists; None means all cores this process may use."""
+
+    def __post_init__(self) -> None:
+        checked(self.threads)
+
     def context(self, seed: int, kept: Path) -> Context:
         """What a fit is given here; it keeps its state in the folder `kept`, so that it goes on after a kill."""
-        return Context(seed=seed, device=self.device, progress=self.progress, checkpoint=kept)
+        return Context(seed=seed, device=self.device, progress=self.progress, threads=self.threads, checkpoint=kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +131,8 @@ def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Sta
     model, fit_seconds = _fit(prepared, what, work, stage)
     started = time.perf_counter()
     depth = min(max(task.depth, task.k), prepared.log.n_items)
-    ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
+    with limit_threads(stage.threads):
+        ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
     lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
     score_seconds = time.perf_counter() - started
     note(work, "score", seconds=round(score_seconds, 4))
@@ -180,7 +188,11 @@ def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage
         "metrics": numbers(evaluation),
         "evaluation": about,
         "warnings": warnings,
-        "machine": {"python": platform.python_version(), "system": platform.platform()},
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "threads": stage.threads or available(),
+        },
         "experiment": prepared.experiment.written(),
         **made.more,
     }

@@ -14,6 +14,7 @@ from matinee.data import Answers, Histories, Interactions, Vocabulary
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs.list_file import ListRows, pairs, write
+from matinee.threads import limit_threads
 from matinee.topk import TopK, recommend
 
 __all__ = ["Checked", "check", "faults_of", "judge", "refit", "write"]
@@ -51,7 +52,8 @@ def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Ta
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")
     model = spec.fit(log, ctx)
     mask = Mask(seen=task.seen == "exclude", available=task.allowed(log))
-    return recommend(model, log.histories(users), task.k, mask, ctx.progress)
+    with limit_threads(ctx.threads):
+        return recommend(model, log.histories(users), task.k, mask, ctx.progress)
 
 
 def check(path: str | Path, log: Interactions, task: Task, queries: Histories | None = None) -> Checked:
