@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee import models
 from matinee.contract import Task
 from matinee.data import Interactions
 from matinee.ensemble.lab import People
-from matinee.ensemble.recipe import read as read_recipe
 from matinee.errors import DataError, RunError, UnknownName
 from matinee.runs.board import Board
-from matinee.runs.combine import is_ensemble
-from matinee.runs.execute import PARTIAL, Prepared, Stage
+from matinee.runs.execute import Prepared, Stage
 from matinee.runs.experiment import Experiment, Submission
 from matinee.runs.experiment import read as read_experiment
 from matinee.runs.folder import Run
-from matinee.runs.outside import OUTSIDE, outside_lists
+from matinee.runs.lock import locked
+from matinee.runs.outside import outside_lists
+from matinee.runs.producer import Producer
+from matinee.runs.producers.ensemble import Ensemble
+from matinee.runs.producers.imported import Imported
+from matinee.runs.producers.model import Model
+from matinee.runs.store import PARTIAL, discard
 from matinee.runs.submission import check, refit, write
 from matinee.topk import TopK
 
 REFIT = "refit"
-"""Where fits on the whole log keep their state until the file they are for is written."""
+"""How folders start where fits on the whole log keep their state until the file they are for is written."""
 
 
 def deliver(prepared: Prepared, board: Board, submission: Submission, stage: Stage) -> str:
@@ -49,7 +50,7 @@ def chosen(board: Board, model: str) -> Run:
 
 def experiment_of(run: Run) -> Experiment:
     """The experiment a run belongs to, as its run.json keeps it."""
-    return read_experiment(run.said["experiment"], str(run.folder / "run.json"))
+    return read_experiment(run.record.experiment, str(run.folder / "run.json"))
 
 
 def submit(
@@ -64,7 +65,8 @@ def submit(
     users = wanted(to.users, log)
     task = experiment.task
     write(made_again(run, log, users, task, given or {}, stage), to.path)
-    shutil.rmtree(stage.root / PARTIAL / REFIT, ignore_errors=True)
+    for folder in _refit_folders(run, stage):
+        discard(folder)
     checked = check(to.path, log, task, users)
     return f"{to.path}: {run.kind} refitted on all {len(log):,} rows; checked: {checked.sentence(task.k)}."
 
@@ -76,41 +78,58 @@ def made_again(
 
     `given` are files with lists, made from the whole log, for members that came from elsewhere.
     """
-    said, where = run.said["refit"], str(run.folder / "run.json")
-    made = said["members"].values() if is_ensemble(run) else [said]
-    outside = {member["name"] for member in made if member["kind"] == OUTSIDE}
+    producer, seed = run.producer, run.record.seed
+    needed = [one.producer for one in producer.needed] if isinstance(producer, Ensemble) else [producer]
+    imported = {one.name for one in needed if isinstance(one, Imported)}
     for name in given:
-        if name not in outside:
-            raise UnknownName("member from elsewhere", name, outside, "--lists")
-    if not is_ensemble(run):
-        return _refitted(said, run.said["seed"], (log, users, task, stage), where, given)
-    recipe = read_recipe(said["recipe"], where)
+        if name not in imported:
+            raise UnknownName("member from elsewhere", name, imported, "--lists")
+    if not isinstance(producer, Ensemble):
+        return _refitted(producer, seed, (log, users, task, stage), run, given)
+    recipe = producer.recipe
     deep = task.model_copy(update={"k": min(recipe.depth, log.n_items)})
     lists = {
-        name: _refitted(member, said["seeds"][name], (log, users, deep, stage), f"{where}: {name}", given)
-        for name, member in said["members"].items()
+        member.label: _refitted(member.producer, member.seed, (log, users, deep, stage), run, given)
+        for member in producer.needed
     }
     people = People(log.histories(users), log.popularity, clocked=log.clock == "seconds")
     return recipe.fuse(lists, task.k, people.traits)
 
 
 def _refitted(
-    said: Mapping[str, Any],
+    producer: Producer,
     seed: int,
     over: tuple[Interactions, NDArray[np.int32], Task, Stage],
-    where: str,
+    run: Run,
     given: Mapping[str, Path],
 ) -> TopK:
     """The lists of one model refitted, or those of a file."""
     log, users, task, stage = over
-    if said["kind"] == OUTSIDE:
-        if said["name"] not in given:
+    if isinstance(producer, Imported):
+        if producer.name not in given:
             found = "its lists came from a file and cannot be made again here"
-            raise RunError(where, found, f"Hand in lists made from the whole log: --lists {said['name']}=FILE.")
-        return outside_lists(given[said["name"]], log, task, users)
-    spec = models.CATALOGUE.read(said, where)
-    kept = stage.root / PARTIAL / REFIT / f"{spec.kind}-{sha256(spec.model_dump_json().encode()).hexdigest()[:10]}"
-    return refit(spec, log, users, task, stage.context(seed, kept))
+            raise RunError(run.folder, found, f"Hand in lists made from the whole log: --lists {producer.name}=FILE.")
+        return outside_lists(given[producer.name], log, task, users)
+    if not isinstance(producer, Model):
+        raise RunError(run.folder, f"a producer {producer.kind} cannot be fitted again", "Submit another run.")
+    kept = _refit_folder(producer, seed, stage)
+    with locked(kept, stage.say):
+        return refit(producer.refit, log, users, task, stage.context(seed, kept))
+
+
+def _refit_folder(model: Model, seed: int, stage: Stage) -> Path:
+    """Where the fit of a model on the whole log keeps its state."""
+    text = f"{model.refit.model_dump_json()} {seed}"
+    return stage.root / PARTIAL / f"{REFIT}-{model.refit.kind}-{sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _refit_folders(run: Run, stage: Stage) -> list[Path]:
+    """The same for every model of a run."""
+    producer = run.producer
+    if isinstance(producer, Model):
+        return [_refit_folder(producer, run.record.seed, stage)]
+    members = producer.needed if isinstance(producer, Ensemble) else ()
+    return [_refit_folder(one.producer, one.seed, stage) for one in members if isinstance(one.producer, Model)]
 
 
 def wanted(path: str | None, log: Interactions) -> NDArray[np.int32]:
