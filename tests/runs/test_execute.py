@@ -44,7 +44,15 @@ def test_a_run_folder_holds_everything(done):
     assert [run.kind for run in runs] == ["popularity", "item_knn", "ease"]
     for run in runs:
         names = {path.name for path in run.folder.iterdir()}
-        assert names == {"run.json", "run.sha256", "lists.parquet", "metrics.parquet", "log.jsonl", "model"}
+        assert names == {
+            "run.json",
+            "run.sha256",
+            "catalogue.parquet",
+            "lists.parquet",
+            "metrics.parquet",
+            "log.jsonl",
+            "model",
+        }
         stages = [json.loads(line)["stage"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
         assert stages == ["fit", "score", "evaluate"]
     assert not list((root / ".partial").iterdir())
@@ -62,6 +70,35 @@ def test_numbers_read_back_are_those_written(done):
         lists = run.lists(prepared.log.users, prepared.log.items)
         assert lists.item.shape == (len(prepared.split.ask), 20)
         assert (np.diff(lists.score, axis=1) <= 0).all()
+
+
+def test_the_catalogue_and_the_split_are_kept(done):
+    prepared, root, runs = done
+    train, query, target = prepared.split.learn, prepared.split.ask, prepared.split.answer
+    catalogue = runs[0].catalogue()
+    assert catalogue["item"].to_list() == train.items.ids.to_list()
+    assert catalogue["title"].to_list() == train.titles.to_list()
+    assert catalogue["available"].all()
+    assert catalogue["popularity"].to_list() == train.popularity.tolist()
+    (folder,) = root.glob("split-*")
+    assert json.loads((folder / "split.json").read_text())["fingerprint"] == prepared.split.fingerprint
+    users, items = (pl.read_parquet(folder / f"{name}.parquet") for name in ("users", "items"))
+    assert users["user"].to_list() == target.users.decode(target.user).to_list()
+    assert users["history_length"].to_list() == np.diff(query.offsets).tolist()
+    assert users["n_targets"].to_list() == target.count.tolist()
+    assert users["last_time"][0] == query.time[query.offsets[1] - 1]
+    assert items["n_train_users"].to_list() == train.popularity.tolist()
+    assert items["first_time"].min() == train.time.min()
+    assert items["last_time"].max() == train.time.max()
+
+
+def test_the_catalogue_says_what_is_available(tmp_path):
+    tables = with_(task={**TABLES["task"], "available": "learned"}, data={**TABLES["data"], "items": 300, "rows": 900})
+    prepared = prepare(read(tables, "exp.toml"))
+    run = execute(prepared, Stage(tmp_path))[0]
+    allowed = prepared.experiment.task.allowed(prepared.split.learn)
+    assert not allowed.all()
+    assert run.catalogue()["available"].to_list() == allowed.tolist()
 
 
 def test_the_kept_model_gives_the_kept_lists(done):

@@ -19,9 +19,11 @@ from matinee.errors import RunError
 from matinee.models.mult_dae import MultDAE
 from matinee.runs import Stage, execute, open_run, prepare, runs_in
 from matinee.runs.combine import execute_all
-from matinee.runs.experiment import read
+from matinee.runs.deliver import _refit_folder, experiment_of, submit
+from matinee.runs.experiment import Submission, read
 from matinee.runs.lock import locked, locked_if_free
 from matinee.runs.log import last_lines, note, noted
+from matinee.runs.store import discard
 from tests.runs.test_execute import TABLES
 
 NETWORK = {"kind": "mult_dae", "factors": 8, "epochs": 2, "learning_rate": 0.01}
@@ -158,15 +160,17 @@ def flipped(path, at, bit):
 def test_every_flipped_bit_is_seen(whole, tmp_path):
     run, rng = whole[1][-1], random.Random(0)
     names = [path.relative_to(run.folder) for path in sorted(run.folder.rglob("*")) if path.is_file()]
-    assert len(names) == 8
+    assert len(names) == 9
     copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
     for n in range(200):
-        shutil.copytree(run.folder, copy)
         path = copy / names[n % len(names)]
-        flipped(path, rng.randrange(path.stat().st_size), rng.randrange(8))
+        before = path.read_bytes()
+        flipped(path, rng.randrange(len(before)), rng.randrange(8))
         with pytest.raises(RunError, match="damaged"):
             open_run(copy).verify()
-        shutil.rmtree(copy)
+        path.write_bytes(before)
+    open_run(copy).verify()
 
 
 @pytest.mark.parametrize(
@@ -282,6 +286,23 @@ def test_damaged_state_of_a_training_is_thrown_away(whole, tmp_path, monkeypatch
     executed(WITH_NETWORK, tmp_path)
     assert len(seen) == fits
     assert contents(tmp_path) == contents(whole[0])
+
+
+def test_a_submission_leaves_the_work_of_others_alone(whole, tmp_path):
+    root, runs = whole
+    shutil.copytree(root, tmp_path / "runs")
+    log, stage = prepare(read(TABLES, "exp.toml")).log, Stage(tmp_path / "runs")
+    busy, killed = _refit_folder(runs[1].producer, 5, stage), stage.root / ".partial" / "refit-slim-1"
+    for folder in (busy, killed):
+        folder.mkdir(parents=True)
+    own = _refit_folder(runs[0].producer, 5, stage)
+    with locked(busy, print):
+        to = Submission(path=str(tmp_path / "s.csv"))
+        submit(runs[0], experiment_of(runs[0]), log, to, stage)
+        discard(busy)
+        assert busy.is_dir()
+    assert killed.is_dir()
+    assert not own.exists()
 
 
 def test_the_last_line_of_a_stage_counts(tmp_path):

@@ -68,7 +68,8 @@ def board_of(runs: Sequence[Run], metric: str | None = None) -> Board:
     if lacking:
         known = sorted(set.intersection(*(set(run.record.metrics) for run in runs)))
         found = f"{', '.join(lacking[:3])} did not compute {metric}"
-        raise RunError("board", found, f"All runs have {', '.join(known) or 'no metric in common'}.")
+        todo = f"All runs have {', '.join(known) or 'no metric in common'}; a metric put under task.also is computed by"
+        raise RunError("board", found, f"{todo} `matinee run` without another fit.")
     ranked = sorted(runs, key=lambda run: (-_mean(run, metric), run.name))
     gaps: dict[str, Difference] = {}
     if runs[0].record.metrics[metric].low is not None:

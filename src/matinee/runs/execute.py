@@ -41,6 +41,7 @@ from matinee.runs.record import (
     Seconds,
     SplitRecord,
 )
+from matinee.runs.split_store import keep_split
 from matinee.runs.stopping import mask_of, settle
 from matinee.runs.store import PARTIAL, donors, obtain, publish
 from matinee.runs.text import warnings
@@ -102,6 +103,7 @@ def prepare(experiment: Experiment) -> Prepared:
 
 def execute(prepared: Prepared, stage: Stage) -> list[Run]:
     """Fit, rank and judge every model of the experiment that has no finished run yet; all runs, in its order."""
+    keep_split(prepared.split, prepared.log, stage.root, stage.say)
     runs: list[Run] = []
     baseline: Run | None = None
     for spec, seed in sorted(prepared.experiment.fits(), key=lambda one: one[0].kind != "popularity"):
@@ -344,7 +346,11 @@ def record(
         files={},
     )
     place = stage.root / f"{kind}-{draft.keys.metrics[:10]}"
-    frames = {run_folder.LISTS: run_folder.lists_frame(lists), run_folder.METRICS: frame}
+    frames = {
+        run_folder.LISTS: run_folder.lists_frame(lists),
+        run_folder.METRICS: frame,
+        run_folder.CATALOGUE: run_folder.catalogue_frame(split.learn, task.allowed(split.learn)),
+    }
     return publish(work, place, made, frames, model)
 
 

@@ -2,6 +2,7 @@
 
     run.json         what made the lists, the rules, what came out, how long it took, what checks found (`RunRecord`)
     run.sha256       the hash of run.json, which has those of all other files
+    catalogue.parquet  one row an item: item, title, available, popularity (users of the training set)
     lists.parquet    user, item [list], score [list]: raw ids, best first, `task.depth` deep
     metrics.parquet  one row a person: value and weight of every metric and part
     log.jsonl        one line a stage, with seconds; one a training, with losses and looks at the stop fold
@@ -22,11 +23,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from matinee import models
 from matinee.contract import Fitted
-from matinee.data import Vocabulary
+from matinee.data import Interactions, Vocabulary
 from matinee.errors import MatineeError, RunError
 from matinee.metrics import Evaluation, parse
 from matinee.metrics.column import Column
@@ -37,7 +39,8 @@ from matinee.runs.producers.model import Model
 from matinee.runs.record import FORMAT, EvaluationMeta, RunRecord
 from matinee.topk import TopK
 
-RUN, CHECKSUM, LISTS, METRICS = "run.json", "run.sha256", "lists.parquet", "metrics.parquet"
+RUN, CHECKSUM = "run.json", "run.sha256"
+LISTS, METRICS, CATALOGUE = "lists.parquet", "metrics.parquet", "catalogue.parquet"
 
 AGAIN = "Delete the folder and run the experiment again."
 
@@ -90,6 +93,10 @@ class Run:
             return lists_of(frame, users, items)
         except (ValueError, pl.exceptions.PolarsError) as error:
             raise _unreadable(self.folder / LISTS, error) from None
+
+    def catalogue(self) -> pl.DataFrame:
+        """The items that lists are made of: item, title, available, popularity."""
+        return self._table(CATALOGUE)
 
     def model(self) -> Fitted:
         """The fitted model."""
@@ -205,6 +212,19 @@ def lists_of(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
     scores = np.full((m, k), -np.inf, dtype=np.float32)
     item[row, at], scores[row, at] = code, score.to_numpy()
     return TopK(user, item, scores, users, items)
+
+
+def catalogue_frame(train: Interactions, available: NDArray[np.bool_] | None) -> pl.DataFrame:
+    """The items of a training set; `available` (n_items,) are those that may be listed, None means all."""
+    titles = pl.repeat(None, train.n_items, dtype=pl.String, eager=True) if train.titles is None else train.titles
+    return pl.DataFrame(
+        {
+            "item": train.items.ids,
+            "title": titles,
+            "available": np.ones(train.n_items, dtype=np.bool_) if available is None else available,
+            "popularity": train.popularity,
+        }
+    )
 
 
 def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:

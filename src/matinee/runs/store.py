@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -57,9 +58,11 @@ def donors(root: Path, kind: str, keys: Keys) -> list[Run]:
     """Intact runs of the same fit, those with the same lists first: what they have need not be computed again."""
     found: list[Run] = []
     for path in sorted(root.glob(f"{kind}-*/{RUN}")):
-        run = _verified(path.parent)
-        if isinstance(run, Run) and run.record.keys.fit == keys.fit:
-            found.append(run)
+        with suppress(RunError):
+            run = open_run(path.parent)
+            if run.record.keys.fit == keys.fit:
+                run.verify()
+                found.append(run)
     return sorted(found, key=lambda run: run.record.keys.lists != keys.lists)
 
 
