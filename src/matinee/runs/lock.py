@@ -40,8 +40,13 @@ def locked_if_free(folder: Path) -> Generator[bool]:
         _release(lock)
 
 
+def lock_file(folder: Path) -> Path:
+    """The file beside a folder that a process holds while it uses the folder."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
 def _lock(folder: Path) -> FileLock:
-    return FileLock(folder.with_name(f"{folder.name}.lock"))
+    return FileLock(lock_file(folder))
 
 
 def _acquired(lock: FileLock) -> bool:

@@ -20,7 +20,7 @@ from matinee.data import Interactions
 from matinee.runs.files import sync_file, sync_tree, writing
 from matinee.runs.folder import catalogue_frame
 from matinee.runs.lock import locked
-from matinee.runs.store import PARTIAL
+from matinee.runs.store import PARTIAL, discard
 from matinee.split import Split
 
 
@@ -32,9 +32,10 @@ def split_folder(root: Path, fingerprint: str) -> Path:
 def keep_split(split: Split, log: Interactions, root: Path, say: Callable[[str], None]) -> Path:
     """The folder of the split, written where there is none yet; it appears whole or not at all."""
     place = split_folder(root, split.fingerprint)
-    if place.is_dir():
-        return place
     work = root / PARTIAL / place.name
+    if place.is_dir():
+        discard(work)
+        return place
     with locked(work, say), writing(place):
         if not place.is_dir():
             shutil.rmtree(work, ignore_errors=True)

@@ -12,7 +12,7 @@ import polars as pl
 from matinee.errors import RunError
 from matinee.runs.files import file_records, link_tree, sync_file, sync_tree, writing
 from matinee.runs.folder import CHECKSUM, RUN, Run, checksum_text, open_run
-from matinee.runs.lock import locked, locked_if_free
+from matinee.runs.lock import lock_file, locked, locked_if_free
 from matinee.runs.log import LOG, last_lines, write_lines
 from matinee.runs.record import Keys, RunRecord
 
@@ -47,8 +47,8 @@ def obtain(place: Path, work: Path, say: Callable[[str], None], compute: Callabl
 
 
 def discard(work: Path) -> None:
-    """Remove work in progress, unless another process is at it."""
-    if work.exists():
+    """Remove work in progress and its lock, unless another process is at it."""
+    if work.exists() or lock_file(work).exists():
         with locked_if_free(work) as free:
             if free:
                 shutil.rmtree(work, ignore_errors=True)
