@@ -23,8 +23,8 @@ def test_an_example_is_valid_and_runs(path, tmp_path):
     tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
     runs = execute_all(prepare(read(tables, str(path))), Stage(tmp_path))
     assert len(runs) >= 2
-    best = max(run.said["metrics"][tables["task"]["metric"]]["mean"] for run in runs)
-    assert best > runs[0].said["metrics"][tables["task"]["metric"]]["mean"] - 1e-12
+    best = max(run.record.metrics[tables["task"]["metric"]].mean for run in runs)
+    assert best > runs[0].record.metrics[tables["task"]["metric"]].mean - 1e-12
 
 
 def test_the_demo_falls_back_to_a_simulated_log_and_says_so(monkeypatch):

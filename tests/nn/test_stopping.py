@@ -57,8 +57,8 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
     assert ctx.validate is None
     stopped = prepared.experiment.model[-1].fit(stop_data, Context(seed=5, validate=stop_ctx.validate))
     assert settled == stopped.refit_spec()
-    assert run.said["refit"]["epochs"] == settled.epochs
-    assert run.said["model"]["epochs"] == 8
+    assert run.producer.refit.epochs == settled.epochs
+    assert run.producer.spec.epochs == 8
     assert not list(tmp_path.rglob("*checkpoint*"))
     lists = recommend(stopped, stop.ask, 5)
     by_hand = evaluate(lists, stop.answer, ["recall@5"])["recall@5"]
@@ -104,13 +104,13 @@ def test_a_killed_run_ends_like_one_that_was_not(prepared, tmp_path, monkeypatch
     again = execute(prepared, Stage(tmp_path / "killed"))[-1]
     assert len(fits) - before == (2 if die_in == "stop" else 1)
     assert begun[0] == (0.0 if die_in == "between" else 1.0)
-    assert again.said["metrics"] == whole.said["metrics"]
-    assert again.said["refit"] == whole.said["refit"]
+    assert again.record.metrics == whole.record.metrics
+    assert again.producer == whole.producer
     one, other = (run.model().state for run in (whole, again))
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
     assert not list((tmp_path / "killed").rglob("checkpoint*"))
-    assert json.loads((again.folder / "run.json").read_text())["model"]["kind"] == "mult_dae"
+    assert json.loads((again.folder / "run.json").read_text())["producer"]["spec"]["kind"] == "mult_dae"
 
 
 def test_a_killed_submission_goes_on_where_it_was(prepared, tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_log_too_small_for_a_stop_fold_is_learnt_as_long_as_the_knobs_say(tmp_
     tables = {**TABLES, "data": {"kind": "delimited", "path": str(path)}, "split": {"kind": "tail", "k": 1}}
     said = []
     runs = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path / "runs", say=said.append))
-    assert runs[-1].said["refit"]["epochs"] == 8
+    assert runs[-1].producer.refit.epochs == 8
     assert any("warning: no stop fold" in line for line in said)
 
 

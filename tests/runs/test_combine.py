@@ -11,10 +11,11 @@ from matinee.contract import Context
 from matinee.ensemble.plan import read as read_plan
 from matinee.errors import RunError, SpecError, SubmissionError, UnknownName
 from matinee.runs import Stage, board_of, open_run, prepare
-from matinee.runs.combine import chosen_members, combine, execute_all, lines
+from matinee.runs.combine import chosen_members, combine, execute_all
 from matinee.runs.deliver import deliver, experiment_of, made_again
 from matinee.runs.experiment import read
 from matinee.runs.outside import bring_in
+from matinee.runs.text import ensemble_lines as lines
 from matinee.topk import recommend
 from tests.runs.test_execute import TABLES
 
@@ -36,13 +37,13 @@ def test_the_ensemble_is_a_run_on_the_board(done):
     prepared, _, runs = done
     run = runs[-1]
     assert run.kind == "ensemble"
-    assert open_run(run.folder).said == run.said
+    assert open_run(run.folder).record == run.record
     assert run in board_of(runs).runs
-    said = run.said["ensemble"]
-    assert said["honest"] == pytest.approx(run.said["metrics"]["recall@5"]["mean"])
-    assert said["selection"] == pytest.approx(said["apparent"] - said["honest"])
-    assert set(said["alone"]) == {"popularity", "item_knn", "ease"}
-    assert run.evaluation["recall@5"] == pytest.approx(said["honest"])
+    report = run.record.ensemble
+    assert report.out_of_fold == pytest.approx(run.record.metrics["recall@5"].mean)
+    assert report.optimism == pytest.approx(report.in_sample - report.out_of_fold)
+    assert set(report.single_model) == {"popularity", "item_knn", "ease"}
+    assert run.evaluation["recall@5"] == pytest.approx(report.out_of_fold)
     text = "\n".join(lines(run))
     assert "is selection" in text
     assert "the best member" in text
@@ -63,10 +64,10 @@ def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tm
     said = deliver(prepared, board_of(runs), experiment.submission, Stage(tmp_path))
     assert "ensemble refitted" in said
     assert "no seen item" in said
-    recipe = runs[-1].said["ensemble"]["recipe"]
+    recipe = runs[-1].producer.recipe
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     total = np.zeros((log.n_users, log.n_items))
-    for name, weight in zip(recipe["members"], recipe["weight"], strict=True):
+    for name, weight in zip(recipe.members, recipe.weight, strict=True):
         model = models.get(name)(**({"l2": 20} if name == "ease" else {})).fit(log, Context(seed=5))
         lists = recommend(model, log.histories(users), 20)
         for p in range(20):
@@ -81,7 +82,7 @@ def test_members_are_named_by_kind_or_by_run(done):
     plan = read(tables(ensemble={**GREEDY, "members": ["ease", runs[1].name]}), "exp.toml").ensemble
     assert list(chosen_members(runs, plan)) == ["ease", "item_knn"]
     made = combine(prepared, runs, plan, Stage(root))
-    assert made.said["model"]["members"] == [runs[2].name, runs[1].name]
+    assert made.knobs["members"] == [runs[2].name, runs[1].name]
     unknown = read_plan({**GREEDY, "members": ["eas"]}, "ensemble")
     with pytest.raises(UnknownName, match="did you mean 'ease'"):
         combine(prepared, runs, unknown, Stage(root))
@@ -93,8 +94,8 @@ def test_several_seeds_of_a_model_are_one_line(tmp_path):
     assert read(experiment.written(), "run.json") == experiment
     runs = execute_all(prepare(experiment), Stage(tmp_path))
     assert [run.kind for run in runs] == ["popularity", "pure_svd", "pure_svd", "pure_svd", "ease", "ensemble"]
-    assert [run.said["seed"] for run in runs[1:4]] == [5, 6, 7]
-    assert runs[-1].said["ensemble"]["recipe"]["weight"] == pytest.approx([1 / 3] * 3)
+    assert [run.record.seed for run in runs[1:4]] == [5, 6, 7]
+    assert runs[-1].record.ensemble.recipe.weight == pytest.approx([1 / 3] * 3)
     with pytest.raises(SpecError, match="seeds"):
         read({**TABLES, "model": [{"kind": "ease", "seeds": 0}]}, "exp.toml")
 
@@ -110,7 +111,7 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     written(runs[2].lists(prepared.log.users, prepared.log.items), elsewhere)
     theirs = bring_in(elsewhere, "theirs", prepared, Stage(root))
     assert theirs.kind == "theirs"
-    assert theirs.said["metrics"]["recall@5"] == runs[2].said["metrics"]["recall@5"]
+    assert theirs.record.metrics["recall@5"] == runs[2].record.metrics["recall@5"]
     plan = read_plan({"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}, "ensemble")
     made = combine(prepared, [*runs, theirs], plan, Stage(root))
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
@@ -164,7 +165,7 @@ def test_a_gate_that_finds_nothing_leaves_everybody_alone(done, gate):
     prepared, root, runs = done
     plan = read(tables(ensemble={**GREEDY, "gate": gate}), "exp.toml").ensemble
     made = combine(prepared, runs, plan, Stage(root))
-    assert made.said["ensemble"]["recipe"]["gate"] is None
+    assert made.record.ensemble.recipe.gate is None
 
 
 def test_weights_for_each_person_are_kept_and_delivered(done):
@@ -172,7 +173,7 @@ def test_weights_for_each_person_are_kept_and_delivered(done):
     prepared, root, runs = done
     plan = read(tables(ensemble={**GREEDY, "gate": {"kind": "logit", "sure": 1.0}}), "exp.toml").ensemble
     made = combine(prepared, runs, plan, Stage(root))
-    assert made.said["ensemble"]["recipe"]["gate"]["kind"] == "logit"
+    assert made.record.ensemble.recipe.gate.kind == "logit"
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     lists = made_again(open_run(made.folder), log, users, prepared.experiment.task, {}, Stage(root))
     assert (lists.length == 5).all()

@@ -17,6 +17,7 @@ from matinee.runs import Stage, board_of, execute, open_run, prepare, runs_in
 from matinee.runs import execute as execute_verb
 from matinee.runs.deliver import deliver, experiment_of
 from matinee.runs.experiment import read, schema
+from matinee.runs.text import warnings
 
 TABLES = {
     "seed": 5,
@@ -43,7 +44,15 @@ def test_a_run_folder_holds_everything(done):
     assert [run.kind for run in runs] == ["popularity", "item_knn", "ease"]
     for run in runs:
         names = {path.name for path in run.folder.iterdir()}
-        assert names == {"run.json", "lists.parquet", "metrics.parquet", "log.jsonl", "model"}
+        assert names == {
+            "run.json",
+            "run.sha256",
+            "catalogue.parquet",
+            "lists.parquet",
+            "metrics.parquet",
+            "log.jsonl",
+            "model",
+        }
         stages = [json.loads(line)["stage"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
         assert stages == ["fit", "score", "evaluate"]
     assert not list((root / ".partial").iterdir())
@@ -53,14 +62,43 @@ def test_numbers_read_back_are_those_written(done):
     prepared, _, runs = done
     for run in runs:
         evaluation = run.evaluation
-        said = run.said["metrics"]
+        said = run.record.metrics
         assert set(said) == {"recall@5", "ndcg@5", "coverage@5"}
-        assert evaluation["recall@5"] == pytest.approx(said["recall@5"]["mean"])
-        assert evaluation.interval("ndcg@5") == pytest.approx((said["ndcg@5"]["low"], said["ndcg@5"]["high"]))
-        assert evaluation.part("tail")["recall@5"] == pytest.approx(said["recall@5"]["parts"]["tail"]["mean"])
+        assert evaluation["recall@5"] == pytest.approx(said["recall@5"].mean)
+        assert evaluation.interval("ndcg@5") == pytest.approx((said["ndcg@5"].low, said["ndcg@5"].high))
+        assert evaluation.part("tail")["recall@5"] == pytest.approx(said["recall@5"].parts["tail"].mean)
         lists = run.lists(prepared.log.users, prepared.log.items)
         assert lists.item.shape == (len(prepared.split.ask), 20)
         assert (np.diff(lists.score, axis=1) <= 0).all()
+
+
+def test_the_catalogue_and_the_split_are_kept(done):
+    prepared, root, runs = done
+    train, query, target = prepared.split.learn, prepared.split.ask, prepared.split.answer
+    catalogue = runs[0].catalogue()
+    assert catalogue["item"].to_list() == train.items.ids.to_list()
+    assert catalogue["title"].to_list() == train.titles.to_list()
+    assert catalogue["available"].all()
+    assert catalogue["popularity"].to_list() == train.popularity.tolist()
+    (folder,) = root.glob("split-*")
+    assert json.loads((folder / "split.json").read_text())["fingerprint"] == prepared.split.fingerprint
+    users, items = (pl.read_parquet(folder / f"{name}.parquet") for name in ("users", "items"))
+    assert users["user"].to_list() == target.users.decode(target.user).to_list()
+    assert users["history_length"].to_list() == np.diff(query.offsets).tolist()
+    assert users["n_targets"].to_list() == target.count.tolist()
+    assert users["last_time"][0] == query.time[query.offsets[1] - 1]
+    assert items["n_train_users"].to_list() == train.popularity.tolist()
+    assert items["first_time"].min() == train.time.min()
+    assert items["last_time"].max() == train.time.max()
+
+
+def test_the_catalogue_says_what_is_available(tmp_path):
+    tables = with_(task={**TABLES["task"], "available": "learned"}, data={**TABLES["data"], "items": 300, "rows": 900})
+    prepared = prepare(read(tables, "exp.toml"))
+    run = execute(prepared, Stage(tmp_path))[0]
+    allowed = prepared.experiment.task.allowed(prepared.split.learn)
+    assert not allowed.all()
+    assert run.catalogue()["available"].to_list() == allowed.tolist()
 
 
 def test_the_kept_model_gives_the_kept_lists(done):
@@ -112,10 +150,10 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 def test_a_half_written_model_is_fitted_anew(tmp_path):
     prepared = prepare(read(TABLES, "exp.toml"))
-    from matinee.runs.execute import key
+    from matinee.runs.execute import ModelJob
 
-    spec = prepared.experiment.model[0]
-    half = tmp_path / ".partial" / f"{spec.kind}-{key(prepared, spec.written(), 5)[:10]}" / "model.half"
+    job = ModelJob(prepared, prepared.experiment.model[0], 5, Stage(tmp_path))
+    half = job.work / "model.half"
     half.mkdir(parents=True)
     (half / "model.json").write_text("{")
     assert len(execute(prepared, Stage(tmp_path))) == 3
@@ -161,8 +199,8 @@ def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     ("harm", "message"),
     [
         (lambda f: (f / "run.json").write_text("{"), "damaged"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 2"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 2})), "damaged: .*missing"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 3"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 3})), "damaged .*required"),
         (lambda f: (f / "lists.parquet").unlink(), "lists.parquet missing"),
         (lambda f: (f / "run.json").unlink(), "no run.json"),
     ],
@@ -181,7 +219,7 @@ def test_damaged_content_is_refused_when_read(done, tmp_path, file):
     shutil.copytree(runs[-1].folder, tmp_path / "run")
     (tmp_path / "run" / file).write_bytes(b"no such thing")
     run = open_run(tmp_path / "run")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="is damaged"):
         _ = run.evaluation, run.lists(prepared.log.users, prepared.log.items), run.model()
 
 
@@ -194,8 +232,8 @@ def test_a_guard_warns_when_a_model_does_not_beat_popularity(tmp_path, monkeypat
 
     monkeypatch.setattr(EASE, "fit", broken)
     runs = execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))
-    assert any("does not beat popularity" in warning for warning in runs[-1].said["warnings"])
-    assert not runs[0].said["warnings"]
+    assert any("does not beat popularity" in warning for warning in warnings(runs[-1]))
+    assert not runs[0].record.findings
 
 
 def test_the_submission_is_refitted_written_and_checked(done, tmp_path):

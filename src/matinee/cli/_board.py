@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -10,6 +10,8 @@ from rich.table import Table
 from matinee.cli._screen import err, out
 from matinee.runs.board import Board, changed_knobs
 from matinee.runs.folder import Run
+from matinee.runs.record import Interval
+from matinee.runs.text import warnings
 
 NAME_WIDTH = 24
 """Characters that a longer name may be folded to where the terminal is narrow; a kind is never folded."""
@@ -35,8 +37,8 @@ class Column(NamedTuple):
 def show(board: Board) -> None:
     """Print the board: intervals, the gap to the best and whether it is noise, the parts, the times."""
     first = board.runs[0]
-    said = first.said["split"]
-    title = f"{board.metric} ({first.said['task']['profile']}) on split {first.split[:10]} ({said['kind']})"
+    task, protocol = first.record.task, first.record.split.protocol
+    title = f"{board.metric} ({task.profile}) on split {first.split[:10]} ({protocol.kind})"
     names, numbers = Column("model", [_name(run) for run in board.runs]), _numbers(board)
     least = max(len(run.kind) for run in board.runs)
     fitting = _fitting(numbers, min(names.width, max(least, NAME_WIDTH)))
@@ -52,7 +54,7 @@ def show(board: Board) -> None:
         made.add_row(*cells)
     out.print(made)
     for run in board.runs:
-        for warning in run.said["warnings"]:
+        for warning in warnings(run):
             err.print(f"warning: {run.name}: {warning}", style="yellow")
 
 
@@ -77,27 +79,27 @@ def _name(run: Run) -> str:
 
 def _numbers(board: Board) -> list[Column]:
     """Every column but the names, the most important first."""
-    metrics = [run.said["metrics"] for run in board.runs]
+    metrics = [run.record.metrics for run in board.runs]
     main = [one[board.metric] for one in metrics]
-    parts = [part for part, numbers in main[0].get("parts", {}).items() if numbers["mean"] is not None]
+    parts = [part for part, numbers in main[0].parts.items() if numbers.mean is not None]
     others = [name for name in metrics[0] if name != board.metric]
     return [
         Column(board.metric, [_mean(one) for one in main]),
         Column("95 % interval", [_interval(one) for one in main]),
         Column("behind the best", [_behind(board, run) for run in board.runs]),
-        *(Column(part, [_mean(one.get("parts", {}).get(part)) for one in main]) for part in parts),
+        *(Column(part, [_mean(one.parts.get(part)) for one in main]) for part in parts),
         *(Column(name, [_mean(one.get(name)) for one in metrics]) for name in others),
-        Column("fit s", [f"{run.said['fit_seconds']:.2f}" for run in board.runs]),
-        Column("lists s", [f"{run.said['score_seconds']:.2f}" for run in board.runs]),
+        Column("fit s", [f"{run.record.seconds.fit:.2f}" for run in board.runs]),
+        Column("lists s", [f"{run.record.seconds.lists:.2f}" for run in board.runs]),
     ]
 
 
-def _mean(numbers: dict[str, Any] | None) -> str:
-    return NONE if numbers is None or numbers["mean"] is None else f"{numbers['mean']:.4f}"
+def _mean(numbers: Interval | None) -> str:
+    return NONE if numbers is None or numbers.mean is None else f"{numbers.mean:.4f}"
 
 
-def _interval(numbers: dict[str, Any]) -> str:
-    return NONE if numbers["low"] is None else f"{numbers['low']:.4f} – {numbers['high']:.4f}"
+def _interval(numbers: Interval) -> str:
+    return NONE if numbers.low is None else f"{numbers.low:.4f} – {numbers.high:.4f}"
 
 
 def _behind(board: Board, run: Run) -> str:

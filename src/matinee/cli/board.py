@@ -25,9 +25,10 @@ def board(
     import json
 
     from matinee.cli._board import show
+    from matinee.cli._screen import say
     from matinee.runs import board_of, open_run, runs_in
 
-    found = [open_run(folder) for folder in folders] if folders else runs_in(runs)
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, say)
     made = board_of([run for run in found if run.split.startswith(split)], metric)
     if as_json:
         typer.echo(json.dumps(made.rows(), indent=2))

@@ -39,7 +39,7 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     from matinee.runs.tables import changed
 
     stage = Stage(runs, progress, say, threads=threads)
-    found = [open_run(folder) for folder in folders] if folders else runs_in(runs)
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, say)
     members = [run for run in found if run.split.startswith(split)]
     board = board_of(members)
     words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}

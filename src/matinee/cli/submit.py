@@ -39,7 +39,7 @@ def submit(
     from matinee.spec import build
 
     if run == "best":
-        chosen = board_of([one for one in runs_in(runs) if one.split.startswith(split)]).runs[0]
+        chosen = board_of([one for one in runs_in(runs, say) if one.split.startswith(split)]).runs[0]
     else:
         chosen = open_run(run)
     experiment = experiment_of(chosen)

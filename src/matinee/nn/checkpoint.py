@@ -5,15 +5,21 @@ No generator is kept: the draws of an epoch are decided by (seed, epoch). No pic
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from matinee.errors import RunError
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -46,19 +52,35 @@ class Story:
 
 def keep(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer, best: State | None, story: Story) -> None:
     """Write a checkpoint; the one before stands until this one is whole. `mark` says of which fit it is."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
     for place, kept in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in kept.items()}
     half = folder / "checkpoint.half"
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, half, {"mark": mark, "story": json.dumps(asdict(story))})
-    half.replace(folder / "checkpoint.safetensors")
+    about = {"mark": mark, "story": json.dumps(asdict(story))}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(whole, half, about | {"sha256": _hash(whole, about)})
+        with half.open("rb") as file:
+            os.fsync(file.fileno())
+        half.replace(folder / "checkpoint.safetensors")
+    except (OSError, SafetensorError) as error:
+        found = f"the state of the training cannot be kept here ({error})"
+        raise RunError(folder, found, "Free space or use another folder, then run again.") from error
+
+
+def _hash(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    """Of names, shapes and content: a damaged checkpoint is not taken up."""
+    digest = hashlib.sha256(json.dumps([about["mark"], about["story"]]).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def take_up(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer) -> tuple[Story, State | None]:
-    """Put net and optimiser where the checkpoint of the same fit left them; a new story where there is none."""
+    """Put net and optimiser where the checkpoint of the same fit left them; a new story where none is intact."""
     path = folder / "checkpoint.safetensors"
     try:
         with safe_open(path, "pt") as file:
@@ -66,7 +88,9 @@ def take_up(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer) -> tu
         if said.get("mark") != mark:
             return Story(), None
         tensors = load_file(path)
-    except (OSError, SafetensorError):
+        if said.get("sha256") != _hash(tensors, said):
+            return Story(), None
+    except (OSError, KeyError, SafetensorError):
         return Story(), None
     parts: dict[str, State] = {"net": {}, "best": {}, "optimiser": {}}
     for name, tensor in tensors.items():

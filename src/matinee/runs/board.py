@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from matinee import models
 from matinee.errors import RunError
 from matinee.metrics import Difference, compare_all, parse
 from matinee.runs.folder import Run
+from matinee.runs.record import MetricSummary
+from matinee.runs.text import warnings
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +36,14 @@ class Board:
             "kind": run.kind,
             "knobs": run.knobs,
             "split": run.split,
-            "fit_seconds": run.said["fit_seconds"],
-            "score_seconds": run.said["score_seconds"],
-            **run.said["metrics"],
+            "fit_seconds": run.record.seconds.fit,
+            "score_seconds": run.record.seconds.lists,
+            **{name: _numbers(one) for name, one in run.record.metrics.items()},
             "behind": None
             if gap is None
             else {"mean": -gap.mean, "low": -gap.high, "high": -gap.low, "p": gap.adjusted},
             "significant": None if gap is None else gap.significant,
-            "warnings": run.said["warnings"],
+            "warnings": warnings(run),
         }
 
     def frame(self) -> pl.DataFrame:
@@ -50,8 +52,8 @@ class Board:
         for run, row in zip(self.runs, self.rows(), strict=True):
             flat = {name: row[name] for name in ("run", "kind", "split", "fit_seconds", "score_seconds")}
             flat["knobs"] = ", ".join(f"{name}={value}" for name, value in changed_knobs(run).items())
-            for name, said in run.said["metrics"].items():
-                flat |= {name: said["mean"], f"{name} low": said["low"], f"{name} high": said["high"]}
+            for name, one in run.record.metrics.items():
+                flat |= {name: one.mean, f"{name} low": one.low, f"{name} high": one.high}
             rows.append(flat)
         return pl.DataFrame(rows)
 
@@ -61,15 +63,16 @@ def board_of(runs: Sequence[Run], metric: str | None = None) -> Board:
     if not runs:
         raise RunError("board", "there are no finished runs here", "Run an experiment first: matinee run FILE.")
     _refuse_mixed(runs)
-    metric = str(parse(metric or str(runs[0].said["task"]["metric"])))
-    lacking = [run.name for run in runs if metric not in run.said["metrics"]]
+    metric = str(parse(metric or runs[0].record.task.metric))
+    lacking = [run.name for run in runs if metric not in run.record.metrics]
     if lacking:
-        known = sorted(set.intersection(*(set(run.said["metrics"]) for run in runs)))
+        known = sorted(set.intersection(*(set(run.record.metrics) for run in runs)))
         found = f"{', '.join(lacking[:3])} did not compute {metric}"
-        raise RunError("board", found, f"All runs have {', '.join(known) or 'no metric in common'}.")
-    ranked = sorted(runs, key=lambda run: (-run.said["metrics"][metric]["mean"], run.name))
+        todo = f"All runs have {', '.join(known) or 'no metric in common'}; a metric put under task.also is computed by"
+        raise RunError("board", found, f"{todo} `matinee run` without another fit.")
+    ranked = sorted(runs, key=lambda run: (-_mean(run, metric), run.name))
     gaps: dict[str, Difference] = {}
-    if runs[0].said["metrics"][metric]["low"] is not None:
+    if runs[0].record.metrics[metric].low is not None:
         evaluations = {run.name: run.evaluation for run in ranked}
         gaps = {gap.one: gap for gap in compare_all(evaluations, metric, to=ranked[0].name)}
     return Board(tuple(ranked), metric, gaps)
@@ -90,16 +93,25 @@ def _refuse_mixed(runs: Sequence[Run]) -> None:
 
 
 def _rules(run: Run) -> str:
-    return str([run.said["task"][name] for name in ("k", "seen", "available", "recent_days", "profile")])
+    task = run.record.task
+    return str((task.k, task.seen, task.available, task.recent_days, task.profile))
 
 
 def _protocol(runs: Sequence[Run], split: str) -> str:
-    return next(str(run.said["split"]["kind"]) for run in runs if run.split == split)
+    return next(run.record.split.protocol.kind for run in runs if run.split == split)
+
+
+def _mean(run: Run, metric: str) -> float:
+    """The mean to rank by; a run without one is last."""
+    mean = run.record.metrics[metric].mean
+    return -math.inf if mean is None else mean
+
+
+def _numbers(metric: MetricSummary) -> dict[str, Any]:
+    """Mean, low and high, and the same of each part where there are several."""
+    return metric.model_dump(exclude=None if metric.parts else {"parts"})
 
 
 def changed_knobs(run: Run) -> dict[str, Any]:
     """The knobs that are not at their default; a kind that is no model shows all but the names of its members."""
-    if run.kind not in models.kinds():
-        return {name: value for name, value in run.knobs.items() if not isinstance(value, list)}
-    default = models.get(run.kind)().knobs()
-    return {name: value for name, value in run.knobs.items() if value != default.get(name)}
+    return run.producer.changed

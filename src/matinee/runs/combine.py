@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,15 @@ from matinee.ensemble.plan import Plan
 from matinee.errors import RunError, UnknownName
 from matinee.metrics import compare
 from matinee.runs import guards
-from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, execute, finished, judged, key, note, record
+from matinee.runs.execute import Draft, Prepared, Stage, execute, judged, obtain_and_warn, record, widened
+from matinee.runs.finding import Finding, warning
 from matinee.runs.folder import Run
+from matinee.runs.keys import list_rules
+from matinee.runs.log import note
+from matinee.runs.producers.ensemble import Ensemble, Member
+from matinee.runs.producers.model import Model
+from matinee.runs.record import EnsembleReport, Gain, Keys
+from matinee.runs.store import PARTIAL, donors
 from matinee.threads import limit_threads
 from matinee.topk import TopK
 
@@ -34,36 +41,64 @@ KIND = "ensemble"
 """The kind such runs go by."""
 
 
-def is_ensemble(run: Run) -> bool:
-    """Whether a run was made from other runs' lists."""
-    return run.kind == KIND
-
-
 def combine(prepared: Prepared, runs: Sequence[Run], plan: Plan, stage: Stage) -> Run:
     """Search a combination of finished runs of one split and record it; nothing is computed where it was before."""
     chosen = chosen_members(runs, plan)
-    seed = prepared.experiment.seed
-    model = {"kind": KIND, **_shown(plan), "members": [run.name for run in chosen.values()]}
-    name = f"{KIND}-{key(prepared, {**model, 'plan': plan.written()}, seed)[:10]}"
-    done = finished(name, stage)
-    if done is not None:
-        return done
-    work = stage.root / PARTIAL / name
-    work.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
+    keys = _keys(prepared, chosen, plan)
+    work = stage.root / PARTIAL / f"{KIND}-{keys.fit[:10]}"
+    baseline = next((run for run in runs if run.kind == "popularity"), None)
+
+    def compute() -> Run:
+        lists, draft = _known(prepared, keys, stage) or _searched(prepared, chosen, plan, keys, stage, work)
+        return record(prepared, lists, draft, work, stage, (baseline, None))
+
+    return obtain_and_warn(f"{KIND}-{keys.metrics[:10]}", work, stage, compute)
+
+
+def _keys(prepared: Prepared, chosen: dict[str, Run], plan: Plan) -> Keys:
+    """The cache keys of a combination: the members count by their lists, whatever was computed of them."""
+    task = prepared.experiment.task
+    made = {
+        "plan": {name: value for name, value in plan.written().items() if name != "members"},
+        "members": [run.record.keys.lists for run in chosen.values()],
+        "goal": {"metric": task.metric, "profile": task.profile, "k": task.k, **list_rules(task)},
+        "seed": prepared.experiment.seed,
+    }
+    return prepared.keys(made)
+
+
+def _known(prepared: Prepared, keys: Keys, stage: Stage) -> tuple[TopK, Draft] | None:
+    """Lists and report of a run of the same search that reports other metrics."""
+    for run in donors(stage.root, KIND, keys):
+        stage.say(f"{KIND}-{keys.metrics[:10]}: {run.name} is the same search, which is not repeated")
+        lists, seconds = lists_of(run, prepared), run.record.seconds
+        report = run.record.ensemble
+        if report is not None:
+            task = prepared.experiment.task
+            findings = guards.check(task, lists, prepared.split.ask) + no_gain(report)
+            draft = Draft(run.producer, run.record.seed, keys, (seconds.fit, seconds.lists), findings, report)
+            return widened(lists, task.k), draft
+    return None
+
+
+def _searched(
+    prepared: Prepared, chosen: dict[str, Run], plan: Plan, keys: Keys, stage: Stage, work: Path
+) -> tuple[TopK, Draft]:
+    """Lists and report of a search."""
+    seed, started = prepared.experiment.seed, time.perf_counter()
+    ctx = Context(seed=seed, progress=stage.progress, threads=stage.threads)
     with limit_threads(stage.threads):
-        story = Story.of(prepared, chosen, plan, Context(seed=seed, progress=stage.progress, threads=stage.threads))
+        story = Story.of(prepared, chosen, plan, ctx)
     found = story.found
     seconds = time.perf_counter() - started
     note(work, "search", seconds=round(seconds, 4))
-    said = story.said()
-    refit = {"kind": KIND, "recipe": found.recipe.written()}
-    refit["members"] = {label: chosen[label].said["refit"] for label in found.recipe.needed}
-    refit["seeds"] = {label: chosen[label].said["seed"] for label in found.recipe.needed}
-    wrong = guards.check(prepared.experiment.task, found.lists, prepared.split.ask)
-    made = Made(model, refit, seed, seconds, 0.0, wrong + warnings(said), {"ensemble": said})
-    baseline = next((run for run in runs if run.kind == "popularity"), None)
-    return record(prepared, found.lists, made, work, stage, baseline)
+    report = story.report()
+    members = tuple(
+        Member(label=label, run=run.name, producer=run.producer, seed=run.record.seed) for label, run in chosen.items()
+    )
+    producer = Ensemble(plan=plan, recipe=found.recipe, runs=members)
+    findings = guards.check(prepared.experiment.task, found.lists, prepared.split.ask) + no_gain(report)
+    return found.lists, Draft(producer, seed, keys, (seconds, 0.0), findings, report)
 
 
 def execute_all(prepared: Prepared, stage: Stage) -> list[Run]:
@@ -73,20 +108,17 @@ def execute_all(prepared: Prepared, stage: Stage) -> list[Run]:
     experiment = prepared.experiment
     for spec, n in zip(experiment.model, experiment.counts, strict=True):
         if n > 1:
-            names = tuple(run.name for run in runs if run.said["model"] == spec.written())
+            names = tuple(run.name for run in runs if isinstance(run.producer, Model) and run.producer.spec == spec)
             depth = min(experiment.task.depth, prepared.log.n_items)
             made.append(combine(prepared, runs, Plan(chooser=Fixed(), members=names, depths=(depth,)), stage))
     if experiment.ensemble is not None:
         made.append(combine(prepared, runs, experiment.ensemble, stage))
-    for run in made:
-        for warning in run.said["warnings"]:
-            stage.say(f"{run.name}: warning: {warning}")
     return runs + made
 
 
 def chosen_members(runs: Sequence[Run], plan: Plan) -> dict[str, Run]:
     """The runs a plan may combine by the names it uses: the kind, or the run's name where a kind stands for several."""
-    single = [run for run in runs if not is_ensemble(run)]
+    single = [run for run in runs if not run.producer.members]
     kinds = [run.kind for run in single]
     named = {(run.kind if kinds.count(run.kind) == 1 else run.name): run for run in single}
     if not plan.members:
@@ -128,32 +160,27 @@ class Story:
         goal = Goal(task.metric, task.profile, task.k)
         return Story(prepared, plan, members, people, search(members, split.answer, plan, goal, people, ctx))
 
-    def said(self) -> dict[str, Any]:
-        """Ready for JSON."""
+    def report(self) -> EnsembleReport:
+        """What the run's record says of the search."""
         found, task = self.found, self.prepared.experiment.task
         ours, _ = judged(found.lists, self.prepared)
         theirs, _ = judged(self.members[found.best].first(task.k), self.prepared)
         gap = compare(ours, theirs, task.metric)
         past = Past.of(self.people.ask, real_time=self.people.clocked)
         judge, weights = self.jury()
-        members = portrait(judge, found.recipe.rule, weights, self.people.popularity, task.k)
-        won = winners(judge, self.people.traits(judge.pool))
-        robust = gains(ours, theirs, task.metric, past)
-        return {
-            "chooser": self.plan.chooser.written(),
-            "recipe": found.recipe.written(),
-            "folds": [recipe.written() for recipe in found.folds],
-            "alone": dict(found.alone),
-            "best": found.best,
-            "apparent": found.apparent,
-            "honest": found.honest,
-            "selection": found.selection,
-            "gain": {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p, "significant": gap.significant},
-            "robust": robust.said(),
-            "portrait": members.said(),
-            "winners": [one.said() for one in won],
-            "text": [*members.text(), "", *(one.text() for one in won), "", *robust.text()],
-        }
+        return EnsembleReport(
+            recipe=found.recipe,
+            folds=found.folds,
+            best=found.best,
+            single_model=dict(found.alone),
+            in_sample=found.apparent,
+            out_of_fold=found.honest,
+            optimism=found.selection,
+            gain=Gain(mean=gap.mean, low=gap.low, high=gap.high, p=gap.p, significant=gap.significant),
+            portrait=portrait(judge, found.recipe.rule, weights, self.people.popularity, task.k),
+            winners=tuple(winners(judge, self.people.traits(judge.pool))),
+            robustness=gains(ours, theirs, task.metric, past),
+        )
 
     def jury(self) -> tuple[Judge, NDArray[np.float64]]:
         """At most `PORTRAYED` of the people, drawn, and the weights of the recipe that is delivered."""
@@ -167,39 +194,9 @@ class Story:
         return judge, weights
 
 
-def warnings(said: dict[str, Any]) -> list[str]:
-    """What a reader of the board should know before believing in it."""
-    gain = said["gain"]
-    if not gain["significant"] or gain["mean"] <= 0:
-        best = said["best"]
-        return [f"no gain over its best member {best} beyond noise ({shown(gain)}): deliver {best} instead"]
-    return []
-
-
-def shown(gain: dict[str, Any]) -> str:
-    """A difference with its interval."""
-    return f"{gain['mean']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
-
-
-def _shown(plan: Plan) -> dict[str, Any]:
-    """The knobs of a plan that a board shows."""
-    said: dict[str, Any] = {"chooser": plan.chooser.kind, "rule": ", ".join(rule.kind for rule in plan.rules)}
-    return said if plan.gate is None else {**said, "gate": plan.gate.kind}
-
-
-def lines(run: Run) -> list[str]:
-    """The story of an ensemble run, a line at a time; empty for other runs."""
-    said = run.said.get("ensemble")
-    if said is None:
+def no_gain(report: EnsembleReport) -> list[Finding]:
+    """A finding where the combination is not better than its best member significantly."""
+    gain = report.gain
+    if gain.significant and gain.mean > 0:
         return []
-    recipe, gain, metric = said["recipe"], said["gain"], run.said["task"]["metric"]
-    shares = sorted(zip(recipe["weight"], recipe["members"], strict=True), reverse=True)
-    mix = ", ".join(f"{name} {w:.2f}" for w, name in shares if w > 0)
-    verdict = "not significant" if not gain["significant"] else ("better" if gain["mean"] > 0 else "worse")
-    return [
-        f"{run.name}: {recipe['rule']['kind']} over the first {recipe['depth']} of {mix}",
-        f"  {metric} {said['honest']:.4f} for people the weights were not found on; "
-        f"{said['apparent']:.4f} for those they were: {said['selection']:+.4f} is selection",
-        f"  over {said['best']}, the best member: {shown(gain)}, {verdict}",
-        *(f"  {line}" for line in ["", *said["text"]]),
-    ]
+    return [warning("no_gain", best=report.best, mean=gain.mean, low=gain.low, high=gain.high)]

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee import models
 from matinee.contract import Task
 from matinee.data import Interactions
 from matinee.ensemble.lab import People
-from matinee.ensemble.recipe import read as read_recipe
 from matinee.errors import MatineeError, RunError, SubmissionError, UnknownName
 from matinee.runs.board import Board
-from matinee.runs.combine import is_ensemble
-from matinee.runs.execute import PARTIAL, Prepared, Stage
+from matinee.runs.execute import Prepared, Stage
 from matinee.runs.experiment import Experiment, Submission
 from matinee.runs.experiment import read as read_experiment
 from matinee.runs.folder import Run
 from matinee.runs.list_file import refuse_path, replaced, write_rows
-from matinee.runs.outside import OUTSIDE, outside_lists
+from matinee.runs.lock import locked
+from matinee.runs.outside import outside_lists
+from matinee.runs.producer import Producer
+from matinee.runs.producers.ensemble import Ensemble
+from matinee.runs.producers.imported import Imported
+from matinee.runs.producers.model import Model
 from matinee.runs.recipients import wanted
+from matinee.runs.store import PARTIAL, discard
 from matinee.runs.submission import check, refit
 from matinee.topk import TopK
 
 REFIT = "refit"
-"""Where fits on the whole log keep their state until the file they are for is written."""
+"""How folders start where fits on the whole log keep their state until the file they are for is written."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def chosen(board: Board, model: str) -> Run:
 
 def experiment_of(run: Run) -> Experiment:
     """The experiment a run belongs to, as its run.json keeps it."""
-    return read_experiment(run.said["experiment"], str(run.folder / "run.json"))
+    return read_experiment(run.record.experiment, str(run.folder / "run.json"))
 
 
 def submit(
@@ -85,7 +86,8 @@ def submit(
             checked = check(fresh, log, task, recipients.queries)
         except SubmissionError as error:
             raise SubmissionError(to.path, error.faults) from None
-    shutil.rmtree(stage.root / PARTIAL / REFIT, ignore_errors=True)
+    for folder in _refit_folders(run, stage):
+        discard(folder)
     said = f"{to.path}: {run.kind} refitted on all {len(log):,} rows; checked: {checked.sentence(task.k)}"
     changed = "; the log is not the one this run was judged on" if _other_log(run, experiment, log) else ""
     return f"{said}{recipients.sentence()}{changed}."
@@ -93,7 +95,7 @@ def submit(
 
 def _other_log(run: Run, experiment: Experiment, log: Interactions) -> bool:
     """Whether the split of the run was cut from another log, or from other files beside it."""
-    source = run.said["split"]["source"]
+    source = run.record.split.source
     if source == log.fingerprint:
         return False
     try:
@@ -109,28 +111,27 @@ def made_again(
 
     `given` are files with lists, made from the whole log, for members that came from elsewhere.
     """
-    said, where = run.said["refit"], str(run.folder / "run.json")
-    made = said["members"].values() if is_ensemble(run) else [said]
-    outside = {member["name"] for member in made if member["kind"] == OUTSIDE}
+    producer, seed = run.producer, run.record.seed
+    needed = [one.producer for one in producer.needed] if isinstance(producer, Ensemble) else [producer]
+    imported = {one.name for one in needed if isinstance(one, Imported)}
     for name in given:
-        if name not in outside:
-            raise UnknownName("member from elsewhere", name, outside, "--lists")
-    again = _Refit(log, users, task, stage, given)
-    if not is_ensemble(run):
-        return again.lists(said, run.said["seed"], where)
-    recipe = read_recipe(said["recipe"], where)
+        if name not in imported:
+            raise UnknownName("member from elsewhere", name, imported, "--lists")
+    again = _Refit(run, log, users, task, stage, given)
+    if not isinstance(producer, Ensemble):
+        return again.lists(producer, seed)
+    recipe = producer.recipe
     deep = replace(again, task=task.model_copy(update={"k": min(recipe.depth, log.n_items)}))
-    lists = {
-        name: deep.lists(member, said["seeds"][name], f"{where}: {name}") for name, member in said["members"].items()
-    }
+    lists = {member.label: deep.lists(member.producer, member.seed) for member in producer.needed}
     people = People(log.histories(users), log.popularity, clocked=log.clock == "seconds")
     return recipe.fuse(lists, task.k, people.traits)
 
 
 @dataclass(frozen=True, eq=False)
 class _Refit:
-    """What the refits of all members of a run share: the log, the users (m,) to serve, the task."""
+    """Shared input of the refits of a run: the log, the users (m,) to serve, the task."""
 
+    run: Run
     log: Interactions
     users: NDArray[np.int32]
     task: Task
@@ -138,14 +139,31 @@ class _Refit:
     given: Mapping[str, Path]
     """Files with lists by the name of the member."""
 
-    def lists(self, said: Mapping[str, Any], seed: int, where: str) -> TopK:
-        """The lists of one model refitted, or those of a file."""
-        if said["kind"] == OUTSIDE:
-            if said["name"] not in self.given:
-                found = "its lists came from a file and cannot be made again here"
-                raise RunError(where, found, f"Hand in lists made from the whole log: --lists {said['name']}=FILE.")
-            return outside_lists(self.given[said["name"]], self.log, self.task, self.log.histories(self.users))
-        spec = models.CATALOGUE.read(said, where)
-        label = f"{spec.kind}-{sha256(spec.model_dump_json().encode()).hexdigest()[:10]}"
-        kept = self.stage.root / PARTIAL / REFIT / label
-        return refit(spec, self.log, self.users, self.task, self.stage.context(seed, kept))
+    def lists(self, producer: Producer, seed: int) -> TopK:
+        """The lists of one refitted model, or of a file."""
+        if isinstance(producer, Imported):
+            if producer.name not in self.given:
+                found = "its lists were imported and cannot be computed here"
+                todo = f"Pass lists made from the whole log: --lists {producer.name}=FILE."
+                raise RunError(self.run.folder, found, todo)
+            return outside_lists(self.given[producer.name], self.log, self.task, self.log.histories(self.users))
+        if not isinstance(producer, Model):
+            raise RunError(self.run.folder, f"a producer {producer.kind} cannot be fitted again", "Submit another run.")
+        kept = _refit_folder(producer, seed, self.stage)
+        with locked(kept, self.stage.say):
+            return refit(producer.refit, self.log, self.users, self.task, self.stage.context(seed, kept))
+
+
+def _refit_folder(model: Model, seed: int, stage: Stage) -> Path:
+    """Folder with the state of the fit of a model on the whole log."""
+    text = f"{model.refit.model_dump_json()} {seed}"
+    return stage.root / PARTIAL / f"{REFIT}-{model.refit.kind}-{sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _refit_folders(run: Run, stage: Stage) -> list[Path]:
+    """Folders with the state of the fits of all models of a run."""
+    producer = run.producer
+    if isinstance(producer, Model):
+        return [_refit_folder(producer, run.record.seed, stage)]
+    members = producer.needed if isinstance(producer, Ensemble) else ()
+    return [_refit_folder(one.producer, one.seed, stage) for one in members if isinstance(one.producer, Model)]

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from matinee import fitted, models
 from matinee.contract import Context, Fitted, ModelSpec, Progress, silent
 from matinee.data import Interactions
-from matinee.errors import CannotDo, RunError, SpecError, SplitError
+from matinee.errors import CannotDo, MatineeError, SpecError, SplitError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs import folder as run_folder
 from matinee.runs import guards
+from matinee.runs.environment import current_environment
 from matinee.runs.experiment import Experiment
-from matinee.runs.folder import FORMAT, Run, open_run
+from matinee.runs.fields import AnyModel
+from matinee.runs.files import damaged_file, file_records, link_tree, read_checked, sync_tree, write_checked, writing
+from matinee.runs.finding import Finding
+from matinee.runs.folder import Run
+from matinee.runs.keys import keys_of, of_model
+from matinee.runs.log import LOG, last_lines, note, noted, write_lines
+from matinee.runs.producer import Producer
+from matinee.runs.producers.model import Model
+from matinee.runs.record import (
+    FORMAT,
+    EnsembleReport,
+    FileRecord,
+    Interval,
+    Keys,
+    MetricSummary,
+    RunRecord,
+    Seconds,
+    SplitRecord,
+)
+from matinee.runs.split_store import keep_split
 from matinee.runs.stopping import mask_of, settle
+from matinee.runs.store import PARTIAL, donors, obtain, publish
+from matinee.runs.text import warnings
+from matinee.spec import Spec
 from matinee.split import Split
-from matinee.threads import available, checked, limit_threads
+from matinee.threads import checked, limit_threads
 from matinee.topk import TopK, recommend
-
-PARTIAL = ".partial"
-"""Where runs grow before they are moved, whole, to their place."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,16 @@ class Prepared:
     log: Interactions
     split: Split
 
+    @property
+    def depth(self) -> int:
+        """How many items a list has."""
+        task = self.experiment.task
+        return min(max(task.depth, task.k), self.log.n_items)
+
+    def keys(self, made: Mapping[str, Any]) -> Keys:
+        """The cache keys of lists that `made` decides."""
+        return keys_of(made, self.split, self.experiment.task, self.log, self.experiment.seed)
+
 
 def prepare(experiment: Experiment) -> Prepared:
     """Read the log and cut it; refuse now what would fail later: cut-offs, needs of models, memory."""
@@ -87,176 +116,186 @@ def prepare(experiment: Experiment) -> Prepared:
 
 def execute(prepared: Prepared, stage: Stage) -> list[Run]:
     """Fit, rank and judge every model of the experiment that has no finished run yet; all runs, in its order."""
-    (stage.root / PARTIAL).mkdir(parents=True, exist_ok=True)
+    keep_split(prepared.split, prepared.log, stage.root, stage.say)
     runs: list[Run] = []
     baseline: Run | None = None
     for spec, seed in sorted(prepared.experiment.fits(), key=lambda one: one[0].kind != "popularity"):
-        name = f"{spec.kind}-{key(prepared, spec.written(), seed)[:10]}"
-        run = finished(name, stage)
-        if run is None:
-            run = _one(prepared, (spec, seed), stage.root / PARTIAL / name, stage, baseline)
-            for warning in run.said["warnings"]:
-                stage.say(f"{name}: warning: {warning}")
+        job = ModelJob(prepared, spec, seed, stage)
+        run = obtain_and_warn(job.name, job.work, stage, lambda job=job, known=baseline: job.compute(known))
         baseline = baseline or run
         runs.append(run)
     return runs
 
 
-def finished(name: str, stage: Stage) -> Run | None:
-    """The run of that name, if it was finished before."""
-    if not (stage.root / name / "run.json").is_file():
-        return None
-    stage.say(f"{name}: done before, nothing to compute")
-    return open_run(stage.root / name)
+def obtain_and_warn(name: str, work: Path, stage: Stage, compute: Callable[[], Run]) -> Run:
+    """The run of that name, computed where there is none yet; the warnings of a new one are shown."""
+
+    def computed() -> Run:
+        run = compute()
+        for warning in warnings(run):
+            stage.say(f"{name}: warning: {warning}")
+        return run
+
+    return obtain(stage.root / name, work, stage.say, computed)
 
 
-def key(prepared: Prepared, made: dict[str, Any], seed: int) -> str:
-    """The cache key of a run: everything that decides its content, the log's included."""
-    decides = {
-        "format": FORMAT,
-        "version": version("matinee"),
-        "split": prepared.split.fingerprint,
-        "task": prepared.experiment.task.knobs(),
-        "model": made,
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+class FitState(Spec):
+    """A finished fit in the folder of a run in the making."""
+
+    seconds: float
+    refit: AnyModel
+    """The model with what validation decided."""
+
+    files: dict[str, FileRecord]
+    """Of the model kept beside it; empty where none is."""
 
 
-def _one(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage, baseline: Run | None) -> Run:
-    """One run, grown in `work` and moved to its place at the end; finished steps found there are not repeated."""
-    spec, seed = what
-    work.mkdir(parents=True, exist_ok=True)
-    task, split = prepared.experiment.task, prepared.split
-    model, fit_seconds = _fit(prepared, what, work, stage)
-    started = time.perf_counter()
-    depth = min(max(task.depth, task.k), prepared.log.n_items)
-    with limit_threads(stage.threads):
-        ranked = recommend(model, split.ask, depth, mask_of(task, split), stage.progress)
-    lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
-    score_seconds = time.perf_counter() - started
-    note(work, "score", seconds=round(score_seconds, 4))
-    warnings = guards.check(task, lists, split.ask, personal=spec.personal) + guards.learnt(noted(work, "training"))
-    made = Made(spec.written(), model.refit_spec().written(), seed, fit_seconds, score_seconds, warnings)
-    return record(prepared, lists, made, work, stage, baseline)
+@dataclass(frozen=True, eq=False)
+class ModelJob:
+    """One model of an experiment on its way to a run folder; finished steps found in `work` are not repeated."""
 
-
-@dataclass(frozen=True)
-class Made:
-    """Where lists come from, as run.json says it."""
-
-    model: dict[str, Any]
-    """Kind and knobs."""
-
-    refit: dict[str, Any]
-    """What to fit on everything, with what validation decided frozen in."""
-
+    prepared: Prepared
+    spec: ModelSpec
     seed: int
-    fit_seconds: float
-    score_seconds: float
-    warnings: list[str]
-    more: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What only this kind of run has to say."""
+    stage: Stage
 
+    @cached_property
+    def keys(self) -> Keys:
+        """What decides each of its stages."""
+        task = self.prepared.experiment.task
+        return self.prepared.keys(of_model(self.spec, self.seed, task))
 
-def record(prepared: Prepared, lists: TopK, made: Made, work: Path, stage: Stage, baseline: Run | None) -> Run:
-    """Judge lists and write them as a run folder; it appears in its place whole or not at all."""
-    task, split = prepared.experiment.task, prepared.split
-    work.mkdir(parents=True, exist_ok=True)
-    with stage.progress(f"evaluating {work.name}", 1) as advance:
-        evaluation, seconds = judged(lists, prepared)
-        advance(1)
-    note(work, "evaluate", seconds=round(seconds, 4))
-    kept, about = run_folder.metrics_frame(evaluation), run_folder.evaluation_said(evaluation)
-    warnings = list(made.warnings)
-    if baseline is not None:
-        warnings += guards.beats(run_folder.read_evaluation(kept, about), baseline.evaluation, task.metric)
-    run_folder.lists_frame(lists).write_parquet(work / "lists.parquet")
-    kept.write_parquet(work / "metrics.parquet")
-    said = {
-        "format": FORMAT,
-        "matinee": version("matinee"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": made.model,
-        "refit": made.refit,
-        "task": task.knobs(),
-        "seed": made.seed,
-        "split": {"fingerprint": split.fingerprint, "source": split.source, **split.protocol.written()},
-        "log": prepared.log.summary(),
-        "fit_seconds": made.fit_seconds,
-        "score_seconds": made.score_seconds,
-        "metrics": numbers(evaluation),
-        "evaluation": about,
-        "warnings": warnings,
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "threads": stage.threads or available(),
-        },
-        "experiment": prepared.experiment.written(),
-        **made.more,
-    }
-    return _finish(work, stage.root / work.name, said, keep_model=prepared.experiment.keep_models)
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return f"{self.spec.kind}-{self.keys.metrics[:10]}"
 
+    @property
+    def work(self) -> Path:
+        """Where it is computed: one folder for all runs of the same fit, so that they do not fit twice."""
+        return self.stage.root / PARTIAL / f"{self.spec.kind}-{self.keys.fit[:10]}"
 
-def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
-    """The evaluation the task asks for, and the seconds it took."""
-    task, started = prepared.experiment.task, time.perf_counter()
-    names = list(dict.fromkeys([task.metric, *task.also]))
-    popularity = prepared.split.learn.popularity
-    evaluation = evaluate(lists, prepared.split.answer, names, task.profile, popularity, seed=prepared.experiment.seed)
-    return evaluation, time.perf_counter() - started
+    def compute(self, baseline: Run | None) -> Run:
+        """The run, with as little computed as other runs of the same fit allow."""
+        lists = self._from_donor()
+        state, model = self._fit(need_model=lists is None)
+        if lists is None:
+            lists = self._ranked(model if model is not None else models.load(self.work / "model"))
+        task, ask = self.prepared.experiment.task, self.prepared.split.ask
+        findings = guards.check(task, lists[0], ask, personal=self.spec.personal)
+        findings += guards.learnt(noted(self.work, "training"))
+        producer = Model(spec=self.spec, refit=state.refit)
+        draft = Draft(producer, self.seed, self.keys, (state.seconds, lists[1]), findings)
+        keep = self.work / "model" if self.prepared.experiment.keep_models else None
+        return record(self.prepared, lists[0], draft, self.work, self.stage, (baseline, keep))
 
+    def _from_donor(self) -> tuple[TopK, float] | None:
+        """Take over fit and model of another run of the same fit; its lists, with their seconds, where they fit too."""
+        keep = self.prepared.experiment.keep_models
+        for run in donors(self.stage.root, self.spec.kind, self.keys):
+            same_lists = run.record.keys.lists == self.keys.lists
+            if not isinstance(run.producer, Model) or not (run.has_model or (same_lists and not keep)):
+                continue
+            self.stage.say(f"{self.name}: {run.name} is the same fit, which is not repeated")
+            with writing(self.work):
+                if run.has_model:
+                    link_tree(run.folder / "model", self.work / "model")
+                write_lines([line for line in last_lines(run.folder) if line["stage"] != "evaluate"], self.work / LOG)
+                self._keep_state(run.record.seconds.fit, run.producer.refit)
+            if same_lists:
+                lists = run.lists(self.prepared.log.users, self.prepared.log.items)
+                return widened(lists, self.prepared.depth), run.record.seconds.lists
+            return None
+        return None
 
-def _fit(prepared: Prepared, what: tuple[ModelSpec, int], work: Path, stage: Stage) -> tuple[Fitted, float]:
-    """The fitted model and the seconds it took; kept in `work` as soon as it exists."""
-    kept, timing = work / "model", work / "fit.json"
-    if kept.is_dir() and timing.is_file():
-        stage.say(f"{work.name}: fitted before it was stopped, going on from there")
-        return models.load(kept), json.loads(timing.read_text())["seconds"]
-    started = time.perf_counter()
-    with stage.progress(f"fitting {what[0].kind}", 1) as advance:
-        model = _learn(prepared, what, work / "checkpoint", stage)
-        advance(1)
-    seconds = time.perf_counter() - started
-    note(work, "fit", seconds=round(seconds, 4))
-    half = work / "model.half"
-    shutil.rmtree(half, ignore_errors=True)
-    fitted.save(model, half)
-    timing.write_text(json.dumps({"seconds": seconds}))
-    shutil.rmtree(kept, ignore_errors=True)
-    half.rename(kept)
-    shutil.rmtree(work / "checkpoint", ignore_errors=True)
-    return model, seconds
+    def _ranked(self, model: Fitted) -> tuple[TopK, float]:
+        """The lists of a model, and the seconds it took."""
+        split, started = self.prepared.split, time.perf_counter()
+        mask = mask_of(self.prepared.experiment.task, split)
+        with limit_threads(self.stage.threads):
+            ranked = recommend(model, split.ask, self.prepared.depth, mask, self.stage.progress)
+        lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
+        seconds = time.perf_counter() - started
+        note(self.work, "score", seconds=round(seconds, 4))
+        return lists, seconds
 
+    def _fit(self, *, need_model: bool) -> tuple[FitState, Fitted | None]:
+        """The state of the fit, and the model where it was fitted just now; kept in `work` as soon as it exists."""
+        work = self.work
+        state = self._kept_state()
+        if state is not None and (state.files or not need_model):
+            if need_model:
+                self.stage.say(f"{work.name}: fitted before it was stopped, going on from there")
+            return state, None
+        started = time.perf_counter()
+        with self.stage.progress(f"fitting {self.spec.kind}", 1) as advance:
+            model = self._learn(work / "checkpoint")
+            advance(1)
+        seconds = time.perf_counter() - started
+        note(work, "fit", seconds=round(seconds, 4))
+        with writing(work):
+            half = work / "model.half"
+            shutil.rmtree(half, ignore_errors=True)
+            shutil.rmtree(work / "model", ignore_errors=True)
+            fitted.save(model, half)
+            sync_tree(half)
+            half.rename(work / "model")
+            state = self._keep_state(seconds, model.refit_spec())
+        shutil.rmtree(work / "checkpoint", ignore_errors=True)
+        return state, model
 
-def _learn(prepared: Prepared, what: tuple[ModelSpec, int], kept: Path, stage: Stage) -> Fitted:
-    """Fit on the learn part, with what the model leaves to validation settled beforehand.
+    def _keep_state(self, seconds: float, refit: ModelSpec) -> FitState:
+        folder = self.work / "model"
+        state = FitState(seconds=seconds, refit=refit, files=file_records(folder) if folder.is_dir() else {})
+        write_checked(self.work / "fit.json", state.model_dump(mode="json"))
+        return state
 
-    The stop fold is cut out of the learn part and costs a fit of its own; the model that is judged learns from the
-    whole part, like one that validates nothing. A killed run goes on from what lies in `kept`.
-    """
-    spec, seed = what
-    if spec.uses_validation:
-        settled = kept / "settled.json"
-        if not settled.is_file():
-            decided = _decided(prepared, spec, seed, kept, stage)
+    def _kept_state(self) -> FitState | None:
+        """The fit that was finished before; None where it is missing or damaged."""
+        values = read_checked(self.work / "fit.json")
+        if values is None:
+            return None
+        try:
+            state = FitState.model_validate(values)
+        except (ValueError, MatineeError):
+            return None
+        return None if damaged_file(self.work / "model", state.files) else state
+
+    def _learn(self, kept: Path) -> Fitted:
+        """Fit on the learn part, with what the model leaves to validation settled beforehand.
+
+        The stop fold is cut out of the learn part and costs a fit of its own; the model that is judged learns from the
+        whole part, like one that validates nothing. A killed run goes on from what lies in `kept`.
+        """
+        spec = self._settled(kept) if self.spec.uses_validation else self.spec
+        return spec.fit(
+            self.prepared.split.learn, _heard(self.stage.context(self.seed, kept / "fit"), self.work, "learn")
+        )
+
+    def _settled(self, kept: Path) -> ModelSpec:
+        """The settled spec; read from `kept` where it was settled before, unless that is damaged."""
+        path = kept / "settled.json"
+        values = read_checked(path)
+        if values is not None:
+            try:
+                return models.CATALOGUE.read(values, str(path))
+            except MatineeError:
+                pass
+        spec = self._decided(kept)
+        with writing(path):
             kept.mkdir(parents=True, exist_ok=True)
-            half = kept / "settled.half"
-            half.write_text(json.dumps(decided.written()))
-            half.replace(settled)
-        spec = models.CATALOGUE.read(json.loads(settled.read_text()), str(settled))
-    return spec.fit(prepared.split.learn, _heard(stage.context(seed, kept / "fit"), kept.parent, "learn"))
-
-
-def _decided(prepared: Prepared, spec: ModelSpec, seed: int, kept: Path, stage: Stage) -> ModelSpec:
-    """The spec settled by the stop fold; as it is, with a warning, where the log is too small for one."""
-    try:
-        ctx = _heard(stage.context(seed, kept / "stop"), kept.parent, "stop")
-        return settle(spec, prepared.split, prepared.experiment.task, ctx)
-    except SplitError as error:
-        stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
+            write_checked(path, spec.written())
         return spec
+
+    def _decided(self, kept: Path) -> ModelSpec:
+        """The spec settled by the stop fold; as it is, with a warning, where the log is too small for one."""
+        prepared, spec = self.prepared, self.spec
+        try:
+            ctx = _heard(self.stage.context(self.seed, kept / "stop"), self.work, "stop")
+            return settle(spec, prepared.split, prepared.experiment.task, ctx)
+        except SplitError as error:
+            self.stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
+            return spec
 
 
 def _heard(ctx: Context, work: Path, fold: str) -> Context:
@@ -268,41 +307,92 @@ def _heard(ctx: Context, work: Path, fold: str) -> Context:
     return replace(ctx, note=heard)
 
 
-def _finish(work: Path, place: Path, said: dict[str, Any], *, keep_model: bool) -> Run:
-    (work / "fit.json").unlink(missing_ok=True)
-    if not keep_model:
-        shutil.rmtree(work / "model", ignore_errors=True)
-    (work / "run.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    try:
-        work.rename(place)
-    except OSError:
-        if not (place / "run.json").is_file():
-            found = "it is in the way of a finished run and is none itself"
-            raise RunError(place, found, "Move it away and run again.") from None
-        shutil.rmtree(work)  # another process finished the same run first
-    return open_run(place)
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Where lists come from, and what is known of them before they are evaluated."""
+
+    producer: Producer
+    seed: int
+    keys: Keys
+    seconds: tuple[float, float]
+    """Of the fit and of the lists."""
+
+    findings: list[Finding]
+    ensemble: EnsembleReport | None = None
 
 
-def numbers(evaluation: Evaluation) -> dict[str, Any]:
+def record(
+    prepared: Prepared,
+    lists: TopK,
+    draft: Draft,
+    work: Path,
+    stage: Stage,
+    beside: tuple[Run | None, Path | None] = (None, None),
+) -> Run:
+    """Judge lists and write them as a run folder; it appears in its place whole or not at all.
+
+    `beside` are the popularity run to compare with and the folder of the model to keep.
+    """
+    task, split = prepared.experiment.task, prepared.split
+    evaluation, seconds = judged(lists, prepared)
+    note(work, "evaluate", seconds=round(seconds, 4))
+    frame, meta = run_folder.metrics_frame(evaluation), run_folder.evaluation_meta(evaluation)
+    findings, (baseline, model) = list(draft.findings), beside
+    if baseline is not None:
+        findings += guards.beats(run_folder.read_evaluation(frame, meta), baseline.evaluation, task.metric)
+    kind = draft.producer.label
+    made = RunRecord(
+        format=FORMAT,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        producer=draft.producer,
+        seed=draft.seed,
+        task=task,
+        split=SplitRecord(fingerprint=split.fingerprint, source=split.source, protocol=split.protocol),
+        log=prepared.log.summary(),
+        keys=draft.keys,
+        seconds=Seconds(fit=draft.seconds[0], lists=draft.seconds[1], evaluate=seconds),
+        metrics=numbers(evaluation),
+        evaluation=meta,
+        findings=tuple(findings),
+        ensemble=draft.ensemble,
+        environment=current_environment(stage.device, stage.threads),
+        experiment=prepared.experiment.written(),
+        files={},
+    )
+    place = stage.root / f"{kind}-{draft.keys.metrics[:10]}"
+    frames = {
+        run_folder.LISTS: run_folder.lists_frame(lists),
+        run_folder.METRICS: frame,
+        run_folder.CATALOGUE: run_folder.catalogue_frame(split.learn, task.allowed(split.learn)),
+    }
+    return publish(work, place, made, frames, model)
+
+
+def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
+    """The evaluation the task asks for, and the seconds it took."""
+    task, started = prepared.experiment.task, time.perf_counter()
+    names = list(dict.fromkeys([task.metric, *task.also]))
+    popularity = prepared.split.learn.popularity
+    evaluation = evaluate(lists, prepared.split.answer, names, task.profile, popularity, seed=prepared.experiment.seed)
+    return evaluation, time.perf_counter() - started
+
+
+def numbers(evaluation: Evaluation) -> dict[str, MetricSummary]:
     """Mean, low and high of every metric, and of every part where there are several."""
-    found: dict[str, Any] = {}
-    for row in evaluation.frame().iter_rows(named=True):
-        here = {name: row[name] for name in ("mean", "low", "high")}
-        if row["part"] == "all":
-            found.setdefault(row["metric"], {}).update(here)
-        else:
-            found[row["metric"]].setdefault("parts", {})[row["part"]] = here
+    rows = evaluation.frame().rows(named=True)
+    intervals = {
+        (row["metric"], row["part"]): Interval(mean=row["mean"], low=row["low"], high=row["high"]) for row in rows
+    }
+    found: dict[str, MetricSummary] = {}
+    for (metric, part), whole in intervals.items():
+        if part == "all":
+            parts = {name: one for (other, name), one in intervals.items() if other == metric and name != "all"}
+            found[metric] = MetricSummary(mean=whole.mean, low=whole.low, high=whole.high, parts=parts)
     return found
 
 
-def note(work: Path, stage: str, **said: Any) -> None:
-    """One line in the run's log: when, which stage, and what is said of it, such as its seconds."""
-    line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, **said}
-    with (work / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line) + "\n")
-
-
-def noted(work: Path, stage: str) -> list[dict[str, Any]]:
-    """The lines of a run's log about a stage."""
-    lines = (json.loads(line) for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line["stage"] == stage]
+def widened(lists: TopK, k: int) -> TopK:
+    """Lists with room for at least k items, as they were before padding was left out of the file."""
+    wide = ((0, 0), (0, max(k - lists.k, 0)))
+    item = np.pad(lists.item, wide, constant_values=-1)
+    return replace(lists, item=item, score=np.pad(lists.score, wide, constant_values=-np.inf))

@@ -1,6 +1,8 @@
-"""A run: the folder in which everything about one fitted model on one split is written once.
+"""A run: the folder in which everything about one set of lists on one split is written once.
 
-    run.json         what was asked (the whole experiment), what came out, how long it took, which guards fired
+    run.json         what made the lists, the rules, what came out, how long it took, what checks found (`RunRecord`)
+    run.sha256       the hash of run.json, which has those of all other files
+    catalogue.parquet  one row an item: item, title, available, popularity (users of the training set)
     lists.parquet    user, item [list], score [list]: raw ids, best first, `task.depth` deep
     metrics.parquet  one row a person: value and weight of every metric and part
     log.jsonl        one line a stage, with seconds; one a training, with losses and looks at the stop fold
@@ -11,7 +13,9 @@ All that comes later (board, ensembles, reports, services) reads only this.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,28 +23,34 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from matinee import models
 from matinee.contract import Fitted
-from matinee.data import Vocabulary
-from matinee.errors import RunError
+from matinee.data import Interactions, Vocabulary
+from matinee.errors import MatineeError, RunError
 from matinee.metrics import Evaluation, parse
 from matinee.metrics.column import Column
 from matinee.metrics.table import Key, Table
+from matinee.runs.files import damaged_file
+from matinee.runs.producer import Producer
+from matinee.runs.producers.model import Model
+from matinee.runs.record import FORMAT, EvaluationMeta, RunRecord
 from matinee.topk import TopK
 
-FORMAT = 2
-"""Raised whenever an older reader would misread a folder."""
+RUN, CHECKSUM = "run.json", "run.sha256"
+LISTS, METRICS, CATALOGUE = "lists.parquet", "metrics.parquet", "catalogue.parquet"
 
 AGAIN = "Delete the folder and run the experiment again."
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run folder; `said` is its run.json."""
+    """A finished run folder; `record` is its run.json."""
 
     folder: Path
-    said: dict[str, Any]
+    record: RunRecord
 
     @property
     def name(self) -> str:
@@ -48,75 +58,130 @@ class Run:
         return self.folder.name
 
     @property
+    def producer(self) -> Producer:
+        """What made the lists."""
+        return self.record.producer
+
+    @property
     def kind(self) -> str:
         """The kind of the model; of lists made elsewhere, the name they were given."""
-        model = self.said["model"]
-        return str(model["name"] if model["kind"] == "outside" else model["kind"])
+        return self.producer.label
 
     @property
     def knobs(self) -> dict[str, Any]:
         """The model's knobs, all of them."""
-        return {name: value for name, value in self.said["model"].items() if name not in ("kind", "name", "content")}
+        return self.producer.params
 
     @property
     def split(self) -> str:
         """The fingerprint of the split; only runs with the same one may be compared."""
-        return str(self.said["split"]["fingerprint"])
+        return self.record.split.fingerprint
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """The numbers a person, as when they were computed: intervals and comparisons come from here."""
-        path = self.folder / "metrics.parquet"
+        frame = self._table(METRICS)
         try:
-            return read_evaluation(pl.read_parquet(path, glob=False), self.said["evaluation"])
-        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
-            raise RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN) from None
+            return read_evaluation(frame, self.record.evaluation)
+        except (KeyError, ValueError, pl.exceptions.PolarsError) as error:
+            raise _unreadable(self.folder / METRICS, error) from None
 
     def lists(self, users: Vocabulary, items: Vocabulary) -> TopK:
         """The ranked lists in codes of the given vocabularies."""
-        path = self.folder / "lists.parquet"
+        frame = self._table(LISTS)
         try:
-            frame = pl.read_parquet(path, glob=False)
             return lists_of(frame, users, items)
-        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-            raise RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN) from None
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            raise _unreadable(self.folder / LISTS, error) from None
+
+    def catalogue(self) -> pl.DataFrame:
+        """The items that lists are made of: item, title, available, popularity."""
+        return self._table(CATALOGUE)
 
     def model(self) -> Fitted:
         """The fitted model."""
-        if self.said["model"]["kind"] in ("ensemble", "outside"):
+        if not isinstance(self.producer, Model):
             found = "it is made of lists, there is no model in it"
             raise RunError(self.folder, found, "Name a run of a model, as `matinee board` lists them.")
-        if not (self.folder / "model").is_dir():
+        if not self.has_model:
             raise RunError(self.folder, "it kept no model", "Run the experiment again with keep_models = true.")
+        self.verify("model/")
         return models.load(self.folder / "model")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the fitted model was kept."""
+        return any(name.startswith("model/") for name in self.record.files)
+
+    def verify(self, start: str = "") -> None:
+        """Raise `RunError` for a file, of those whose path starts so, that is not as it was written."""
+        files = {name: known for name, known in self.record.files.items() if name.startswith(start)}
+        name = damaged_file(self.folder, files)
+        if name is not None:
+            raise RunError(self.folder / name, "it is damaged: size or hash is not that in run.json", AGAIN)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        self.verify(name)
+        try:
+            return pl.read_parquet(self.folder / name, glob=False)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise _unreadable(self.folder / name, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    return RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN)
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in a folder. Raises `RunError` where the folder is no finished run, damaged, or of another version."""
+    """The run in a folder. Raises `RunError` where the folder is no finished run, damaged, or of another version.
+
+    Verifies run.json, and that the other files are there; their content is verified when it is read.
+    """
     folder = Path(folder)
-    path = folder / "run.json"
+    path = folder / RUN
     if not path.is_file():
         raise RunError(folder, "there is no run.json in it", "Name a run folder, as `matinee board` lists them.")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        found = said["format"]
-        missing = {"model", "split", "task", "experiment", "metrics", "evaluation"} - said.keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        content = path.read_bytes()
+        values = json.loads(content)
+        found = values["format"]
+        record = RunRecord.model_validate(values) if found == FORMAT else None
+        intact = record is None or (folder / CHECKSUM).read_bytes() == checksum_text(content).encode()
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunError(path, f"it is damaged ({found})", AGAIN) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MatineeError) as error:
         raise RunError(path, f"it is damaged ({type(error).__name__}: {error})", AGAIN) from None
-    if found != FORMAT:
+    if record is None:
         raise RunError(folder, f"it was written in format {found}, this version reads format {FORMAT}", AGAIN)
-    for name in ("lists.parquet", "metrics.parquet"):
-        missing |= set() if (folder / name).is_file() else {name}
+    if not intact:
+        raise RunError(path, f"it is damaged: its hash is not that in {CHECKSUM}", AGAIN)
+    missing = [name for name in record.files if not (folder / name).is_file()]
     if missing:
         raise RunError(folder, f"it is damaged: {', '.join(sorted(missing))} missing", AGAIN)
-    return Run(folder, said)
+    return Run(folder, record)
 
 
-def runs_in(root: str | Path) -> list[Run]:
-    """The finished runs directly under `root`, oldest first; folders without run.json are none."""
+def checksum_text(content: bytes) -> str:
+    """The content of `run.sha256`, as `sha256sum` writes it."""
+    return f"{hashlib.sha256(content).hexdigest()}  {RUN}\n"
+
+
+def _silent(line: str) -> None:
+    """Discards a warning: the default."""
+
+
+def runs_in(root: str | Path, say: Callable[[str], None] = _silent) -> list[Run]:
+    """The finished runs directly under `root`, oldest first. One that cannot be read is skipped with a warning."""
     root = Path(root)
-    folders = sorted(path.parent for path in root.glob("*/run.json")) if root.is_dir() else []
-    return sorted((open_run(folder) for folder in folders), key=lambda run: (run.said.get("created", ""), run.name))
+    found: list[Run] = []
+    for path in sorted(root.glob(f"*/{RUN}")) if root.is_dir() else []:
+        try:
+            found.append(open_run(path.parent))
+        except RunError as error:
+            say(f"warning: skipped: {error}")
+    return sorted(found, key=lambda run: (run.record.created, run.name))
 
 
 def lists_frame(lists: TopK) -> pl.DataFrame:
@@ -149,6 +214,19 @@ def lists_of(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
     return TopK(user, item, scores, users, items)
 
 
+def catalogue_frame(train: Interactions, available: NDArray[np.bool_] | None) -> pl.DataFrame:
+    """The items of a training set; `available` (n_items,) are those that may be listed, None means all."""
+    titles = pl.repeat(None, train.n_items, dtype=pl.String, eager=True) if train.titles is None else train.titles
+    return pl.DataFrame(
+        {
+            "item": train.items.ids,
+            "title": titles,
+            "available": np.ones(train.n_items, dtype=np.bool_) if available is None else available,
+            "popularity": train.popularity,
+        }
+    )
+
+
 def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:
     """Values and weights a person, one pair of columns a metric and part."""
     table = evaluation.table
@@ -159,21 +237,21 @@ def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def evaluation_said(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_meta(evaluation: Evaluation) -> EvaluationMeta:
     """What `metrics.parquet` does not hold of an evaluation."""
-    return {
-        "names": list(evaluation.names),
-        "parts": list(evaluation.parts),
-        "profile": evaluation.profile,
-        "catalogue": dict(evaluation.catalogue),
-        "n_asked": evaluation.table.n_asked,
-        "resamples": evaluation.table.resamples,
-        "seed": evaluation.table.seed,
-    }
+    return EvaluationMeta(
+        names=evaluation.names,
+        parts=evaluation.parts,
+        profile=evaluation.profile,
+        catalogue=dict(evaluation.catalogue),
+        n_queries=evaluation.table.n_asked,
+        resamples=evaluation.table.resamples,
+        seed=evaluation.table.seed,
+    )
 
 
-def read_evaluation(frame: pl.DataFrame, said: dict[str, Any]) -> Evaluation:
-    """The evaluation that `metrics_frame` and `evaluation_said` were made from, over the people in it alone."""
+def read_evaluation(frame: pl.DataFrame, meta: EvaluationMeta) -> Evaluation:
+    """The evaluation that `metrics_frame` and `evaluation_meta` were made from, over the people in it alone."""
     columns: dict[Key, Column] = {}
     for name in frame.columns:
         if name.startswith("value|"):
@@ -188,8 +266,8 @@ def read_evaluation(frame: pl.DataFrame, said: dict[str, Any]) -> Evaluation:
         frame["listed"].to_numpy(),
         answered,
         columns,
-        said["n_asked"],
-        said["resamples"],
-        said["seed"],
+        meta.n_queries,
+        meta.resamples,
+        meta.seed,
     )
-    return Evaluation(tuple(said["names"]), tuple(said["parts"]), said["profile"], table, said["catalogue"])
+    return Evaluation(meta.names, meta.parts, meta.profile, table, meta.catalogue)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,20 +11,18 @@ from matinee.data import Histories, Interactions
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs import guards
-from matinee.runs.combine import KIND
-from matinee.runs.execute import PARTIAL, Made, Prepared, Stage, finished, key, prepare, record
+from matinee.runs.execute import Draft, Prepared, Stage, obtain_and_warn, prepare, record
 from matinee.runs.experiment import Experiment
+from matinee.runs.files import sha256_of
+from matinee.runs.finding import warning
 from matinee.runs.folder import Run
 from matinee.runs.list_file import pairs
+from matinee.runs.producers import PRODUCERS
+from matinee.runs.producers.imported import Imported
+from matinee.runs.store import PARTIAL
 from matinee.runs.submission import Checked, check, faults_of, judge
 from matinee.split import Split
 from matinee.topk import TopK
-
-OUTSIDE = "outside"
-"""The kind of runs whose lists came from a file."""
-
-RESERVED = (KIND, OUTSIDE, "best")
-"""Names that mean something else on a board."""
 
 
 def held_against_task(
@@ -64,26 +61,26 @@ def outside_lists(file: Path, log: Interactions, task: Task, queries: Histories)
 
 def bring_in(file: Path, name: str, prepared: Prepared, stage: Stage) -> Run:
     """A run of lists made elsewhere from the learn part of the split: on the board, and a member like any other."""
-    if not name.isidentifier() or name in (*models.kinds(), *RESERVED):
-        reserved = f"no kind of a model and none of {', '.join(RESERVED)}"
-        raise SpecError("import --name", f"found {name!r}", f"a word of letters, digits and _ that is {reserved}")
+    reserved = (*PRODUCERS.names(), "outside", "best")
+    if not name.isidentifier() or name in (*models.kinds(), *reserved):
+        rule = f"no kind of a model and none of {', '.join(reserved)}"
+        raise SpecError("import --name", f"found {name!r}", f"a word of letters, digits and _ that is {rule}")
     split, task = prepared.split, prepared.experiment.task
     lists = outside_lists(file, split.learn, task, queries_of(split))
     longest = max(metric.k for goal in (task.metric, *task.also) for metric in parse(goal).metrics)
     if lists.k < longest:
         found = f"its longest list has {lists.k} items"
         raise DataError(file, found, f"lists of {longest}, which the metrics look at", "Write longer lists.")
-    content = hashlib.sha256(file.read_bytes()).hexdigest()
-    model = {"kind": OUTSIDE, "name": name, "content": content[:16]}
-    label = f"{name}-{key(prepared, model, prepared.experiment.seed)[:10]}"
-    done = finished(label, stage)
-    if done is not None:
-        return done
+    imported = Imported(name=name, sha256=sha256_of(file))
+    seed, keys = prepared.experiment.seed, prepared.keys(imported.written())
     empty = int((lists.length == 0).sum())
-    warnings = [f"{empty:,} of {len(lists):,} people have no list in {file.name}"] if empty else []
-    warnings += guards.check(task, lists, split.ask)
-    made = Made(model, model, prepared.experiment.seed, 0.0, 0.0, warnings)
-    return record(prepared, lists, made, stage.root / PARTIAL / label, stage, None)
+    findings = [warning("users_without_list", missing=empty, users=len(lists), file=file.name)] if empty else []
+    findings += guards.check(task, lists, split.ask)
+    work = stage.root / PARTIAL / f"{name}-{keys.fit[:10]}"
+    draft = Draft(imported, seed, keys, (0.0, 0.0), findings)
+    return obtain_and_warn(
+        f"{name}-{keys.metrics[:10]}", work, stage, lambda: record(prepared, lists, draft, work, stage)
+    )
 
 
 def sentences(evaluation: Evaluation | None) -> list[str]:

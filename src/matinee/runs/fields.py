@@ -1,0 +1,51 @@
+"""Types of record fields that a registry reads: in JSON a table with its kind, in memory the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeAlias, cast
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from matinee import models
+from matinee.contract import ModelSpec
+from matinee.ensemble.plan import Plan
+from matinee.ensemble.plan import read as read_plan
+from matinee.ensemble.recipe import Recipe
+from matinee.ensemble.recipe import read as read_recipe
+from matinee.split import PROTOCOLS, SplitSpec
+
+
+class _Writable(Protocol):
+    def written(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Kinded:
+    """Annotation of a field whose value `read` makes from a table and `written()` turns into one."""
+
+    read: Callable[[Mapping[str, Any], str], _Writable]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Reads a mapping, keeps any other value."""
+        write = core_schema.plain_serializer_function_ser_schema(_write)
+        return core_schema.no_info_plain_validator_function(self._validate, serialization=write)
+
+    def _validate(self, value: object) -> object:
+        if isinstance(value, Mapping):
+            return self.read(cast("Mapping[str, Any]", value), "run.json")
+        if not hasattr(value, "written"):
+            raise ValueError(f"a table with a kind is required, not {value!r}")
+        return value
+
+
+def _write(value: _Writable) -> Mapping[str, Any]:
+    return value.written()
+
+
+AnyModel: TypeAlias = Annotated[ModelSpec, Kinded(models.CATALOGUE.read)]
+AnySplit: TypeAlias = Annotated[SplitSpec, Kinded(PROTOCOLS.read)]
+AnyPlan: TypeAlias = Annotated[Plan, Kinded(read_plan)]
+AnyRecipe: TypeAlias = Annotated[Recipe, Kinded(read_recipe)]
