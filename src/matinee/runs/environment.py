@@ -40,7 +40,7 @@ class Environment(Spec):
 
 def current_environment(device: str, threads: int | None) -> Environment:
     """The environment of this process."""
-        from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info
 
     names = [*PACKAGES, "torch"] if "torch" in sys.modules else PACKAGES
     pools = (
