@@ -26,12 +26,12 @@ import numpy as np
 import polars as pl
 
 import matinee
-from matinee.contract import Context, Fitted, ModelSpec
-from matinee.ensemble import Pool
+from matinee.contract import FitContext, FittedModel, ModelSpec
+from matinee.ensemble import CandidatePool
 from matinee.ensemble.rule import Rule, fuse
 from matinee.ensemble.rules import RULES
 from matinee.metrics import Evaluation
-from matinee.runs.stopping import stopped
+from matinee.runs.validation import fit_early_stopped
 from matinee.split import Split
 from matinee.topk import TopK
 
@@ -63,7 +63,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
 FUSED: dict[str, tuple[tuple[str, str], str | dict[str, Any]]] = {
     "σ(EASE) ⊙ RecVAE": (("ease", "rec_vae"), {"kind": "product", "norms": ["sigmoid", "softmax"], "floor": 1e-6}),
     "EASE × RecVAE, min-max": (("ease", "rec_vae"), "product"),
-    "log-rank of EASE, RecVAE": (("ease", "rec_vae"), "log_rank"),
+    "log-rank of EASE, RecVAE": (("ease", "rec_vae"), "dcg_points"),
     "z-sum of EASE, RecVAE": (("ease", "rec_vae"), "comb_sum"),
     "z-sum of EASE, Mult-VAE": (("ease", "mult_vae"), "comb_sum"),
 }
@@ -88,38 +88,38 @@ def kept(name: str, rows: pl.DataFrame) -> Path:
 def split_of(protocol: str) -> tuple[Split, matinee.Interactions | None]:
     """The split, and the log of a refit where the protocol has one."""
     if protocol == "strong":
-        log = matinee.read(kept("strong", frame(4.0)), time_unit="order", core=5)
+        log = matinee.read(kept("strong", frame(4.0)), time_unit="order", k_core=5)
         return matinee.split.new_users(log, users=600, fold_in=0.8, seed=7), None
     rows = frame()
     parts = [matinee.read(kept(f"infae-{n}", rows.filter(pl.col("part") == n)), time_unit="order") for n in range(3)]
-    split = matinee.split.given(parts[0], parts[2], valid=parts[1])
+    split = matinee.split.predefined(parts[0], parts[2], validation=parts[1])
     both = matinee.read(kept("infae-both", rows.filter(pl.col("part") < 2)), time_unit="order")
-    return split, matinee.split.given(both, parts[2]).learn
+    return split, matinee.split.predefined(both, parts[2]).train
 
 
-def by(split: Split, metric: str) -> Callable[[Fitted], float]:
+def by(split: Split, metric: str) -> Callable[[FittedModel], float]:
     """The metric on the stop fold."""
-    stop = split.stop()
+    stop = split.validation_split()
 
-    def validate(model: Fitted) -> float:
-        lists = matinee.recommend(model, stop.ask, int(metric.partition("@")[2]))
-        return matinee.evaluate(_of(lists, stop), stop.answer, [metric])[metric]
+    def validate(model: FittedModel) -> float:
+        lists = matinee.recommend(model, stop.query, int(metric.partition("@")[2]))
+        return matinee.evaluate(_of(lists, stop), stop.target, [metric])[metric]
 
     return validate
 
 
-def chosen(kind: str, split: Split, metric: str) -> tuple[ModelSpec, Fitted, list[dict[str, Any]]]:
+def chosen(kind: str, split: Split, metric: str) -> tuple[ModelSpec, FittedModel, list[dict[str, Any]]]:
     """The best setting of the grid on the stop fold, settled, its model of the stop fold, and what was tried."""
     validate = by(split, metric)
     tried: list[dict[str, Any]] = []
-    best: tuple[float, ModelSpec, Fitted] | None = None
+    best: tuple[float, ModelSpec, FittedModel] | None = None
     for knobs in GRID[kind]:
         started = time.perf_counter()
         spec = matinee.models.get(kind)(**knobs)
-        model = stopped(spec, split, matinee.Task(metric=metric), Context(seed=7))
+        model = fit_early_stopped(spec, split, matinee.Task(metric=metric), FitContext(seed=7))
         seconds, value = time.perf_counter() - started, validate(model)
         settled = model.refit_spec()
-        tried.append({"knobs": knobs, metric: value, "seconds": seconds, "epochs": settled.knobs().get("epochs")})
+        tried.append({"knobs": knobs, metric: value, "seconds": seconds, "epochs": settled.params().get("epochs")})
         print(f"  {kind} {knobs}: {metric} {value:.4f} on the stop fold, {seconds:.0f} s", flush=True)
         if best is None or value > best[0]:
             best = (value, settled, model)
@@ -129,7 +129,7 @@ def chosen(kind: str, split: Split, metric: str) -> tuple[ModelSpec, Fitted, lis
 
 def _of(lists: TopK, split: Split) -> TopK:
     """Lists under the names of the people who answer."""
-    return TopK(split.answer.user, lists.item, lists.score, lists.users, lists.items)
+    return TopK(split.target.user, lists.item, lists.score, lists.users, lists.items)
 
 
 def row_of(evaluation: Evaluation, protocol: str, **more: Any) -> dict[str, Any]:
@@ -148,19 +148,19 @@ def run(protocol: str, kinds: list[str], said: dict[str, Any], out: Path) -> Non
             continue
         spec, model, tried = chosen(kind, split, metrics[0])
         seconds = max(tried, key=lambda one: one[metrics[0]])["seconds"]
-        if split.stop().learn.fingerprint != split.learn.fingerprint:
+        if split.validation_split().train.fingerprint != split.train.fingerprint:
             started = time.perf_counter()
-            model = spec.fit(split.learn, Context(seed=7))
+            model = spec.fit(split.train, FitContext(seed=7))
             seconds = time.perf_counter() - started
-        lists = _of(matinee.recommend(model, split.ask, DEPTH), split)
+        lists = _of(matinee.recommend(model, split.query, DEPTH), split)
         lists.frame().write_parquet(CACHE / f"{protocol}-{kind}.parquet")
         np.savez(CACHE / f"{protocol}-{kind}.npz", item=lists.item, score=lists.score)
-        more = {"seconds": seconds, "spec": spec.written(), "tried": tried, "load": os.getloadavg()[0]}
-        rows[kind] = row_of(matinee.evaluate(lists, split.answer, metrics), protocol, **more)
+        more = {"seconds": seconds, "spec": spec.to_dict(), "tried": tried, "load": os.getloadavg()[0]}
+        rows[kind] = row_of(matinee.evaluate(lists, split.target, metrics), protocol, **more)
         if both is not None:
-            again = matinee.recommend(spec.fit(both, Context(seed=7)), split.ask, DEPTH)
-            rows[kind]["refit"] = matinee.evaluate(_of(again, split), split.answer, metrics)[metrics[0]]
-        rows[kind]["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+            again = matinee.recommend(spec.fit(both, FitContext(seed=7)), split.query, DEPTH)
+            rows[kind]["refit"] = matinee.evaluate(_of(again, split), split.target, metrics)[metrics[0]]
+        rows[kind]["date"] = datetime.epoch(UTC).isoformat(timespec="seconds")
         print(protocol, kind, {k: v for k, v in rows[kind].items() if k not in ("tried", "spec")}, flush=True)
         out.write_text(json.dumps(said, indent=2) + "\n")
     compared(protocol, split, rows)
@@ -175,15 +175,15 @@ def compared(protocol: str, split: Split, rows: dict[str, Any]) -> None:
         path = CACHE / f"{protocol}-{kind}.npz"
         if path.is_file() and kind in GRID:
             held = np.load(path)
-            asked = split.answer
+            asked = split.target
             lists[kind] = TopK(asked.user, held["item"], held["score"], asked.users, asked.items)
     for name, (members, rule) in FUSED.items():
         if all(member in lists for member in members):
             made: Rule = RULES.read({"kind": rule} if isinstance(rule, str) else rule, name)
-            lists[name] = fuse(made, Pool.of({member: lists[member] for member in members}), None, DEPTH)
-            evaluation = matinee.evaluate(lists[name], split.answer, METRICS[protocol])
+            lists[name] = fuse(made, CandidatePool.of({member: lists[member] for member in members}), None, DEPTH)
+            evaluation = matinee.evaluate(lists[name], split.target, METRICS[protocol])
             rows[name] = row_of(evaluation, protocol)
-    judged = {name: matinee.evaluate(one, split.answer, [metric]) for name, one in lists.items()}
+    judged = {name: matinee.evaluate(one, split.target, [metric]) for name, one in lists.items()}
     if "ease" in judged:
         for name, one in judged.items():
             difference = matinee.compare(one, judged["ease"], metric)

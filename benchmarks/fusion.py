@@ -20,17 +20,17 @@ import numpy as np
 import polars as pl
 
 import matinee
-from matinee.data import Answers, Vocabulary
+from matinee.data import Targets, Vocabulary
 from matinee.data.simulate import Simulate
-from matinee.ensemble import Pool
-from matinee.ensemble.judge import Judge
-from matinee.ensemble.lab import Found, Goal, People, search
-from matinee.ensemble.plan import read as read_plan
-from matinee.ensemble.rules.log_rank import LogRank
+from matinee.ensemble import CandidatePool
+from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.ensemble.objective import FusionObjective
+from matinee.ensemble.rules.dcg_points import DCGPoints
+from matinee.ensemble.search import Objective, SearchResult, UserContext, search
 from matinee.metrics import Evaluation, compare
-from matinee.runs import Stage, execute, prepare
-from matinee.runs.execute import Prepared
-from matinee.runs.experiment import read as read_experiment
+from matinee.runs import RunOptions, execute, prepare
+from matinee.runs.execute import PreparedExperiment
+from matinee.runs.experiment import read_experiment as read_experiment
 from matinee.topk import TopK
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ METRIC = "recall@10"
 MEMBERS = [
     {"kind": "ease"}, {"kind": "slim"}, {"kind": "rdlae"}, {"kind": "pure_svd"}, {"kind": "gf_cf"},
     {"kind": "rp3beta"}, {"kind": "item_knn"}, {"kind": "directional"},
-    {"kind": "directional", "set_share": 0.0, "fading": 5.0}, {"kind": "directional", "set_share": 0.9},
+    {"kind": "directional", "set_weight": 0.0, "history_decay": 5.0}, {"kind": "directional", "set_weight": 0.9},
 ]  # fmt: skip
 MANY = [
     *MEMBERS,
@@ -51,19 +51,19 @@ MANY = [
     *({"kind": "item_knn", "neighbours": k} for k in (20, 50)),
     *({"kind": "rp3beta", "beta": b} for b in (0.2, 0.5)),
     *({"kind": "p3alpha", "alpha": a} for a in (0.5, 1.0)),
-    *({"kind": "directional", "reach": r} for r in (0.5, 3.0, 10.0)),
-    {"kind": "popularity", "half_life": 30.0},
+    *({"kind": "directional", "target_decay": r} for r in (0.5, 3.0, 10.0)),
+    {"kind": "popularity", "half_life_days": 30.0},
 ]
 RULES = [
-    "vote", "log_rank", "rrf", {"kind": "rrf", "k": 60}, "borda", "linear_points", "two_band",
+    "top_n_vote", "dcg_points", "rrf", {"kind": "rrf", "k": 60}, "borda", "linear_rank", "two_tier",
     "comb_sum", {"kind": "comb_sum", "norm": "min_max"}, "comb_mnz", "product",
-    {"kind": "quota", "quotas": [7, 3]}, "interleave", "shared_first", "cascade",
+    {"kind": "quota", "quotas": [7, 3]}, "interleave", "consensus_first", "cascade",
 ]  # fmt: skip
 SEARCHES = [
-    {"kind": "subsets"}, {"kind": "greedy"}, {"kind": "greedy", "bags": 10}, {"kind": "ascent"}, {"kind": "surrogate"},
+    {"kind": "best_subset"}, {"kind": "greedy"}, {"kind": "greedy", "bags": 10}, {"kind": "coordinate_ascent"}, {"kind": "listnet"},
     {"kind": "stacking"}, {"kind": "greedy", "rule": "rrf"}, {"kind": "greedy", "rule": "comb_sum"},
-    {"kind": "greedy", "rules": ["log_rank", "rrf", "comb_sum"], "depths": [20, 100]},
-    {"kind": "surrogate", "gate": "segments"}, {"kind": "surrogate", "gate": "logit"},
+    {"kind": "greedy", "rules": ["dcg_points", "rrf", "comb_sum"], "depths": [20, 100]},
+    {"kind": "listnet", "gate": "segments"}, {"kind": "listnet", "gate": "logit"},
 ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def source(name: str) -> dict[str, Any] | None:
     return {"kind": "delimited", "path": str(path), **({"time_unit": "order"} if name == "ml-1m" else {})}
 
 
-def ready(name: str) -> tuple[Prepared, dict[str, TopK]] | None:
+def ready(name: str) -> tuple[PreparedExperiment, dict[str, TopK]] | None:
     """The split and the members' lists; what was fitted before is read."""
     data = source(name)
     if data is None:
@@ -117,25 +117,25 @@ def ready(name: str) -> tuple[Prepared, dict[str, TopK]] | None:
         "seed": 7,
         "data": data,
         "task": {"k": 10, "metric": METRIC, "depth": 100},
-        "split": {"kind": "mixture", "random": 7, "tail": 3},
+        "split": {"kind": "mixture", "n_random": 7, "n_last": 3},
         "model": MANY if name == "competition" else MEMBERS,
         "keep_models": False,
     }
     prepared = prepare(read_experiment(tables, "fusion"))
-    runs = execute(prepared, Stage(CACHE / name, say=lambda line: print(line, flush=True)))
-    answer = prepared.split.answer
+    runs = execute(prepared, RunOptions(CACHE / name, say=lambda line: print(line, flush=True)))
+    answer = prepared.split.target
     named = {}
     for run in runs:
-        knobs = "-".join(str(v) for k, v in run.knobs.items() if v != matinee.models.get(run.kind)().knobs()[k])
+        knobs = "-".join(str(v) for k, v in run.params.items() if v != matinee.models.get(run.kind)().params()[k])
         named[run.kind + (f"-{knobs}" if knobs else "")] = run.lists(answer.users, answer.items)
     return prepared, named
 
 
-def judged(lists: TopK, prepared: Prepared) -> Evaluation:
-    return matinee.evaluate(lists, prepared.split.answer, [METRIC])
+def judged(lists: TopK, prepared: PreparedExperiment) -> Evaluation:
+    return matinee.evaluate(lists, prepared.split.target, [METRIC])
 
 
-def drawn(people: int = 31_360, members: int = 30, near: int = 400) -> tuple[dict[str, TopK], Answers]:
+def drawn(people: int = 31_360, members: int = 30, near: int = 400) -> tuple[dict[str, TopK], Targets]:
     """Members by chance, for the clock: each sees what `near` items are worth to a person through noise of its own."""
     rng = np.random.default_rng(0)
     users, items = (Vocabulary.of(pl.Series(range(n))) for n in (people, 6_807))
@@ -150,7 +150,7 @@ def drawn(people: int = 31_360, members: int = 30, near: int = 400) -> tuple[dic
     taken = np.argsort(-(worth + rng.standard_normal((people, near), dtype=np.float32)), axis=1)[:, :10]
     whose, row = (np.arange(people, dtype=np.int32), users, items), np.repeat(np.arange(people), 10)
     answer = np.take_along_axis(code, taken, 1).ravel()
-    return found, Answers.of(row, answer, np.zeros(10 * people, int), ("all",), whose)
+    return found, Targets.of(row, answer, np.zeros(10 * people, int), ("all",), whose)
 
 
 def clocked() -> dict[str, Any]:
@@ -159,31 +159,33 @@ def clocked() -> dict[str, Any]:
     seconds: dict[str, Any] = {}
     for some in (dict(list(members.items())[:3]), members):  # the first round compiles
         started = time.perf_counter()
-        pool = Pool.of(some, 50)
+        pool = CandidatePool.of(some, 50)
         seconds["pool"] = time.perf_counter() - started
         seconds["(candidates a person)"] = len(pool.item) / len(pool)
-        judge = Judge(pool, answer, METRIC)
-        points = LogRank().points(pool)
-        judge.alone(points[:1])
+        judge = FusionObjective(pool, answer, METRIC)
+        points = DCGPoints().points(pool)
+        judge.single(points[:1])
         started = time.perf_counter()
-        judge.trials(np.zeros(points.shape[1], dtype=np.float32), points, np.arange(len(points)))
+        judge.trial_values(np.zeros(points.shape[1], dtype=np.float32), points, np.arange(len(points)))
         seconds["one combination"] = (time.perf_counter() - started) / len(points)
-        for table in ({"kind": "greedy"}, {"kind": "surrogate"}, {"kind": "stacking"}):
+        for table in ({"kind": "greedy"}, {"kind": "listnet"}, {"kind": "stacking"}):
             started = time.perf_counter()
-            read_plan(table, "fusion").chooser.weights(judge, points)
+            read_plan(table, "fusion").weight_search.weights(judge, points)
             seconds[f"weights by {label(table)}"] = time.perf_counter() - started
         started = time.perf_counter()
-        search(some, answer, read_plan({"kind": "greedy"}, "fusion"), Goal(METRIC))
+        search(some, answer, read_plan({"kind": "greedy"}, "fusion"), Objective(METRIC))
         seconds["whole search, four folds and all: greedy"] = time.perf_counter() - started
     return seconds
 
 
-def row(what: str, found: Found, best: Evaluation, prepared: Prepared, seconds: float) -> dict[str, Any]:
+def row(
+    what: str, found: SearchResult, best: Evaluation, prepared: PreparedExperiment, seconds: float
+) -> dict[str, Any]:
     """One line of a table."""
     ours = judged(found.lists, prepared)
     gap = compare(ours, best, METRIC)
     return {
-        "what": what, "honest": found.honest, "interval": ours.interval(METRIC), "apparent": found.apparent,
+        "what": what, "honest": found.out_of_fold, "interval": ours.interval(METRIC), "apparent": found.in_sample,
         "random": ours.part("random")[METRIC], "tail": ours.part("tail")[METRIC],
         "gain": [gap.mean, gap.low, gap.high], "significant": gap.significant, "seconds": seconds,
         "gate": None if found.recipe.gate is None else found.recipe.gate.kind,
@@ -202,18 +204,18 @@ def tried(name: str) -> dict[str, Any] | None:
         return None
     prepared, members = prepared_members
     split = prepared.split
-    people = People(split.ask, split.learn.popularity, clocked=split.learn.clock == "seconds")
+    people = UserContext(split.query, split.train.popularity, real_time=split.train.time_kind == "seconds")
     alone = {member: judged(lists, prepared) for member, lists in members.items()}
     best = max(alone.values(), key=lambda one: one[METRIC])
     two = {member: members[member] for member in ("ease", "directional")}
     tables = [("rules", two, {"kind": "fixed", "rule": rule}) for rule in RULES]
     tables += [("searches", members, one) for one in SEARCHES]
     if name == "competition":
-        tables = [("searches", members, one) for one in SEARCHES if one["kind"] != "subsets"]
+        tables = [("searches", members, one) for one in SEARCHES if one["kind"] != "best_subset"]
     rows: dict[str, list[dict[str, Any]]] = {"rules": [], "searches": []}
     for group, some, table in tables:
         started = time.perf_counter()
-        found = search(some, split.answer, read_plan(table, "fusion"), Goal(METRIC), people)
+        found = search(some, split.target, read_plan(table, "fusion"), Objective(METRIC), people)
         seconds = time.perf_counter() - started
         what = (
             label(table["rule"] if isinstance(table["rule"], dict) else {"kind": table["rule"]})
@@ -223,7 +225,7 @@ def tried(name: str) -> dict[str, Any] | None:
         rows[group].append(row(what, found, best, prepared, seconds))
         print(name, json.dumps(rows[group][-1]), flush=True)
     return {
-        "people": len(split.answer),
+        "people": len(split.target),
         "members": {m: [e[METRIC], e.part("random")[METRIC], e.part("tail")[METRIC]] for m, e in alone.items()},
         **rows,
     }
@@ -291,7 +293,7 @@ def main() -> None:
         if said is None:
             print(f"{name}: not here, left out")
             continue
-        results[name] = {**said, "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load}
+        results[name] = {**said, "date": f"{datetime.epoch(UTC):%Y-%m-%d}", "load": load}
         path.write_text(json.dumps(results, indent=2) + "\n")
         (HERE.parent / "docs" / "fusion.md").write_text(page(results))
 

@@ -28,7 +28,7 @@ import polars as pl
 
 import matinee
 from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write
+from matinee.data.simulate_write import write_log
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("MATINEE_PEERS", Path.home() / ".cache" / "matinee" / "peers"))
@@ -79,17 +79,17 @@ def log_of(name: str) -> matinee.Interactions | None:
     users, items, rows = SIMULATED[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
-        write(Simulate(users=users, items=items, rows=rows, seed=7).read(), path)
+        write_log(Simulate(users=users, items=items, rows=rows, seed=7).read(), path)
         return matinee.read(path)
 
 
 def prepare(log: matinee.Interactions, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     """The folder an adapter reads; the log's size."""
     split = matinee.split.mixture(log, seed=11)
-    time = log.time if log.clock == "seconds" else log.time + 10**9  # every library reads seconds
+    time = log.time if log.time_kind == "seconds" else log.time + 10**9  # every library reads seconds
     pl.DataFrame({"user": log.user, "item": log.item, "time": time}).write_csv(folder / "log.csv")
-    learn = pl.DataFrame({"user": split.learn.user, "item": split.learn.item})
-    answer = split.answer
+    learn = pl.DataFrame({"user": split.train.user, "item": split.train.item})
+    answer = split.target
     rows = np.repeat(answer.user, np.diff(answer.offsets))
     pairs = np.column_stack([rows, answer.item])
     learn.write_csv(folder / "learn.csv")
@@ -231,7 +231,7 @@ def main() -> None:
                     pairs.append((ask("matinee", model, Path(folder)), ask(peer, model, Path(folder))))
                     if "failed" in pairs[-1][1]:
                         break
-                now = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "load": [load, os.getloadavg()[0]]}
+                now = {"date": f"{datetime.epoch(UTC):%Y-%m-%d}", "load": [load, os.getloadavg()[0]]}
                 rows += [{**row, **now} for row in compare(name, peer, model, pairs)]
                 keep(rows, sizes, asked.rounds)
                 print(table(rows[-1:]).splitlines()[-1], flush=True)

@@ -25,9 +25,9 @@ import numpy as np
 import polars as pl
 
 import matinee
-from matinee.contract import Context, Fitted
+from matinee.contract import FitContext, FittedModel
 from matinee.data.simulate import Simulate
-from matinee.runs.stopping import stopped
+from matinee.runs.validation import fit_early_stopped
 from matinee.split import Split
 
 HERE = Path(__file__).parent
@@ -58,14 +58,14 @@ def log_of(name: str) -> matinee.Interactions | None:
     )
     some = np.random.default_rng(7).permutation(frame["user"].unique().sort().to_numpy())[:people]
     frame = frame.filter(pl.col("user").is_in(some)).rename({"rank": "time"}).drop("rating")
-    return matinee.read(frame, time_unit="order", core=5)
+    return matinee.read(frame, time_unit="order", k_core=5)
 
 
-def by(split: Split) -> Callable[[Fitted], matinee.metrics.Evaluation]:
+def by(split: Split) -> Callable[[FittedModel], matinee.metrics.Evaluation]:
     """The metric of a model on the people of a split."""
 
-    def judge(model: Fitted) -> matinee.metrics.Evaluation:
-        return matinee.evaluate(matinee.recommend(model, split.ask, 10), split.answer, [METRIC])
+    def judge(model: FittedModel) -> matinee.metrics.Evaluation:
+        return matinee.evaluate(matinee.recommend(model, split.query, 10), split.target, [METRIC])
 
     return judge
 
@@ -75,16 +75,16 @@ def row(setting: str, split: Split, *, judge: bool) -> dict[str, Any]:
     kind, *given = setting.split(",")
     knobs = {name: json.loads(value) for name, _, value in (one.partition("=") for one in given)}
     started = time.perf_counter()
-    found = stopped(matinee.models.get(kind)(**knobs), split, matinee.Task(metric=METRIC), Context(seed=7))
-    spec, seen = found.refit_spec(), by(split.stop())(found)[METRIC]
-    made: dict[str, Any] = {"stop fold": seen, "epochs": spec.knobs().get("epochs"), "spec": spec.written()}
+    found = fit_early_stopped(matinee.models.get(kind)(**knobs), split, matinee.Task(metric=METRIC), FitContext(seed=7))
+    spec, seen = found.refit_spec(), by(split.validation_split())(found)[METRIC]
+    made: dict[str, Any] = {"stop fold": seen, "epochs": spec.params().get("epochs"), "spec": spec.to_dict()}
     if judge:
-        judged = by(split)(spec.fit(split.learn, Context(seed=7)))
+        judged = by(split)(spec.fit(split.train, FitContext(seed=7)))
         made |= {METRIC: judged[METRIC], "interval": list(judged.interval(METRIC))}
     return made | {
         "seconds": time.perf_counter() - started,
         "load": os.getloadavg()[0],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.epoch(UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         rows = said.setdefault(name, {"size": size, "rows": {}})["rows"]
         for kind in asked.kinds:
             if kind not in rows:
-                rows[kind] = row(kind, split, judge=not asked.stop and "," not in kind)
+                rows[kind] = row(kind, split, judge=not asked.validation_split and "," not in kind)
                 print(name, kind, cell(rows[kind]), flush=True)
                 asked.out.write_text(json.dumps(said, indent=2) + "\n")
     (HERE.parent / "docs" / "sizes.md").write_text(page(said))

@@ -28,7 +28,7 @@ import polars as pl
 import matinee
 from matinee.contract import Mask
 from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write
+from matinee.data.simulate_write import write_log
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
 from matinee.topk import kernels
@@ -70,11 +70,11 @@ def warm() -> None:
     """Compile every kernel on a small log."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
-        write(Simulate(users=300, items=200, rows=9000).read(), path)
+        write_log(Simulate(users=300, items=200, rows=9000).read(), path)
         log = matinee.read(path)
-        split = matinee.split.mixture(log, random=2, tail=1)
-        model = matinee.models.get("ease")().fit(split.learn)
-        matinee.evaluate(matinee.recommend(model, split.ask, 10), split.answer, METRICS)
+        split = matinee.split.mixture(log, n_random=2, n_last=1)
+        model = matinee.models.get("ease")().fit(split.train)
+        matinee.evaluate(matinee.recommend(model, split.query, 10), split.target, METRICS)
 
 
 def stages(path: Path, rate: dict[str, float]) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def stages(path: Path, rate: dict[str, float]) -> list[dict[str, Any]]:
     )
     size = len(log)
     split = stage(
-        "mixture split", lambda: matinee.split.mixture(log, random=7, tail=3, seed=7),
+        "mixture split", lambda: matinee.split.mixture(log, n_random=7, n_last=3, seed=7),
         lambda _: 4 * 20 * size / rate["bytes"], 1.0, "log read twice and written twice",
     )  # fmt: skip
     X = split.learn.matrix
@@ -156,7 +156,7 @@ def main() -> None:
         rate = rates()
         rows = stages(path, rate)
     said = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.epoch(UTC).isoformat(timespec="seconds"),
         "machine": {
             "cores": os.cpu_count(),
             "processor": platform.processor() or platform.machine(),

@@ -34,13 +34,13 @@ def one(kind: str, path: Path, order: bool) -> dict[str, Any]:
     small = Simulate(users=300, items=200, rows=9000).read()
     matinee.recommend(spec.fit(small), small, 10)
     log = matinee.read(path, **({"time_unit": "order"} if order else {}))
-    split = matinee.split.mixture(log, random=7, tail=3, seed=7)
+    split = matinee.split.mixture(log, n_random=7, n_last=3, seed=7)
     started = time.perf_counter()
-    model = spec.fit(split.learn)
+    model = spec.fit(split.train)
     fitted = time.perf_counter()
-    lists = matinee.recommend(model, split.ask, 10)
+    lists = matinee.recommend(model, split.query, 10)
     listed = time.perf_counter()
-    evaluation = matinee.evaluate(lists, split.answer, METRICS)
+    evaluation = matinee.evaluate(lists, split.target, METRICS)
     return {
         "kind": kind,
         "fit_seconds": fitted - started,
@@ -72,7 +72,7 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "matinee", "simulate", str(path), *size], check=True)
         rows = [_in_its_own_process(kind, path, order=asked.order) for kind in asked.kinds]
     rows = sorted((row for row in rows if row), key=lambda row: -row["recall@10"])
-    said = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0], "models": rows}
+    said = {"date": datetime.epoch(UTC).isoformat(timespec="seconds"), "load": os.getloadavg()[0], "models": rows}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(said, indent=2) + "\n")
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from matinee.errors import DownloadError
-from matinee.runs import Stage, load, prepare
+from matinee.runs import RunOptions, load_experiment, prepare
 from matinee.runs.combine import execute_all
-from matinee.runs.demo import DEMO, prepared
-from matinee.runs.experiment import read
+from matinee.runs.demo import DEMO, prepare_demo
+from matinee.runs.experiment import read_experiment
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_valid_and_runs(path, tmp_path):
-    load(path)
+    load_experiment(path)
     tables = tomllib.loads(path.read_text())
     tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
-    runs = execute_all(prepare(read(tables, str(path))), Stage(tmp_path))
+    runs = execute_all(prepare(read_experiment(tables, str(path))), RunOptions(tmp_path))
     assert len(runs) >= 2
     best = max(run.record.metrics[tables["task"]["metric"]].mean for run in runs)
     assert best > runs[0].record.metrics[tables["task"]["metric"]].mean - 1e-12
@@ -33,9 +33,9 @@ def test_the_demo_falls_back_to_a_simulated_log_and_says_so(monkeypatch):
 
     monkeypatch.setattr("matinee.data.datasets.Dataset.read", unreachable)
     said: list[str] = []
-    ready = prepared(load(DEMO), said.append, demo=True)
+    ready = prepare_demo(load_experiment(DEMO), said.append, demo=True)
     assert (ready.log.n_users, len(ready.log)) == (943, 100_000)
     assert any("SIMULATED" in line for line in said)
     assert any("nothing could be reached" in line for line in said)
     with pytest.raises(DownloadError):
-        prepared(load(DEMO), said.append, demo=False)
+        prepare_demo(load_experiment(DEMO), said.append, demo=False)

@@ -10,7 +10,7 @@ import pytest
 
 from matinee import models
 from matinee.data import Histories
-from matinee.errors import CannotDo, SpecError
+from matinee.errors import SpecError, UnsupportedError
 from matinee.explain import explain
 from matinee.fitted import ItemItem
 from tests.logs import random_log
@@ -86,7 +86,7 @@ def test_an_empty_history_has_no_parts():
 def test_what_cannot_be_explained_is_refused():
     log = random_log()
     popular = models.get("popularity")().fit(log)
-    with pytest.raises(CannotDo, match="no sum over the history"):
+    with pytest.raises(UnsupportedError, match="no sum over the history"):
         explain(popular, log.histories().rows(0, 1), 0)
     model = hand_made()
     with pytest.raises(SpecError, match="one person"):
@@ -130,11 +130,11 @@ def test_the_command_looks_at_the_split_of_the_run(tmp_path, monkeypatch, capsys
 
     def shortened(experiment):
         prepared = original(experiment)
-        ask = prepared.split.ask
+        ask = prepared.split.query
         newest = Histories(
             ask.user, np.arange(len(ask) + 1), ask.last(), ask.time[ask.offsets[1:] - 1], ask.users, ask.items
         )
-        return replace(prepared, split=replace(prepared.split, ask=newest))
+        return replace(prepared, split=replace(prepared.split, query=newest))
 
     monkeypatch.setattr(runs, "prepare", shortened)
     capsys.readouterr()
@@ -166,7 +166,7 @@ def test_the_command_explains_what_the_run_listed(tmp_path, monkeypatch, capsys)
 
 def test_what_everybody_gets_has_no_item():
     log = random_log(seed=12)
-    model = models.get("ease")(fill=0.3).fit(log)
+    model = models.get("ease")(unobserved_value=0.3).fit(log)
     history = log.histories().rows(4, 5)
     parts = explain(model, history, 7)
     assert parts["item"].null_count() == 1

@@ -11,10 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from matinee import models
-from matinee.contract import Context, Fitted
+from matinee.contract import FitContext, FittedModel
 from matinee.data import Histories
 from matinee.errors import RunError
-from matinee.fitted import Constant, load, save
+from matinee.fitted import PopularityScorer, load, save
 from tests.logs import random_log
 
 LOG = random_log()
@@ -25,7 +25,7 @@ def kept(tmp_path):
     """A folder with a fitted model of the kind asked for, and a function that changes its arrays."""
 
     def made(kind, **knobs):
-        save(models.get(kind)(**knobs).fit(LOG, Context(seed=1)), tmp_path / "model")
+        save(models.get(kind)(**knobs).fit(LOG, FitContext(seed=1)), tmp_path / "model")
         return tmp_path / "model"
 
     return made
@@ -104,7 +104,7 @@ def test_ids_out_of_order_are_refused(kept):
 
 
 @dataclass(frozen=True, eq=False)
-class Noted(Constant):
+class Noted(PopularityScorer):
     more: object = None
 
 
@@ -121,7 +121,7 @@ def test_a_field_that_cannot_be_kept_is_named_and_nothing_is_written(tmp_path, v
 
 def test_nothing_is_kept_as_nothing(tmp_path):
     """None is a value of its own: it does not come back as the default of the field."""
-    fitted: Fitted = models.get("easer")(pairs=5).fit(LOG)
+    fitted: FittedModel = models.get("easer")(pairs=5).fit(LOG)
     save(replace(fitted, pairs=None, weights=fitted.weights[: LOG.n_items]), tmp_path / "model")
     assert models.load(tmp_path / "model").pairs is None
     assert load(tmp_path / "model", models.CATALOGUE.read).items == LOG.items

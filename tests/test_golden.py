@@ -24,17 +24,17 @@ EPOCHS = 5
 
 def now(kind: str) -> dict[str, float]:
     """Mean and parts at default knobs; a model that is told when to stop learns for `EPOCHS` here."""
-    log = matinee.read(DATA, min_weight=3, core=3)
-    split = matinee.split.mixture(log, random=7, tail=3, seed=7)
+    log = matinee.read(DATA, min_weight=3, k_core=3)
+    split = matinee.split.mixture(log, n_random=7, n_last=3, seed=7)
     spec = matinee.models.get(kind)()
     if spec.uses_validation:
         spec = spec.model_copy(update={"epochs": EPOCHS})
-    lists = matinee.recommend(spec.fit(split.learn), split.ask, k=10)
-    evaluation = matinee.evaluate(lists, split.answer, ["recall@10", "ndcg@10"])
+    lists = matinee.recommend(spec.fit(split.train), split.query, k=10)
+    evaluation = matinee.evaluate(lists, split.target, ["recall@10", "ndcg@10"])
     return {
         "recall@10": evaluation["recall@10"],
         "ndcg@10": evaluation["ndcg@10"],
-        "recall@10 tail": evaluation.part("tail")["recall@10"],
+        "recall@10 last": evaluation.part("last")["recall@10"],
     }
 
 

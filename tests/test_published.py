@@ -19,19 +19,19 @@ pytestmark = [
 
 def gowalla():
     train = matinee.read(DATA / "gowalla/train.txt", kind="user_lists")
-    return matinee.split.given(train, matinee.read(DATA / "gowalla/test.txt", kind="user_lists"))
+    return matinee.split.predefined(train, matinee.read(DATA / "gowalla/test.txt", kind="user_lists"))
 
 
 def ncf():
     rows = np.load(DATA / "ml-1m/ncf/train_pairs.npz")
     learn = pl.DataFrame({"user": rows["user"], "item": rows["item"]})
     files = DATA / "ml-1m/ncf"
-    return matinee.split.given(learn, files / "ml-1m.test.rating", candidates=files / "ml-1m.test.negative")
+    return matinee.split.predefined(learn, files / "ml-1m.test.rating", candidates=files / "ml-1m.test.negative")
 
 
 def scored(split, kind, k, names, **knobs):
     """What a model is worth on a split, by the plain definitions."""
-    model = matinee.models.get(kind)(**knobs).fit(split.learn)
+    model = matinee.models.get(kind)(**knobs).fit(split.train)
     lists = matinee.recommend(model, split.ask, k, matinee.Mask(candidates=split.candidates))
     evaluation = matinee.evaluate(lists, split.answer, names, profile="plain")
     return [evaluation[name] for name in names]
@@ -41,11 +41,11 @@ def test_popularity_on_gowalla_by_hand():
     """The list of everybody from NumPy alone: count, drop the seen, look up."""
     split = gowalla()
     (recall,) = scored(split, "popularity", 20, ["recall@20"])
-    order = np.argsort(-np.bincount(split.learn.item, minlength=split.learn.n_items), kind="stable")[:2000]
+    order = np.argsort(-np.bincount(split.train.item, minlength=split.train.n_items), kind="stable")[:2000]
     recalls = []
-    for row in range(len(split.ask)):
-        seen = set(split.ask.item[split.ask.offsets[row] : split.ask.offsets[row + 1]].tolist())
-        answer = set(split.answer.item[split.answer.offsets[row] : split.answer.offsets[row + 1]].tolist())
+    for row in range(len(split.query)):
+        seen = set(split.query.item[split.query.offsets[row] : split.query.offsets[row + 1]].tolist())
+        answer = set(split.target.item[split.target.offsets[row] : split.target.offsets[row + 1]].tolist())
         best = [i for i in order if i not in seen][:20]
         recalls.append(len(answer.intersection(best)) / len(answer))
     assert recall == pytest.approx(np.mean(recalls), abs=1e-12)

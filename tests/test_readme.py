@@ -11,8 +11,8 @@ import pytest
 
 from matinee import models, recommend
 from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write
-from matinee.runs import load, prepare, runs_in
+from matinee.data.simulate_write import write_log
+from matinee.runs import load_experiment, prepare, runs_in
 from tests.typing_words import typed
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(Simulate(users=150, items=120, rows=6000).read(), Path("ratings.csv"))
+    write_log(Simulate(users=150, items=120, rows=6000).read(), Path("ratings.csv"))
     shutil.copytree(ROOT / "examples", "examples")
     return tmp_path
 
@@ -60,9 +60,9 @@ def test_combining(here):
     before, _, after = text.partition("[ensemble]")
     text = before + "[" + after.partition("\n[")[2]
     Path("mine.toml").write_text(text + blocks("toml")[0])
-    ready = prepare(load("mine.toml"))
+    ready = prepare(load_experiment("mine.toml"))
     split = ready.split
-    lists = recommend(models.get("item_knn")().fit(split.learn), split.ask, 20)
+    lists = recommend(models.get("item_knn")().fit(split.train), split.query, 20)
     lists.frame().select("user", "item").write_csv("theirs.csv")
     for line in blocks("bash")[2].splitlines():
         words = shlex.split(line, comments=True)

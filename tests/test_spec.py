@@ -16,10 +16,10 @@ import pytest
 from pydantic import Field
 
 from matinee import models
-from matinee.contract import Context, Task, free_memory
-from matinee.errors import MatineeError, SpecError, UnknownName
+from matinee.contract import FitContext, Task, free_memory
+from matinee.errors import MatineeError, SpecError, UnknownNameError
 from matinee.models.ease import EASE
-from matinee.spec import Search, Source, Spec, build, shown
+from matinee.spec import KindSource, SearchRange, Spec, build, short_repr
 from tests.logs import log_of
 
 DAY = 86_400
@@ -28,10 +28,10 @@ DAY = 86_400
 class Sample(Spec):
     """A spec."""
 
-    size: Annotated[int, Field(ge=1), Search(1, 9)]
+    size: Annotated[int, Field(ge=1), SearchRange(1, 9)]
     """How large."""
 
-    rule: Annotated[str, Search(choices=("a", "b"))] = "a"
+    rule: Annotated[str, SearchRange(choices=("a", "b"))] = "a"
     """Which rule."""
 
 
@@ -41,13 +41,13 @@ def test_a_spec_is_a_value():
     assert hash(one) == hash(Sample(size=3))
     with pytest.raises(ValueError, match="frozen"):
         one.size = 4
-    assert one.written() == {"kind": "test_spec", "size": 3, "rule": "a"}
-    assert set(Sample.searchable()) == {"size", "rule"}
+    assert one.to_dict() == {"kind": "test_spec", "size": 3, "rule": "a"}
+    assert set(Sample.search_space()) == {"size", "rule"}
 
 
 @pytest.mark.parametrize(
     ("search", "inside", "outside"),
-    [(Search(1, 9), 9, 9.1), (Search(choices=("a",)), "a", "b"), (Search(1e-3, 1, log=True), 0.5, 0)],
+    [(SearchRange(1, 9), 9, 9.1), (SearchRange(choices=("a",)), "a", "b"), (SearchRange(1e-3, 1, log=True), 0.5, 0)],
 )
 def test_ranges_contain(search, inside, outside):
     assert search.contains(inside)
@@ -62,7 +62,7 @@ def test_ranges_contain(search, inside, outside):
         ({"size": 0}, SpecError, "^exp: model 1.size: found 0; expected input should be greater than or equal to 1"),
         ({"size": "x"}, SpecError, "found 'x'"),
         ({"size": float("inf")}, SpecError, "size: found inf"),
-        ({"size": 1, "rul": "a"}, UnknownName, "^exp: model 1: there is no knob 'rul'; did you mean 'rule'"),
+        ({"size": 1, "rul": "a"}, UnknownNameError, "^exp: model 1: there is no knob 'rul'; did you mean 'rule'"),
     ],
 )
 def test_refusals_name_place_value_and_rule(values, error, message):
@@ -76,7 +76,7 @@ def test_refusals_name_place_value_and_rule(values, error, message):
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        ({"l3": 1}, UnknownName, "^EASE: there is no knob 'l3'; did you mean 'l2'"),
+        ({"l3": 1}, UnknownNameError, "^EASE: there is no knob 'l3'; did you mean 'l2'"),
         ({"l2": -1}, SpecError, "^EASE.l2: found -1; expected input should be greater than"),
         ({"l2": "much"}, SpecError, "^EASE.l2: found 'much'; expected input should be a valid number"),
     ],
@@ -94,7 +94,7 @@ def test_inside_a_file_the_place_is_reported():
 
     with pytest.raises(SpecError, match=r"^exp: outer\.sample\.size: found 0"):
         build(Outer, {"sample": {"size": 0}}, "exp: outer")
-    with pytest.raises(UnknownName, match=r"^exp: outer\.sample: there is no knob 'sise'"):
+    with pytest.raises(UnknownNameError, match=r"^exp: outer\.sample: there is no knob 'sise'"):
         build(Outer, {"sample": {"size": 1, "sise": 0}}, "exp: outer")
 
 
@@ -116,22 +116,22 @@ def test_hyphens_are_underscores_in_kinds():
 
 
 def test_generators_depend_on_seed_and_key_alone():
-    ctx = Context(seed=4)
-    assert ctx.rng(1).integers(1 << 30) == Context(seed=4).rng(1).integers(1 << 30)
-    draws = {ctx.rng().integers(1 << 60), ctx.rng(1).integers(1 << 60), Context(seed=5).rng(1).integers(1 << 60)}
+    ctx = FitContext(seed=4)
+    assert ctx.rng(1).integers(1 << 30) == FitContext(seed=4).rng(1).integers(1 << 30)
+    draws = {ctx.rng().integers(1 << 60), ctx.rng(1).integers(1 << 60), FitContext(seed=5).rng(1).integers(1 << 60)}
     assert len(draws) == 3
 
 
 def test_availability_rules():
     now = 10**9
     log = log_of([0, 0, 1], [0, 1, 2], np.array([now - 100 * DAY, now - 10 * DAY, now]), items=5)
-    assert Task().allowed(log) is None
-    assert Task(available="learned").allowed(log).tolist() == [True, True, True, False, False]
-    assert Task(available="recent", recent_days=20).allowed(log).tolist() == [False, True, True, False, False]
-    assert Task(available="recent", recent_days=10).allowed(log).tolist() == [False, True, True, False, False]
-    assert Task(available="recent", recent_days=9.9).allowed(log).tolist() == [False, False, True, False, False]
+    assert Task().available_items(log) is None
+    assert Task(available="train").available_items(log).tolist() == [True, True, True, False, False]
+    assert Task(available="recent", recent_days=20).available_items(log).tolist() == [False, True, True, False, False]
+    assert Task(available="recent", recent_days=10).available_items(log).tolist() == [False, True, True, False, False]
+    assert Task(available="recent", recent_days=9.9).available_items(log).tolist() == [False, False, True, False, False]
     with pytest.raises(SpecError, match=r"^task.available: found 'recent', but the log has no times"):
-        Task(available="recent").allowed(log_of([0], [0]))
+        Task(available="recent").available_items(log_of([0], [0]))
 
 
 def test_free_memory_is_a_plausible_number():
@@ -157,13 +157,13 @@ if sys.argv[1] == "direct":
     from pkg.impl import Model
     assert Model().kind == "their_model", Model().kind
 tables = {
-    "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 900}, "split": {"kind": "tail"},
-    "task": {"k": 3, "metric": "recall@3", "also": []}, "model": [{"kind": "their_model"}],
+    "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 900}, "split": {"kind": "last_n"},
+    "task": {"k": 3, "metric": "recall@3", "extra_metrics": []}, "model": [{"kind": "their_model"}],
 }
 experiment = read(tables, "exp.toml")
 assert experiment.model[-1].kind == "their_model"
 run = execute(prepare(experiment), Stage(Path("runs")))[-1]
-again = open_run(run.folder)
+repeat_rate = open_run(run.folder)
 assert again.kind == "their_model"
 assert again.model().spec == experiment.model[-1]
 assert read(again.said["experiment"], "run.json") == experiment
@@ -197,8 +197,8 @@ def test_a_kind_from_another_package_is_the_name_of_its_entry_point(tmp_path, wa
 def test_a_kind_says_which_code_it_stands_for():
     source = models.CATALOGUE.source("item-knn")
     file = Path(models.__file__).parent / "item_knn.py"
-    assert source == Source(metadata.version("matinee"), hashlib.sha256(file.read_bytes()).hexdigest())
-    with pytest.raises(UnknownName):
+    assert source == KindSource(metadata.version("matinee"), hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(UnknownNameError):
         models.CATALOGUE.source("no_such_kind")
 
 
@@ -226,8 +226,8 @@ def test_true_is_no_number_and_a_number_is_not_true(values):
     "value", [pytest.param(10**5000, id="digits"), "x" * 10_000, list(range(10**4)), {"a" * 999: "b\n" * 999}]
 )
 def test_a_value_in_a_message_is_short(value):
-    assert len(shown(value)) < 300
-    assert "\n" not in shown(value)
+    assert len(short_repr(value)) < 300
+    assert "\n" not in short_repr(value)
     with pytest.raises(MatineeError) as error:
         build(Switched, {"on": value}, "here")
     assert len(str(error.value)) < 500

@@ -11,16 +11,16 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from matinee.contract import Context, Task
+from matinee.contract import FitContext, Task
 from matinee.errors import MatineeError, SpecError
 from matinee.models.ease import EASE
-from matinee.runs import Stage, execute, prepare
-from matinee.runs.experiment import read
+from matinee.runs import RunOptions, execute, prepare
+from matinee.runs.experiment import read_experiment
 from matinee.runs.submission import refit
-from matinee.threads import available, limit_threads
+from matinee.threads import available_threads, limit_threads
 from tests.logs import random_log
 
-several = pytest.mark.skipif(available() < 2, reason="one core: nothing to limit")
+several = pytest.mark.skipif(available_threads() < 2, reason="one core: nothing to limit")
 
 
 def in_force():
@@ -34,13 +34,13 @@ def in_force():
 def watched(monkeypatch):
     """The threads in force at the start of every fit and of every list."""
     seen = {}
-    learn = EASE.memory
+    learn = EASE.estimate_memory
 
     def memory(self, *sizes):
         seen["fit"] = in_force()
         return learn(self, *sizes)
 
-    monkeypatch.setattr(EASE, "memory", memory)
+    monkeypatch.setattr(EASE, "estimate_memory", memory)
     for module in ("matinee.runs.execute", "matinee.runs.submission"):
         ranked = import_module(module).recommend
 
@@ -65,7 +65,7 @@ def test_the_limit_holds_in_every_library_and_ends():
 @several
 def test_a_fit_keeps_to_the_threads_of_its_context(watched):
     before = in_force()
-    EASE().fit(random_log(), Context(threads=1))
+    EASE().fit(random_log(), FitContext(threads=1))
     assert set(watched["fit"].values()) == {1}
     EASE().fit(random_log())
     assert watched["fit"] == before == in_force()
@@ -76,21 +76,21 @@ def test_a_run_fits_and_ranks_on_the_threads_of_its_stage_and_records_them(tmp_p
     tables = {
         "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 1000},
         "task": {"k": 5, "metric": "recall@5", "depth": 10},
-        "split": {"kind": "mixture", "random": 2, "tail": 1},
+        "split": {"kind": "mixture", "n_random": 2, "n_last": 1},
         "model": [{"kind": "ease"}],
     }
-    prepared = prepare(read(tables, "exp.toml"))
+    prepared = prepare(read_experiment(tables, "exp.toml"))
     watched.clear()
-    run = execute(prepared, Stage(tmp_path / "one", threads=1))[-1]
+    run = execute(prepared, RunOptions(tmp_path / "one", threads=1))[-1]
     assert set(watched["fit"].values()) == set(watched["lists"].values()) == {1}
     assert json.loads((run.folder / "run.json").read_text())["machine"]["threads"] == 1
-    assert execute(prepared, Stage(tmp_path / "all"))[-1].said["machine"]["threads"] == available()
+    assert execute(prepared, RunOptions(tmp_path / "all"))[-1].to_dict["machine"]["threads"] == available_threads()
 
 
 @several
 def test_a_refit_ranks_on_the_threads_of_its_context(watched):
     log = random_log()
-    refit(EASE(), log, log.user[:3], Task(k=2, metric="recall@2"), Context(threads=1))
+    refit(EASE(), log, log.user[:3], Task(k=2, metric="recall@2"), FitContext(threads=1))
     assert set(watched["fit"].values()) == set(watched["lists"].values()) == {1}
 
 
@@ -121,6 +121,6 @@ def test_the_smaller_of_two_limits_of_blas_holds_while_both_last():
 @pytest.mark.parametrize("n", [0, -1, 100_000])
 def test_a_limit_that_cannot_be_is_refused_before_anything_starts(n, tmp_path):
     with pytest.raises(SpecError, match=f"found {n}; expected 1 to"):
-        Stage(tmp_path, threads=n)
+        RunOptions(tmp_path, threads=n)
     with pytest.raises(MatineeError), limit_threads(n):
         pass

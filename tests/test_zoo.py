@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from matinee import models
-from matinee.contract import Context, Mask
+from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.errors import CannotDo, TooLarge, UnknownName
+from matinee.errors import InsufficientMemoryError, UnknownNameError, UnsupportedError
 from matinee.fitted import save
 from matinee.spec import build
 from matinee.topk import recommend
@@ -91,16 +91,16 @@ def test_lists_are_those_of_the_scores(fitted, log):
 
 def test_same_seed_same_scores(spec, log):
     histories = log.histories()
-    one, two = (spec.fit(log, Context(seed=3)).score(histories) for _ in range(2))
+    one, two = (spec.fit(log, FitContext(seed=3)).score(histories) for _ in range(2))
     np.testing.assert_array_equal(one, two)
 
 
 def test_the_seed_matters_exactly_when_declared(spec, log, monkeypatch):
     """A decomposition with a random start draws, though its scores need not differ."""
-    drawn, rng, histories = [], Context.rng, log.histories()
-    monkeypatch.setattr(Context, "rng", lambda ctx, *key: drawn.append(key) or rng(ctx, *key))
-    one, two = (spec.fit(log, Context(seed=seed)).score(histories) for seed in (3, 4))
-    assert (bool(drawn) or not np.array_equal(one, two)) is spec.draws
+    drawn, rng, histories = [], FitContext.rng, log.histories()
+    monkeypatch.setattr(FitContext, "rng", lambda ctx, *key: drawn.append(key) or rng(ctx, *key))
+    one, two = (spec.fit(log, FitContext(seed=seed)).score(histories) for seed in (3, 4))
+    assert (bool(drawn) or not np.array_equal(one, two)) is spec.is_random
 
 
 def test_fit_changes_neither_spec_nor_data(spec, log):
@@ -121,7 +121,7 @@ def test_somebody_new_as_declared(spec, fitted, log):
     elif spec.query_by == "history":
         np.testing.assert_allclose(fitted.score(stranger), fitted.score(known), rtol=1e-4, atol=1e-5)
     else:
-        with pytest.raises(CannotDo):
+        with pytest.raises(UnsupportedError):
             fitted.score(stranger)
 
 
@@ -171,7 +171,7 @@ def test_renaming_ids_permutes_the_scores(spec, log):
     users = Vocabulary.of(pl.Series([-i for i in log.users.ids]))
     items = Vocabulary.of(pl.Series([-i for i in log.items.ids]))
     user, item = (log.n_users - 1 - log.user), (log.n_items - 1 - log.item)
-    renamed = Interactions.of((users, items), user, item, log.time, log.clock)
+    renamed = Interactions.of((users, items), user, item, log.time, log.time_kind)
     one = spec.fit(log).score(log.histories())
     other = spec.fit(renamed).score(renamed.histories())
     np.testing.assert_allclose(other[::-1, ::-1], one, rtol=2e-3, atol=2e-5)
@@ -179,7 +179,7 @@ def test_renaming_ids_permutes_the_scores(spec, log):
 
 def test_json_round_trip(spec):
     assert type(spec).model_validate_json(spec.model_dump_json()) == spec
-    assert models.CATALOGUE.read(spec.written(), "here") == spec
+    assert models.CATALOGUE.read(spec.to_dict(), "here") == spec
     assert hash(spec) == hash(type(spec).model_validate_json(spec.model_dump_json()))
 
 
@@ -196,7 +196,7 @@ def test_save_and_load(fitted, log, tmp_path):
 def test_unknown_knob_is_refused_with_the_nearest(kind):
     cls = models.get(kind)
     wrong = next(iter(cls.model_fields)) + "x"
-    with pytest.raises(UnknownName, match=f"did you mean '{wrong[:-1]}'"):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{wrong[:-1]}'"):
         build(cls, {wrong: 1}, "exp.toml: model 1")
 
 
@@ -207,15 +207,15 @@ def test_every_knob_has_a_sentence_and_a_default_worth_searching(kind):
         assert field.description, f"{name} has no sentence under it"
         assert field.description.endswith("."), name
         assert not field.is_required(), name
-    for name, search in cls.searchable().items():
+    for name, search in cls.search_space().items():
         assert search.contains(cls.model_fields[name].default), f"{name}: the default is outside its own range"
         for edge in search.choices or (search.low, search.high):
             cls(**{name: edge})
 
 
 def test_too_large_is_refused_before_anything_is_allocated(spec, log):
-    with pytest.raises(TooLarge, match=f"{spec.kind} on"):
-        spec.fit(log, Context(memory=1))
+    with pytest.raises(InsufficientMemoryError, match=f"{spec.kind} on"):
+        spec.fit(log, FitContext(memory_limit=1))
     assert spec.memory(1000, 2000, 10_000) > spec.memory(1000, 20, 10_000) > 0
 
 

@@ -65,7 +65,7 @@ def epochs(job, folder: Path) -> None:
         started = time.perf_counter()
         trainer._train_epoch(train, epoch, show_progress=False)
         seconds.append(time.perf_counter() - started)
-    job.said[f"{job.model} epoch"] = {"seconds": min(seconds[1:])}
+    job.to_dict[f"{job.model} epoch"] = {"seconds": min(seconds[1:])}
 
 
 def main() -> None:
@@ -100,7 +100,7 @@ def main() -> None:
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
         with job.stage(f"{name} evaluate"):
             result = trainer.evaluate(test, load_best_model=False, show_progress=False)
-        job.said.setdefault(f"{name} evaluate", {})["recall@10"] = float(result["recall@10"])
+        job.to_dict.setdefault(f"{name} evaluate", {})["recall@10"] = float(result["recall@10"])
     job.answer(version=recbole.__version__)
 
 

@@ -21,14 +21,14 @@ class Job:
     def __init__(self) -> None:
         self.folder = Path(sys.argv[1])
         self.__dict__.update(json.loads((self.folder / "job.json").read_text()))
-        self.said: dict[str, dict] = {}
+        self.to_dict: dict[str, dict] = {}
         self.model = sys.argv[2]
 
     @contextmanager
     def stage(self, name: str):
         started = time.perf_counter()
         yield
-        self.said.setdefault(name, {})["seconds"] = time.perf_counter() - started
+        self.to_dict.setdefault(name, {})["seconds"] = time.perf_counter() - started
 
     def wants(self, model: str) -> bool:
         return model == self.model
@@ -42,12 +42,12 @@ class Job:
         hit = np.isin(wanted, keys) & (item >= 0)
         answers = np.bincount(answer[:, 0], minlength=self.users)
         asked = answers > 0
-        self.said.setdefault(name, {})["recall@10"] = float((hit.sum(axis=1)[asked] / answers[asked]).mean())
+        self.to_dict.setdefault(name, {})["recall@10"] = float((hit.sum(axis=1)[asked] / answers[asked]).mean())
 
     def answer(self, **more) -> None:
         status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory before exec
         peak = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
-        sys.stdout.write("\nPEER " + json.dumps({"stages": self.said, "peak_bytes": peak, **more}) + "\n")
+        sys.stdout.write("\nPEER " + json.dumps({"stages": self.to_dict, "peak_bytes": peak, **more}) + "\n")
 
 
 def sparse(csv, shape):

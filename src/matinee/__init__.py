@@ -11,19 +11,34 @@ set_environment()  # before numpy, numba or torch are loaded: they read it then
 
 if TYPE_CHECKING:
     from matinee import data, metrics, models, runs, split
-    from matinee.contract import Context, Mask, Task
+    from matinee.contract import FitContext, Mask, Task
     from matinee.data import Histories, Interactions
     from matinee.data.read import read
     from matinee.errors import MatineeError
     from matinee.metrics import compare, evaluate
-    from matinee.runs.stopping import settle
+    from matinee.runs.validation import resolve_spec
     from matinee.topk import TopK, recommend
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Context", "Histories", "Interactions", "Mask", "MatineeError", "Task", "TopK", "compare", "data", "evaluate",
-    "metrics", "models", "read", "recommend", "runs", "settle", "split",
+    "FitContext",
+    "Histories",
+    "Interactions",
+    "Mask",
+    "MatineeError",
+    "Task",
+    "TopK",
+    "compare",
+    "data",
+    "evaluate",
+    "metrics",
+    "models",
+    "read",
+    "recommend",
+    "resolve_spec",
+    "runs",
+    "split",
 ]  # fmt: skip
 
 _HOMES = {
@@ -38,7 +53,7 @@ _HOMES = {
     "evaluate": "matinee.metrics",
     "read": "matinee.data.read",
     "recommend": "matinee.topk",
-    "settle": "matinee.runs.stopping",
+    "settle": "matinee.runs.validation",
 }
 
 

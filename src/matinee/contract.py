@@ -19,18 +19,18 @@ from scipy.sparse import csr_array
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.data.codes import check_codes, check_offsets
 from matinee.data.vocabulary import raw_ids
-from matinee.errors import CannotDo, SpecError, TooLarge
+from matinee.errors import InsufficientMemoryError, SpecError, UnsupportedError
 from matinee.memory import free_memory as free_memory
 from matinee.spec import Spec
 from matinee.threads import limit_threads
 
-SHOWN = 3
+MAX_SHOWN = 3
 """Unknown ids that a message names."""
 
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 """`with progress("scoring", n_users) as advance: advance(512)`."""
-Note: TypeAlias = Callable[[str, Mapping[str, Any]], None]
+EventSink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 """`note("training", {"losses": [0.9, 0.7]})`."""
 
 
@@ -43,7 +43,7 @@ class Task(Spec):
     metric: str = "recall@10"
     """The number to win: a metric, or a blend such as 0.75*recall@25+0.25*ndcg@25."""
 
-    also: tuple[str, ...] = ("ndcg@10", "hit@10", "coverage@10")
+    extra_metrics: tuple[str, ...] = ("ndcg@10", "hit@10", "coverage@10")
     """Further metrics to report beside it."""
 
     profile: str = "matinee"
@@ -52,42 +52,42 @@ class Task(Spec):
     seen: Literal["exclude", "include"] = "exclude"
     """Whether items of the user's history may be recommended again."""
 
-    available: Literal["all", "learned", "recent"] = "all"
+    available: Literal["all", "train", "recent"] = "all"
     """Which items may be recommended: all known, those with a row in the learn part, or those taken recently."""
 
     recent_days: Annotated[float, Field(gt=0)] = 90.0
     """With available = "recent": an item counts while somebody took it within this many days of the log's end."""
 
-    depth: Annotated[int, Field(ge=1)] = 100
+    stored_k: Annotated[int, Field(ge=1)] = 100
     """How many items a user a run keeps, so that ensembles and other cut-offs need no model."""
 
-    def allowed(self, learn: Interactions) -> NDArray[np.bool_] | None:
+    def available_items(self, train: Interactions) -> NDArray[np.bool_] | None:
         """Which items (n_items,) may be recommended after learning from `learn`; None means all."""
         if self.available == "all":
             return None
-        rows = learn.item
+        rows = train.item
         if self.available == "recent":
-            if learn.clock != "seconds":
+            if train.time_kind != "seconds":
                 raise SpecError(
-                    "task.available", "found 'recent', but the log has no times", "a log with times", "Use 'learned'."
+                    "task.available", "found 'recent', but the log has no times", "a log with times", "Use 'train'."
                 )
-            last = learn.time.max(initial=0)
-            rows = rows[learn.time >= last - self.recent_days * 86400.0]
-        return np.bincount(rows, minlength=learn.n_items) > 0
+            last = train.time.max(initial=0)
+            rows = rows[train.time >= last - self.recent_days * 86400.0]
+        return np.bincount(rows, minlength=train.n_items) > 0
 
 
 @contextmanager
-def silent(what: str, total: int) -> Generator[Advance]:
+def no_progress(what: str, total: int) -> Generator[Advance]:
     """Progress nobody sees: the default outside the command line."""
     yield lambda done: None
 
 
-def unheard(what: str, said: Mapping[str, Any]) -> None:
+def ignore_event(what: str, said: Mapping[str, Any]) -> None:
     """Nobody keeps what a fit has to say: the default."""
 
 
 @dataclass(frozen=True)
-class Context:
+class FitContext:
     """All a fit is given that is neither data nor hyper-parameter."""
 
     seed: int = 0
@@ -96,39 +96,39 @@ class Context:
     device: str = "cpu"
     """Where tensors live: "cpu" or "cuda". Models without a network ignore it."""
 
-    progress: Progress = silent
+    progress: Progress = no_progress
     """Told how far a long step has come."""
 
-    validate: Callable[[Fitted], float] | None = None
+    validate: Callable[[FittedModel], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
 
     threads: int | None = None
     """Threads of a fit and of its lists; None means all cores this process may use."""
 
-    memory: int | None = None
+    memory_limit: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
 
-    note: Note = unheard
+    log_event: EventSink = ignore_event
     """Told what a long fit went through, for whoever keeps a log of it."""
 
-    checkpoint: Path | None = None
+    checkpoint_dir: Path | None = None
     """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""
 
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
-    def admit(self, spec: ModelSpec, data: Interactions) -> int:
+    def check_memory(self, spec: ModelSpec, data: Interactions) -> int:
         """The bytes `spec` predicts to need. Refuses now what it cannot learn from `data`, or has no memory for."""
         if not isinstance(data, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
             todo = "Read tables and files with matinee.read; of a split, give split.learn."
             raise SpecError(f"{spec.kind}.fit", f"found {type(data).__name__}", "Interactions", todo)
-        spec.require(data)
-        needed = spec.memory(data.n_users, data.n_items, len(data))
-        available = free_memory() if self.memory is None else self.memory
+        spec.check_data(data)
+        needed = spec.estimate_memory(data.n_users, data.n_items, len(data))
+        available = free_memory() if self.memory_limit is None else self.memory_limit
         if needed > available:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
-            raise TooLarge(what, needed, available, spec.if_too_large)
+            raise InsufficientMemoryError(what, needed, available, spec.memory_advice)
         return needed
 
 
@@ -148,12 +148,12 @@ class Mask:
     @staticmethod
     def only(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
         """The mask that allows these raw item ids alone; raises `SpecError` for ids that `items` does not have."""
-        return Mask(seen, _among(ids, items, "Mask.only"))
+        return Mask(seen, _item_mask(ids, items, "Mask.only"))
 
     @staticmethod
     def without(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
         """The mask that allows all items but these raw ids; raises `SpecError` for ids that `items` does not have."""
-        return Mask(seen, ~_among(ids, items, "Mask.without"))
+        return Mask(seen, ~_item_mask(ids, items, "Mask.without"))
 
     def check(self, n_rows: int, n_items: int) -> None:
         """Raise `SpecError` unless `available` is bool (n_items,) and `candidates` a sound CSR (n_rows, n_items)."""
@@ -174,16 +174,16 @@ class Mask:
                 todo = "Call candidates.sum_duplicates() and candidates.eliminate_zeros()."
                 raise SpecError("mask.candidates", "found stored zeros, repeats or unsorted columns", "none", todo)
 
-    def rows(self, start: int, stop: int) -> Mask:
+    def slice(self, start: int, stop: int) -> Mask:
         """The mask of rows start..stop."""
         return self if self.candidates is None else replace(self, candidates=self.candidates[start:stop])
 
-    def allowed(self, n_items: int) -> NDArray[np.bool_]:
+    def available_or_all(self, n_items: int) -> NDArray[np.bool_]:
         """`available` (n_items,), spelled out."""
         return np.ones(n_items, dtype=np.bool_) if self.available is None else self.available
 
 
-def _among(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) -> NDArray[np.bool_]:
+def _item_mask(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) -> NDArray[np.bool_]:
     """Which items (n_items,) have one of these raw ids."""
     if isinstance(ids, str):
         raise SpecError(where, f"found the text {ids!r}", "a list of item ids", f"Write [{ids!r}].")
@@ -191,8 +191,8 @@ def _among(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) ->
     code = items.encode(wanted)
     if (code < 0).any():
         unknown = wanted.filter(pl.Series(code < 0)).to_list()
-        more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
-        found = f"found the unknown ids {', '.join(map(repr, unknown[:SHOWN]))}{more}"
+        more = f" and {len(unknown) - MAX_SHOWN:,} more" if len(unknown) > MAX_SHOWN else ""
+        found = f"found the unknown ids {', '.join(map(repr, unknown[:MAX_SHOWN]))}{more}"
         raise SpecError(where, found, f"ids among the {len(items):,} items", "Leave them out.")
     among = np.zeros(len(items), dtype=np.bool_)
     among[code] = True
@@ -207,11 +207,11 @@ class AttributeColumns:
     item: tuple[str, ...] = ()
 
 
-def _limited(fit: Callable[..., Fitted]) -> Callable[..., Fitted]:
+def _with_thread_limit(fit: Callable[..., FittedModel]) -> Callable[..., FittedModel]:
     """A `fit` that uses at most `ctx.threads` threads."""
 
     @wraps(fit)
-    def limited(self: ModelSpec, data: Interactions, ctx: Context = Context()) -> Fitted:
+    def limited(self: ModelSpec, data: Interactions, ctx: FitContext = FitContext()) -> FittedModel:
         with limit_threads(ctx.threads):
             return fit(self, data, ctx)
 
@@ -230,10 +230,10 @@ class ModelSpec(Spec):
     uses_validation: ClassVar[bool] = False
     """Whether it decides something (epochs, steps) on the stop fold."""
 
-    personal: ClassVar[bool] = True
+    personalized: ClassVar[bool] = True
     """Whether different people should get different lists; a guard warns when they do not."""
 
-    draws: ClassVar[bool] = False
+    is_random: ClassVar[bool] = False
     """Whether `fit` draws random numbers; where it does not, another seed gives the same scores."""
 
     query_by: ClassVar[Literal["history", "user_id", "both"]] = "history"
@@ -243,30 +243,34 @@ class ModelSpec(Spec):
     cold_items: ClassVar[bool] = False
     """Whether items without training interactions can be recommended."""
 
-    if_too_large: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
+    memory_advice: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
     """The advice when `memory` is more than there is."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "fit" in vars(cls):
-            cls.fit = _limited(cls.fit)
+            cls.fit = _with_thread_limit(cls.fit)
 
     @abstractmethod
-    def fit(self, data: Interactions, ctx: Context = Context()) -> Fitted:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> FittedModel:
         """Learn from `data`, on `ctx.threads` threads; starts with `ctx.admit(self, data)`."""
 
     @classmethod
-    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[Fitted]:
+    def fit_path(
+        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
+    ) -> Iterator[FittedModel]:
         """What `fit` gives for each of several specs of this kind, in their order; a kind that can share work does."""
         for spec in specs:
             yield spec.fit(data, ctx)
 
-    def require(self, data: Interactions) -> None:
+    def check_data(self, data: Interactions) -> None:
         """Raise `CannotDo` where `data` lacks what this model, with these knobs, needs."""
-        if self.uses_time and data.clock != "seconds":
-            raise CannotDo(self.kind, "learn from a log without times", "Give it a log with a time column.")
-        if self.uses_order and data.clock == "none":
-            raise CannotDo(self.kind, "learn from a log without order", "Give it a log with times, or use ease.")
+        if self.uses_time and data.time_kind != "seconds":
+            raise UnsupportedError(self.kind, "learn from a log without times", "Give it a log with a time column.")
+        if self.uses_order and data.time_kind == "none":
+            raise UnsupportedError(
+                self.kind, "learn from a log without order", "Give it a log with times, or use ease."
+            )
         needed = self.attribute_columns()
         for of, names, there in (
             ("user", needed.user, data.user_attributes),
@@ -275,18 +279,20 @@ class ModelSpec(Spec):
             missing = sorted(set(names) - set(there.columns if there is not None else ()))
             if missing:
                 wanted = f"learn from a log without the {of} attributes {', '.join(missing)}"
-                raise CannotDo(self.kind, wanted, "Read a source whose files have these columns, or name others.")
+                raise UnsupportedError(
+                    self.kind, wanted, "Read a source whose files have these columns, or name others."
+                )
 
     def attribute_columns(self) -> AttributeColumns:
         """The columns of user and item attributes that this model, with these knobs, needs; by default none."""
         return AttributeColumns()
 
     @abstractmethod
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Bytes at the peak of `fit`, beside the data."""
 
 
-class Fitted(Protocol):
+class FittedModel(Protocol):
     """A trained model: what every shape in `fitted.py` can do."""
 
     @property

@@ -25,7 +25,7 @@ class DataError(MatineeError):
         super().__init__(f"{where}: {found}; expected {expected}. {todo}")
 
 
-class UnknownName(MatineeError):
+class UnknownNameError(MatineeError):
     """A name that is not among those that exist; the nearest one is offered."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], where: str = "") -> None:
@@ -50,7 +50,7 @@ class SplitError(MatineeError):
         super().__init__(f"split: {found}; expected {expected}. {todo}")
 
 
-class TooLarge(MatineeError):
+class InsufficientMemoryError(MatineeError):
     """A step predicted, before anything is allocated, to need more memory than there is."""
 
     def __init__(self, what: str, needed: int, available: int, advice: str) -> None:
@@ -65,21 +65,21 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
 
 
-class CannotDo(MatineeError):
+class UnsupportedError(MatineeError):
     """A model asked for something it does not declare."""
 
     def __init__(self, model: str, wanted: str, todo: str) -> None:
         super().__init__(f"model {model!r} cannot {wanted}. {todo}")
 
 
-class ModelFailed(MatineeError):
+class TrainingError(MatineeError):
     """A model that cannot be fitted, or whose scores cannot be ranked."""
 
     def __init__(self, model: str, found: str, todo: str, expected: str = "finite scores") -> None:
         super().__init__(f"model {model!r}: {found}; expected {expected}. {todo}")
 
 
-class SingularMatrix(ModelFailed):
+class SingularMatrix(TrainingError):
     """A matrix that a fit has to invert and cannot, in single precision."""
 
     def __init__(self, row: int) -> None:

@@ -11,15 +11,15 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from matinee.contract import Fitted
+from matinee.contract import FittedModel
 from matinee.data import Histories
-from matinee.errors import CannotDo, SpecError
+from matinee.errors import SpecError, UnsupportedError
 from matinee.fitted import ItemItem, LowRank
 
 F64 = NDArray[np.float64]
 
 
-def explain(fitted: Fitted, history: Histories, item: int) -> pl.DataFrame:
+def explain(fitted: FittedModel, history: Histories, item: int) -> pl.DataFrame:
     """One row a part of the score of the item with code `item` for the one person in `history`, largest first.
 
     `item` and, for weights of pairs of items, `with` are raw ids, null in `with` for a single item, null in both for
@@ -52,19 +52,19 @@ def explain(fitted: Fitted, history: Histories, item: int) -> pl.DataFrame:
     return pl.DataFrame([column.alias(name) for name, column in columns.items()])
 
 
-def _parts(fitted: Fitted, history: Histories, item: int) -> tuple[NDArray[np.int32], F64]:
+def _parts(fitted: FittedModel, history: Histories, item: int) -> tuple[NDArray[np.int32], F64]:
     """Rows of the weights that a history touches, and what each adds to the score of `item`."""
     if isinstance(fitted, ItemItem):
-        asked = fitted.asked(history)
+        asked = fitted.encode_query(history)
         part = asked.rows.item
         weight = _column(fitted.weights, part, item)
     elif isinstance(fitted, LowRank):
-        asked = fitted.asked(history)
+        asked = fitted.encode_query(history)
         part = asked.rows.item
         weight = fitted.left[part].astype(np.float64) @ fitted.right[:, item].astype(np.float64)
     else:
         todo = "Ask an item–item model, such as ease or item_knn."
-        raise CannotDo(fitted.spec.kind, "take its score apart: it is no sum over the history", todo)
+        raise UnsupportedError(fitted.spec.kind, "take its score apart: it is no sum over the history", todo)
     value = asked.value.astype(np.float64) if len(asked.value) else np.ones(len(part))
     return part, value * weight
 
@@ -75,7 +75,7 @@ def _column(weights: NDArray[np.float32] | csr_array, rows: NDArray[np.int32], i
     return np.asarray(column, dtype=np.float64)
 
 
-def _items(fitted: Fitted, part: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _items(fitted: FittedModel, part: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The item of every part, and the other one where the part is a pair, else −1."""
     first, second = part.copy(), np.full(len(part), -1, dtype=np.int32)
     pairs = fitted.pairs if isinstance(fitted, ItemItem) else None
@@ -83,6 +83,6 @@ def _items(fitted: Fitted, part: NDArray[np.int32]) -> tuple[NDArray[np.int32], 
         pair = part >= len(fitted.items)
         which = part[pair] - len(fitted.items)
         first[pair], second[pair] = pairs[which, 0], pairs[which, 1]
-    if isinstance(fitted, ItemItem | LowRank) and fitted.shifted:
+    if isinstance(fitted, ItemItem | LowRank) and fitted.has_bias_row:
         first[part == (fitted.left if isinstance(fitted, LowRank) else fitted.weights).shape[0] - 1] = -1
     return first, second

@@ -18,17 +18,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Fitted, Mask, ModelSpec
+from matinee.contract import FittedModel, Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
 from matinee.errors import RunError
-from matinee.topk.item_item import Asked, score_scattered, score_tiled, tiled, top_scattered, top_tiled
-from matinee.topk.people import Closeness, Crowd, score_by_people
-from matinee.topk.rank import choose, refuse_nan, rows_of
-from matinee.topk.view import as_set, fading, unknown, with_constant, with_pairs
+from matinee.topk.item_item import SparseQuery, prefers_tiles, score_scattered, score_tiled, top_scattered, top_tiled
+from matinee.topk.query import append_bias, append_pairs, binary, decayed, is_cold
+from matinee.topk.rank import raise_if_nan, rows_of, top_k_of_scores
+from matinee.topk.user_knn import NeighbourIndex, SimilarityRule, score_user_knn
 
 F32: TypeAlias = NDArray[np.float32]
-Best: TypeAlias = tuple[NDArray[np.int32], F32]
-STRANGERS = 512
+ItemsAndScores: TypeAlias = tuple[NDArray[np.int32], F32]
+COLD_BLOCK = 512
 """People of whom nothing is known that are ranked at once."""
 
 
@@ -42,13 +42,13 @@ def _require(items: Vocabulary, **arrays: tuple[NDArray[Any] | csr_array, tuple[
 
 
 @dataclass(frozen=True, eq=False)
-class Constant:
+class PopularityScorer:
     """One score an item for everybody (n_items,), plus `repeat` × log(1 + count) for items a person took before."""
 
     spec: ModelSpec
     items: Vocabulary
     scores: F32
-    repeat: float = 0.0
+    repeat_weight: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.items, scores=(self.scores, (len(self.items),)))
@@ -61,15 +61,15 @@ class Constant:
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
         out = np.repeat(self.scores[None, :], len(histories), axis=0)
-        if self.repeat:
+        if self.repeat_weight:
             counts = histories.counts
             row = np.repeat(np.arange(len(histories)), np.diff(counts.indptr))
-            out[row, counts.indices] += np.float32(self.repeat) * np.log1p(counts.data)
+            out[row, counts.indices] += np.float32(self.repeat_weight) * np.log1p(counts.data)
         return out
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
         """The best k allowed items (m, k) and their scores."""
-        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
 
     def refit_spec(self) -> ModelSpec:
         """Nothing was decided on validation."""
@@ -89,14 +89,14 @@ class ItemItem:
     spec: ModelSpec
     items: Vocabulary
     weights: F32 | csr_array
-    prior: F32
+    popularity: F32
     fading: float = 0.0
     pairs: NDArray[np.int32] | None = None
-    shifted: bool = False
+    has_bias_row: bool = False
 
     def __post_init__(self) -> None:
         n, p = len(self.items), 0 if self.pairs is None else len(self.pairs)
-        _require(self.items, weights=(self.weights, (n + p + self.shifted, n)), prior=(self.prior, (n,)))
+        _require(self.items, weights=(self.weights, (n + p + self.has_bias_row, n)), prior=(self.popularity, (n,)))
         if self.pairs is not None:
             _require(self.items, pairs=(self.pairs, (p, 2)))
             if p and not 0 <= self.pairs.min() <= self.pairs.max() < n:
@@ -104,45 +104,45 @@ class ItemItem:
 
     @cached_property
     def _tiled(self) -> bool:
-        return tiled(self.weights, self.prior)
+        return prefers_tiles(self.weights, self.popularity)
 
     @property
     def fused(self) -> bool:
         """Lists are made without holding (m, n_items) scores, unless candidates are given."""
         return True
 
-    def asked(self, histories: Histories) -> Asked:
+    def encode_query(self, histories: Histories) -> SparseQuery:
         """φ of every history."""
         if self.pairs is not None:
-            asked = with_pairs(histories, self.pairs)
+            asked = append_pairs(histories, self.pairs)
         else:
-            asked = fading(histories, self.fading) if self.fading else as_set(histories)
-        return with_constant(asked, self.weights.shape[0] - 1) if self.shifted else asked
+            asked = decayed(histories, self.fading) if self.fading else binary(histories)
+        return append_bias(asked, self.weights.shape[0] - 1) if self.has_bias_row else asked
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
         if isinstance(self.weights, csr_array) and not self._tiled:
-            scores = score_scattered(self.asked(histories), self.weights)
+            scores = score_scattered(self.encode_query(histories), self.weights)
         else:
-            scores = score_tiled(self.asked(histories), self.weights)
-        scores[unknown(histories, self.prior)] = self.prior
+            scores = score_tiled(self.encode_query(histories), self.weights)
+        scores[is_cold(histories, self.popularity)] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
         """The best k allowed items (m, k) and their scores."""
         if mask.candidates is not None:
-            return choose(self.score(histories), histories, k, mask, self.spec.kind)
-        asked = self.asked(histories)
+            return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
+        asked = self.encode_query(histories)
         if isinstance(self.weights, csr_array) and not self._tiled:
             item, score = top_scattered(asked, self.weights, k, mask)
         else:
             item, score = top_tiled(asked, self.weights, k, mask)
-        strangers = np.flatnonzero(unknown(histories, self.prior))
-        for low in range(0, len(strangers), STRANGERS):
-            some = strangers[low : low + STRANGERS]
-            prior = np.repeat(self.prior[None, :], len(some), axis=0)
-            item[some], score[some] = choose(prior, histories.take(some), k, mask, self.spec.kind)
-        refuse_nan(score, self.spec.kind)
+        strangers = np.flatnonzero(is_cold(histories, self.popularity))
+        for low in range(0, len(strangers), COLD_BLOCK):
+            some = strangers[low : low + COLD_BLOCK]
+            prior = np.repeat(self.popularity[None, :], len(some), axis=0)
+            item[some], score[some] = top_k_of_scores(prior, histories.take(some), k, mask, self.spec.kind)
+        raise_if_nan(score, self.spec.kind)
         return item, score
 
     def refit_spec(self) -> ModelSpec:
@@ -162,34 +162,34 @@ class LowRank:
     items: Vocabulary
     left: F32
     right: F32
-    prior: F32
-    shifted: bool = False
+    popularity: F32
+    has_bias_row: bool = False
 
     def __post_init__(self) -> None:
         n, d = len(self.items), self.right.shape[0]
-        left, right = (self.left, (n + self.shifted, d)), (self.right, (d, n))
-        _require(self.items, left=left, right=right, prior=(self.prior, (n,)))
+        left, right = (self.left, (n + self.has_bias_row, d)), (self.right, (d, n))
+        _require(self.items, left=left, right=right, prior=(self.popularity, (n,)))
 
     @property
     def fused(self) -> bool:
         """Scores are held, a block of people at a time."""
         return False
 
-    def asked(self, histories: Histories) -> Asked:
+    def encode_query(self, histories: Histories) -> SparseQuery:
         """Every history as the rows of L that it touches."""
-        asked = as_set(histories)
-        return with_constant(asked, len(self.left) - 1) if self.shifted else asked
+        asked = binary(histories)
+        return append_bias(asked, len(self.left) - 1) if self.has_bias_row else asked
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        inner = score_tiled(self.asked(histories), self.left)
+        inner = score_tiled(self.encode_query(histories), self.left)
         scores = inner @ self.right
-        scores[unknown(histories, self.prior)] = self.prior
+        scores[is_cold(histories, self.popularity)] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
         """The best k allowed items (m, k) and their scores."""
-        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
 
     def refit_spec(self) -> ModelSpec:
         """Nothing was decided on validation."""
@@ -197,7 +197,7 @@ class LowRank:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbourhood:
+class UserNeighbours:
     """Scores Σ sim(v, x) x_v over the `neighbours` people v of `matrix` (users, n_items) nearest to a history x.
 
     sim divides the shared `weight` (n_items,) by voting_v · size + shrink (`product`) or voting_v + size + shrink less
@@ -208,7 +208,7 @@ class Neighbourhood:
     spec: ModelSpec
     items: Vocabulary
     matrix: csr_array
-    prior: F32
+    popularity: F32
     weight: F32
     voting: F32
     neighbours: int
@@ -220,14 +220,16 @@ class Neighbourhood:
 
     def __post_init__(self) -> None:
         n, users = len(self.items), self.matrix.shape[0]
-        _require(self.items, prior=(self.prior, (n,)), weight=(self.weight, (n,)), matrix=(self.matrix, (users, n)))
+        _require(
+            self.items, prior=(self.popularity, (n,)), weight=(self.weight, (n,)), matrix=(self.matrix, (users, n))
+        )
         _require(self.items, voting=(self.voting, (users,)))
         if self.neighbours < 1:
             raise ValueError(f"neighbours is {self.neighbours}, less than 1")
 
     @cached_property
-    def _crowd(self) -> Crowd:
-        return Crowd(rows_of(self.matrix), rows_of(csc_array(self.matrix)), self.weight)
+    def _neighbour_index(self) -> NeighbourIndex:
+        return NeighbourIndex(rows_of(self.matrix), rows_of(csc_array(self.matrix)), self.weight)
 
     @property
     def fused(self) -> bool:
@@ -238,38 +240,42 @@ class Neighbourhood:
         """Scores (m, n_items)."""
         asked = histories.matrix
         size = self.scale * np.power(asked @ self.weight.astype(np.float64), self.exponent)
-        close = Closeness(self.voting, size.astype(np.float32), float(self.shrink), self.product, float(self.twice))
+        close = SimilarityRule(
+            self.voting, size.astype(np.float32), float(self.shrink), self.product, float(self.twice)
+        )
         scores = np.zeros((len(histories), len(self.items)), dtype=np.float32)
-        score_by_people(rows_of(asked), self._crowd, close, min(self.neighbours, self.matrix.shape[0]), scores)
-        scores[unknown(histories, self.prior)] = self.prior
+        score_user_knn(rows_of(asked), self._neighbour_index, close, min(self.neighbours, self.matrix.shape[0]), scores)
+        scores[is_cold(histories, self.popularity)] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> Best:
+    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
         """The best k allowed items (m, k) and their scores."""
-        return choose(self.score(histories), histories, k, mask, self.spec.kind)
+        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
 
     def refit_spec(self) -> ModelSpec:
         """Nothing was decided on validation."""
         return self.spec
 
 
-SHAPES: Mapping[str, type] = {shape.__name__: shape for shape in (Constant, ItemItem, LowRank, Neighbourhood)}
+MODEL_TYPES: Mapping[str, type] = {
+    shape.__name__: shape for shape in (PopularityScorer, ItemItem, LowRank, UserNeighbours)
+}
 
-ELSEWHERE: Mapping[str, str] = {"Encoder": "matinee.nn.encoder"}
+TORCH_MODEL_TYPES: Mapping[str, str] = {"TrainedAutoEncoder": "matinee.nn.encoder"}
 """Shapes that need torch and the modules that have them, imported only when such a model is loaded."""
 
 
-def _shape(name: str) -> type:
+def _model_type(name: str) -> type:
     """A shape by its name; a file cannot name any module but those of `ELSEWHERE`."""
-    return SHAPES[name] if name in SHAPES else getattr(importlib.import_module(ELSEWHERE[name]), name)
+    return MODEL_TYPES[name] if name in MODEL_TYPES else getattr(importlib.import_module(TORCH_MODEL_TYPES[name]), name)
 
 
-def save(fitted: Fitted, folder: Path) -> None:
+def save(fitted: FittedModel, folder: Path) -> None:
     """Keep a fitted model: `model.json` (shape, spec, numbers), ids as parquet, `arrays.safetensors`.
 
     Raises `TypeError`, before anything is written, where a field is of a type that cannot be kept.
     """
-    plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.written()}
+    plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.to_dict()}
     arrays: dict[str, NDArray[Any]] = {}
     tables: dict[str, pl.DataFrame] = {}
     for field in dataclasses.fields(fitted):  # pyright: ignore[reportArgumentType]
@@ -302,14 +308,14 @@ def _packed(name: str, value: object) -> tuple[Any, dict[str, NDArray[Any]]]:
     raise TypeError(f"{name} is a {type(value).__name__}, which fitted.save does not know how to keep")
 
 
-def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec]) -> Fitted:
+def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec]) -> FittedModel:
     """A model that `save` kept. `read_spec` turns its written spec into one; nothing is unpickled.
 
     Raises `RunError` if a file is missing or damaged, or if arrays do not fit together: kernels check no index.
     """
     try:
         plain = json.loads((folder / "model.json").read_text())
-        shape = _shape(plain.pop("shape"))
+        shape = _model_type(plain.pop("shape"))
         arrays = load_file(folder / "arrays.safetensors")
         values: dict[str, Any] = {
             "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeAlias, 
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from matinee.errors import MatineeError, SpecError, UnknownName
+from matinee.errors import MatineeError, SpecError, UnknownNameError
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchRange:
     """The range of a knob worth searching, written in its annotation: `Annotated[float, Search(1, 1e5, log=True)]`."""
 
     low: float = 0.0
@@ -74,7 +74,7 @@ class Spec(BaseModel, metaclass=_Refusing):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _refuse_bool(cls, value: Any, info: ValidationInfo) -> Any:
         """True and false are values of switches alone, and switches have no other values."""
         switch = _allows_bool(cls.model_fields[info.field_name or ""].annotation)
         values = cast("tuple[Any, ...]", tuple(value)) if isinstance(value, list | tuple) else (value,)
@@ -84,20 +84,20 @@ class Spec(BaseModel, metaclass=_Refusing):
             raise ValueError("true or false")
         return value
 
-    def knobs(self) -> dict[str, Any]:
+    def params(self) -> dict[str, Any]:
         """The knobs with their values, ready for JSON."""
         return self.model_dump(mode="json")
 
-    def written(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What a file would say: the kind, then the knobs."""
-        return {"kind": self.kind, **self.knobs()}
+        return {"kind": self.kind, **self.params()}
 
     @classmethod
-    def searchable(cls) -> dict[str, Search]:
+    def search_space(cls) -> dict[str, SearchRange]:
         """The knobs that declare a range worth searching."""
-        found: dict[str, Search] = {}
+        found: dict[str, SearchRange] = {}
         for name, field in cls.model_fields.items():
-            ranges = [m for m in field.metadata if isinstance(m, Search)]
+            ranges = [m for m in field.metadata if isinstance(m, SearchRange)]
             if ranges:
                 found[name] = ranges[0]
         return found
@@ -130,7 +130,7 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """The value for a message, as Python writes it, but short and on one line."""
     try:
         return _SHORT.repr(value)
@@ -155,11 +155,11 @@ def refusal(error: ValidationError, cls: type[BaseModel], where: str) -> Matinee
     if isinstance(cause, MatineeError):
         return cause
     if first["type"] == "extra_forbidden":
-        return UnknownName("knob", path[-1], cls.model_fields, ".".join([where, *path[:-1]]))
+        return UnknownNameError("knob", path[-1], cls.model_fields, ".".join([where, *path[:-1]]))
     rule = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return SpecError(place, "it is missing", f"{_sentence(cls, path)}", "Add it.")
-    return SpecError(place, f"found {shown(first['input'])}", rule[:1].lower() + rule[1:], _range(cls, path))
+    return SpecError(place, f"found {short_repr(first['input'])}", rule[:1].lower() + rule[1:], _range(cls, path))
 
 
 def _sentence(cls: type[BaseModel], path: list[str]) -> str:
@@ -175,7 +175,7 @@ def _range(cls: type[BaseModel], path: list[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class KindSource:
     """The code behind a kind."""
 
     version: str
@@ -185,15 +185,15 @@ class Source:
     """Digest of the file that defines its class."""
 
 
-class Kinds(Generic[S]):
+class Registry(Generic[S]):
     """A room's catalogue: the kind *is* the file name; listing imports nothing, getting imports one file.
 
     A file whose name starts with an underscore is shared by its neighbours and no kind.
     Packages elsewhere add theirs by the entry-point group of the same name as the room, e.g. `matinee.models`.
     """
 
-    def __init__(self, room: ModuleType, base: type[S], what: str) -> None:
-        self._room, self._base, self._what = room, base, what
+    def __init__(self, package: ModuleType, base: type[S], what: str) -> None:
+        self._room, self._base, self._what = package, base, what
 
     def names(self) -> list[str]:
         """Every kind, sorted, without importing any."""
@@ -211,22 +211,22 @@ class Kinds(Generic[S]):
                 cls.registered_as = name
             return cls
         if name not in self.names():
-            raise UnknownName(self._what, name, self.names(), where)
+            raise UnknownNameError(self._what, name, self.names(), where)
         module = importlib.import_module(f"{self._room.__name__}.{name}")
-        return self._only(module)
+        return self._single_spec(module)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> KindSource:
         """Which code a kind stands for: it changes with the release and with the file of the class."""
         cls, entry = self.get(name), self._entry(name.replace("-", "_"))
         own = version("matinee") if entry is None else (entry.dist.version if entry.dist else "")
         file = inspect.getsourcefile(cls)
-        return Source(own, sha256(Path(file).read_bytes() if file else b"").hexdigest())
+        return KindSource(own, sha256(Path(file).read_bytes() if file else b"").hexdigest())
 
     def _entry(self, name: str) -> EntryPoint | None:
         """The entry point of another package that registers a kind, None for a file of the room itself."""
         return next((e for e in entry_points(group=self._room.__name__) if e.name == name), None)
 
-    def _only(self, module: ModuleType) -> type[S]:
+    def _single_spec(self, module: ModuleType) -> type[S]:
         defined = [
             value
             for value in vars(module).values()
@@ -244,6 +244,6 @@ class Kinds(Generic[S]):
         rest = dict(values)
         kind = rest.pop("kind", None)
         if not isinstance(kind, str):
-            found = "no kind is given" if kind is None else f"found kind = {shown(kind)}"
+            found = "no kind is given" if kind is None else f"found kind = {short_repr(kind)}"
             raise SpecError(where, found, f"kind = one of {', '.join(self.names())}")
         return build(self.get(kind, where), rest, f"{where} ({kind})")

@@ -15,18 +15,18 @@ from matinee.errors import SpecError
 from matinee.process import SharedSetting
 
 
-def available() -> int:
+def available_threads() -> int:
     """Threads of a fit without a limit: all cores, or fewer where OMP_NUM_THREADS or NUMBA_NUM_THREADS says so."""
     from numba.core import config
 
     return int(config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def checked(n: int | None) -> int | None:
+def check_threads(n: int | None) -> int | None:
     """`n`, if so many threads are available; None means all of them."""
-    if n is not None and not 1 <= n <= available():
+    if n is not None and not 1 <= n <= available_threads():
         todo = "Lower it; NUMBA_NUM_THREADS and OMP_NUM_THREADS may hold the limit down."
-        raise SpecError("threads", f"found {n}", f"1 to {available()}, the threads this process may use", todo)
+        raise SpecError("threads", f"found {n}", f"1 to {available_threads()}, the threads this process may use", todo)
     return n
 
 
@@ -36,7 +36,7 @@ def limit_threads(n: int | None) -> Generator[None]:
 
     BLAS has one limit for the whole process: where two threads ask for different ones, the smaller one holds for both.
     """
-    if checked(n) is None or n is None:
+    if check_threads(n) is None or n is None:
         yield
         return
     import numba

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.candidates.norms import NORMS, normalised
+from matinee.candidates.norms import NORMS, normalized
 from matinee.ensemble import RULES
 from tests.ensemble.pools import drawn, pool_of, slow_norm, topk
 
@@ -23,7 +23,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())
 def test_a_norm_is_what_its_docstring_says(norm, seed):
     (member,) = drawn(seed, 1)
     lists = topk(member, 6, 12)
-    value, missing = normalised(lists.item, lists.score, norm)
+    value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
         wanted, outside = slow_norm(norm, [s for _, s in row])
         assert value[r].tolist() == pytest.approx([*wanted, *[0.0] * (6 - len(row))], rel=1e-9, abs=1e-12)
@@ -37,7 +37,7 @@ def test_no_norm_turns_a_list_around(norm, seed):
     """Values never rise down the list, equal scores stay equal (rank apart), and an item outside is worth no more."""
     (member,) = drawn(seed, 1)
     lists = topk(member, 6, 12)
-    value, missing = normalised(lists.item, lists.score, norm)
+    value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
         own = value[r, : len(row)]
         assert (np.diff(own) <= 0).all()
@@ -52,7 +52,7 @@ def test_units_of_scores_do_not_matter(norm, shift, stretch):
     """Scores that float32 holds exactly, before and after."""
     score = np.array([[8.0, 4.0, 3.0, -1.0], [2.0, 2.0, 0.5, -np.inf]], dtype=np.float32)
     item = np.array([[3, 1, 0, 2], [0, 4, 1, -1]], dtype=np.int32)
-    for one, other in zip(normalised(item, score, norm), normalised(item, score * stretch + shift, norm), strict=True):
+    for one, other in zip(normalized(item, score, norm), normalized(item, score * stretch + shift, norm), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
@@ -67,7 +67,7 @@ def test_units_of_scores_do_not_matter(norm, shift, stretch):
     ],
 )
 def test_equal_scores(norm, values, missing):
-    value, outside = normalised(np.array([[0, 1, 2]]), np.full((1, 3), 0.1, dtype=np.float32), norm)
+    value, outside = normalized(np.array([[0, 1, 2]]), np.full((1, 3), 0.1, dtype=np.float32), norm)
     assert value[0].tolist() == pytest.approx(values, rel=1e-6, abs=1e-12)
     assert outside[0] == pytest.approx(missing, rel=1e-6, abs=1e-12)
 
@@ -75,7 +75,7 @@ def test_equal_scores(norm, values, missing):
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_extreme_scores_stay_finite(norm):
     score = np.array([[3e38, 1.0, -3e38], [1e4, 9e3, -np.inf], [-np.inf] * 3], dtype=np.float32)
-    value, missing = normalised(np.array([[0, 1, 2], [0, 1, -1], [-1] * 3]), score, norm)
+    value, missing = normalized(np.array([[0, 1, 2], [0, 1, -1], [-1] * 3]), score, norm)
     assert np.isfinite(value).all()
     assert np.isfinite(missing).all()
     assert (value[2] == 0).all()

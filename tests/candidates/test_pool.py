@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.ensemble import Pool
-from matinee.errors import DataError, SpecError, TooLarge
+from matinee.ensemble import CandidatePool
+from matinee.errors import DataError, InsufficientMemoryError, SpecError
 from tests.ensemble.pools import drawn, pool_of, some_of, topk
 
 
-def plain(pool: Pool) -> list[dict[int, list[int]]]:
+def plain(pool: CandidatePool) -> list[dict[int, list[int]]]:
     """Item → its rank with every member, person by person."""
     return [
         {int(pool.item[c]): pool.rank[:, c].tolist() for c in range(pool.offsets[r], pool.offsets[r + 1])}
@@ -33,7 +33,7 @@ def slow(members, depth=None) -> list[dict[int, list[int]]]:
 @given(seed=st.integers(0, 10**6), people=st.integers(1, 90), depth=st.sampled_from([None, 1, 3, 50]))
 def test_candidates_are_the_union_of_the_lists(seed, people, depth):
     members = drawn(seed, members=1 + seed % 4, people=people)
-    pool = Pool.of({f"m{a}": topk(one, 6, 12) for a, one in enumerate(members)}, depth)
+    pool = CandidatePool.of({f"m{a}": topk(one, 6, 12) for a, one in enumerate(members)}, depth)
     assert plain(pool) == slow(members, depth)
     assert all(list(row) == sorted(row) for row in plain(pool))
     assert pool.names == tuple(f"m{a}" for a in range(len(members)))
@@ -46,14 +46,14 @@ def test_an_item_listed_twice_counts_at_its_first_place():
 
 
 def test_lists_of_different_depth_stand_together():
-    pool = Pool.of({"a": topk([[(1, 1.0)]], 1, 9), "b": topk([[(2, 2.0), (1, 1.0), (8, 0.0)]], 3, 9)}, 2)
+    pool = CandidatePool.of({"a": topk([[(1, 1.0)]], 1, 9), "b": topk([[(2, 2.0), (1, 1.0), (8, 0.0)]], 3, 9)}, 2)
     assert plain(pool) == [{1: [1, 2], 2: [0, 1]}]
 
 
 def test_people_are_found_by_code_and_may_be_missing():
     first = topk([[(1, 1.0)], [(2, 1.0)], [(3, 1.0)]], 2, 9, user=[4, 0, 2], n_users=6)
     other = topk([[(7, 1.0)], [(8, 2.0), (3, 1.0)]], 2, 9, user=[5, 2], n_users=6)
-    pool = Pool.of({"first": first, "other": other})
+    pool = CandidatePool.of({"first": first, "other": other})
     assert pool.user.tolist() == [4, 0, 2]
     assert plain(pool) == [{1: [1, 0]}, {2: [1, 0]}, {3: [1, 2], 8: [0, 1]}]
     assert np.isneginf(pool.lists[1].score[:2]).all()
@@ -63,22 +63,22 @@ def test_people_are_found_by_code_and_may_be_missing():
 def test_new_people_stand_in_one_order():
     one = topk([[(1, 1.0)], [(2, 1.0)]], 1, 9, user=[-1, 3], n_users=4)
     other = topk([[(5, 1.0)], [(6, 1.0)]], 1, 9, user=[-1, 3], n_users=4)
-    assert plain(Pool.of({"a": one, "b": other})) == [{1: [1, 0], 5: [0, 1]}, {2: [1, 0], 6: [0, 1]}]
+    assert plain(CandidatePool.of({"a": one, "b": other})) == [{1: [1, 0], 5: [0, 1]}, {2: [1, 0], 6: [0, 1]}]
     turned = topk([[(6, 1.0)], [(5, 1.0)]], 1, 9, user=[3, -1], n_users=4)
     with pytest.raises(DataError, match="b lists other rows, and some are of new people"):
-        Pool.of({"a": one, "b": turned})
+        CandidatePool.of({"a": one, "b": turned})
 
 
 def test_what_is_refused(monkeypatch):
     one = topk([[(1, 1.0)]], 1, 9)
     with pytest.raises(SpecError, match="no member"):
-        Pool.of({})
+        CandidatePool.of({})
     for other in (topk([[(1, 1.0)]], 1, 10), topk([[(1, 1.0)]], 1, 9, n_users=2)):
         with pytest.raises(DataError, match="the lists of b encode users or items differently"):
-            Pool.of({"a": one, "b": other})
+            CandidatePool.of({"a": one, "b": other})
     monkeypatch.setattr("matinee.candidates.pool.free_memory", lambda: 10)
-    with pytest.raises(TooLarge, match="1 members and 1 candidates"):
-        Pool.of({"a": one})
+    with pytest.raises(InsufficientMemoryError, match="1 members and 1 candidates"):
+        CandidatePool.of({"a": one})
 
 
 @settings(max_examples=20, deadline=None)
@@ -87,7 +87,7 @@ def test_some_of_the_people_and_of_the_members(seed):
     members = drawn(seed)
     pool, rng = pool_of(members), np.random.default_rng(seed)
     which = np.flatnonzero(rng.random(len(pool)) < 0.5)
-    some = pool.rows(which)
+    some = pool.select_rows(which)
     assert plain(some) == [slow(members)[r] for r in which]
     assert some.user.tolist() == which.tolist()
     for one, whole in zip(some.lists, pool.lists, strict=True):
@@ -104,14 +104,14 @@ def test_what_members_of_weight_above_0_list(seed):
     pool, rng = pool_of(members), np.random.default_rng(seed)
     weights = (rng.random((len(pool), 3)) < 0.5).astype(float)
     for given_weights in (weights[0], weights):
-        listed = pool.listed(given_weights)
+        listed = pool.is_listed(given_weights)
         rows = np.broadcast_to(given_weights, weights.shape)
         wanted = [
             {i for member, w in zip(members, rows[r], strict=True) if w for i, _ in member[r]} for r in range(len(pool))
         ]
         found = [set(pool.item[listed & (pool.row == r)].tolist()) for r in range(len(pool))]
         assert found == wanted
-        kept = plain(pool.keep(listed))
+        kept = plain(pool.filter(listed))
         assert kept == [{i: ranks for i, ranks in row.items() if i in wanted[r]} for r, row in enumerate(slow(members))]
 
 
@@ -132,7 +132,7 @@ def test_the_best_candidates_are_a_sort(seed, k):
 def test_spread_puts_values_where_the_ranks_say():
     pool = pool_of([[[(5, 2.0), (1, 1.0)], []], [[(1, 2.0)], [(7, 1.0)]]])
     value = np.array([[10, 20, 30, 40, 50, 60]] * 2, dtype=np.float32)
-    assert pool.spread(0, value, np.array([-1, -2], dtype=np.float32)).tolist() == [20, 10, -2]
+    assert pool.scatter(0, value, np.array([-1, -2], dtype=np.float32)).tolist() == [20, 10, -2]
 
 
 def test_a_pool_cannot_be_changed():

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from matinee.candidates.user_features import ALWAYS, CLOCKED, DAY, TRAITS, Traits, traits
+from matinee.candidates.user_features import ALL_FEATURES, DAY, FEATURES, TIME_FEATURES, UserFeatures, user_features
 from matinee.data import Histories
-from matinee.ensemble import Pool
-from matinee.errors import DataError, UnknownName
+from matinee.ensemble import CandidatePool
+from matinee.errors import DataError, UnknownNameError
 from tests.metrics.lists_and_answers import lists_of, vocabulary
 
 N_ITEMS = 30
@@ -81,15 +81,15 @@ def people(draw):
 
 def pool_of(lists):
     m = len(lists[0])
-    return Pool.of({str(a): lists_of(dict(enumerate(one)), 14, m, N_ITEMS) for a, one in enumerate(lists)})
+    return CandidatePool.of({str(a): lists_of(dict(enumerate(one)), 14, m, N_ITEMS) for a, one in enumerate(lists)})
 
 
 @given(people())
 @settings(max_examples=100, deadline=None)
 def test_every_trait_is_its_sentence(drawn):
     rows, times, lists, popularity = drawn
-    found = traits(asked(rows, times), pool_of(lists), popularity, clocked=True)
-    assert found.names == tuple(TRAITS)
+    found = user_features(asked(rows, times), pool_of(lists), popularity, clocked=True)
+    assert found.names == tuple(ALL_FEATURES)
     for u, (row, time) in enumerate(zip(rows, times, strict=True)):
         wanted = slow(row, time, [one[u] for one in lists], popularity.tolist())
         for name, value in wanted.items():
@@ -101,48 +101,48 @@ def test_every_trait_is_its_sentence(drawn):
 def test_a_person_alone_is_the_person_among_others(drawn):
     rows, times, lists, popularity = drawn
     ask, pool = asked(rows, times), pool_of(lists)
-    together = traits(ask, pool, popularity, clocked=True)
+    together = user_features(ask, pool, popularity, clocked=True)
     assert np.isfinite(together.values).all()
     for u in range(len(rows)):
         own = np.array([u])
-        alone = traits(ask.take(own), pool.rows(own), popularity, clocked=True)
-        assert_array_equal(alone.values, together.rows(own).values)
+        alone = user_features(ask.take(own), pool.select_rows(own), popularity, clocked=True)
+        assert_array_equal(alone.values, together.select_rows(own).values)
 
 
 def test_without_a_clock_times_are_not_looked_at():
     ask, pool = asked([[1, 2, 3], []], [[0, 5, 10**9], []]), pool_of([[[1], [2]], [[3], [4]]])
     popularity = np.arange(N_ITEMS)
-    found = traits(ask, pool, popularity, clocked=False)
-    assert found.names == tuple(ALWAYS)
-    assert set(TRAITS) == set(ALWAYS) | set(CLOCKED)
-    other = traits(replace(ask, time=np.arange(3)), pool, popularity, clocked=False)
+    found = user_features(ask, pool, popularity, clocked=False)
+    assert found.names == tuple(FEATURES)
+    assert set(ALL_FEATURES) == set(FEATURES) | set(TIME_FEATURES)
+    other = user_features(replace(ask, time=np.arange(3)), pool, popularity, clocked=False)
     assert_array_equal(found.values, other.values)
 
 
 def test_a_past_of_nothing_and_a_log_of_nothing():
-    found = traits(asked([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), clocked=True)
-    wanted = dict.fromkeys(TRAITS, 0.0) | {"agreement": 1.0, "last_day": 1.0}
+    found = user_features(asked([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), clocked=True)
+    wanted = dict.fromkeys(ALL_FEATURES, 0.0) | {"agreement": 1.0, "last_day": 1.0}
     assert_allclose(found.values, np.tile([wanted[name] for name in found.names], (2, 1)))
 
 
 def test_other_people_are_refused():
     pool = pool_of([[[1], [2]]])
     with pytest.raises(DataError, match="histories of 1 people and lists of 2"):
-        traits(asked([[1]], [[0]]), pool, np.ones(N_ITEMS), clocked=True)
+        user_features(asked([[1]], [[0]]), pool, np.ones(N_ITEMS), clocked=True)
     turned = asked([[1], [2]], [[0], [0]]).take(np.array([1, 0]))
     with pytest.raises(DataError, match="the same people in the same rows"):
-        traits(turned, pool, np.ones(N_ITEMS), clocked=True)
+        user_features(turned, pool, np.ones(N_ITEMS), clocked=True)
 
 
 def test_columns_are_found_by_name():
-    some = Traits(("a", "b"), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    some = UserFeatures(("a", "b"), np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert_array_equal(some.of(("b", "a")), [[2.0, 1.0], [4.0, 3.0]])
-    assert_array_equal(some.rows(np.array([False, True])).values, [[3.0, 4.0]])
-    with pytest.raises(UnknownName, match="there is no trait 'c'"):
+    assert_array_equal(some.select_rows(np.array([False, True])).values, [[3.0, 4.0]])
+    with pytest.raises(UnknownNameError, match="there is no trait 'c'"):
         some.of(("c",))
 
 
 def test_every_trait_has_a_sentence():
-    for name, sentence in TRAITS.items():
+    for name, sentence in ALL_FEATURES.items():
         assert sentence.endswith("."), name
         assert 20 < len(sentence) < 120, name

@@ -25,12 +25,12 @@ rows = 3000
 [task]
 k = 5
 metric = "recall@5"
-also = ["ndcg@5"]
+extra_metrics = ["ndcg@5"]
 depth = 10
 [split]
 kind = "mixture"
-random = 3
-tail = 2
+n_random = 3
+n_last = 2
 [[model]]
 kind = "ease"
 l2 = 20
@@ -48,7 +48,7 @@ def here(tmp_path, monkeypatch):
 
 def test_every_command_has_help(capsys):
     assert set(commands()) == {
-        "board",
+        "leaderboard",
         "check",
         "data",
         "doctor",
@@ -68,7 +68,7 @@ def test_every_command_has_help(capsys):
 
 def test_help_imports_no_torch():
     code = (
-        "import sys; from matinee.cli import app_for; app_for(['--help']); "
+        "import sys; from matinee.cli import build_app; build_app(['--help']); "
         "import matinee.models.ease; print('torch' in sys.modules)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -82,11 +82,11 @@ def test_from_a_file_to_a_checked_submission(here, capsys):
     assert "checked: 600 rows, 120 users, 5 items each" in shown.out.replace("\n", " ")
     assert typed("run", "exp.toml") == 0
     assert "done before" in capsys.readouterr().err
-    assert typed("board", "--json") == 0
+    assert typed("leaderboard", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["kind"] for row in rows} == {"ease", "popularity"}
     assert rows[0]["recall@5"]["low"] <= rows[0]["recall@5"]["mean"]
-    assert typed("board", "--csv") == 0
+    assert typed("leaderboard", "--csv") == 0
     assert capsys.readouterr().out.startswith("run,kind,split")
     assert typed("submit", "best", "--to", "again.parquet") == 0
     assert pl.read_parquet("again.parquet").equals(pl.read_csv("out/submission.csv"))
@@ -126,7 +126,7 @@ def test_users_of_a_sample_are_served_in_their_order(here, capsys):
         (["run", "nowhere.toml"], "no such file"),
         (["run", "exp.toml", "--set", "model.ease.l3=1"], "did you mean 'l2'"),
         (["run", "exp.toml", "--set", "task.k=x"], "found 'x'"),
-        (["board", "--runs", "nowhere"], "no finished runs"),
+        (["leaderboard", "--runs", "nowhere"], "no finished runs"),
         (["models", "eas"], "did you mean 'ease'"),
         (["data", "get", "ml-100"], "did you mean 'ml-100k'"),
         (["data", "inspect", "nowhere.csv"], "nowhere.csv"),
@@ -148,7 +148,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, words, message):
 
 def test_an_unknown_command_or_option_ends_with_2(capsys):
     assert typed("rum") == 2
-    assert typed("board", "--no-such") == 2
+    assert typed("leaderboard", "--no-such") == 2
 
 
 def test_simulate_inspect_models_doctor(here, capsys):
@@ -213,10 +213,10 @@ def test_a_bad_log_is_one_line_and_exit_code_2(here, capsys, text, message):
 def bad_experiments():
     data = ["--set", 'data={kind = "delimited", path = "log.csv"}']
     return {
-        "repeats refused": ([*data, "--set", 'data.repeats="refuse"'], "log.csv"),
-        "core leaves nothing": ([*data, "--set", "data.core=50"], "no row is left"),
+        "repeats refused": ([*data, "--set", 'data.duplicates="error"'], "log.csv"),
+        "core leaves nothing": ([*data, "--set", "data.k_core=50"], "no row is left"),
         "k beyond the catalogue": ([*data, "--set", "task.k=4000"], "at most the"),
-        "nothing left to learn": ([*data, "--set", 'split.short="refuse"'], "split"),
+        "nothing left to learn": ([*data, "--set", 'split.short_histories="error"'], "split"),
         "split key": (["--set", "split.randm=1"], "did you mean 'random'"),
         "metric": (["--set", 'task.metric="ndgc@10"'], "did you mean 'ndcg'"),
     }
@@ -236,7 +236,7 @@ def test_a_bad_experiment_leaves_nothing_behind(here, capsys, case):
 
 
 def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeypatch):
-    monkeypatch.setattr(models.get("ease"), "memory", lambda self, n_users, n_items, n_rows: 10**15)
+    monkeypatch.setattr(models.get("ease"), "estimate_memory", lambda self, n_users, n_items, n_rows: 10**15)
     assert typed("run", "exp.toml") == 2
     error = capsys.readouterr().err
     assert "nothing was allocated" in error
@@ -299,16 +299,18 @@ def test_reserved_names_are_refused_for_lists_from_elsewhere(here, capsys, name)
 def test_items_seen_by_new_users_are_found(here, capsys):
     """New users have no row in the training set: their query says what they have seen."""
     changes = ["--set", 'split={kind = "new_users", fraction = 0.3}']
-    from matinee.runs import load, prepare
+    from matinee.runs import load_experiment, prepare
 
-    experiment = load("exp.toml", (changes[1],))
+    experiment = load_experiment("exp.toml", (changes[1],))
     split = prepare(experiment).split
     assert typed("run", "exp.toml", *changes) == 0
     run = next(path for path in Path("runs").glob("ease-*"))
     seen = pl.DataFrame(
         {
-            "user": split.answer.users.decode(split.answer.user.repeat(5)),
-            "item": split.ask.items.decode(np.concatenate([split.ask.item[a : a + 5] for a in split.ask.offsets[:-1]])),
+            "user": split.target.users.decode(split.target.user.repeat(5)),
+            "item": split.query.items.decode(
+                np.concatenate([split.query.item[a : a + 5] for a in split.query.offsets[:-1]])
+            ),
         }
     )
     seen.unique(maintain_order=True).write_csv("seen.csv")

@@ -39,11 +39,11 @@ def raising(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(error):
-        def fail(root):
+        def fail(root, say):
             raise error
 
         monkeypatch.setattr("matinee.runs.runs_in", fail)
-        return typed("board")
+        return typed("leaderboard")
 
     return run
 
@@ -73,7 +73,7 @@ def test_a_bug_keeps_its_traceback(raising):
 
 
 def test_usage_errors_keep_their_text(capsys):
-    assert typed("board", "--no-such") == 2
+    assert typed("leaderboard", "--no-such") == 2
     written = capsys.readouterr().err
     assert "No such option" in written
     assert "Usage" in written
@@ -126,7 +126,7 @@ import matinee.runs
 from matinee.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 matinee.runs.runs_in = lambda root: os.kill(os.getpid(), signal.SIGINT)
-main(["board"])
+main(["leaderboard"])
 """
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from matinee.cli import _screen
-from matinee.cli._board import _p
+from matinee.cli._leaderboard import _p
 from matinee.cli._screen import Lines, Screen, table
 from matinee.cli._streams import visible
 from tests.typing_words import typed
@@ -28,12 +28,12 @@ path = "log.csv"
 [task]
 k = 5
 metric = "recall@5"
-also = ["ndcg@5", "hit@5", "coverage@5"]
+extra_metrics = ["ndcg@5", "hit@5", "coverage@5"]
 depth = 10
 [split]
 kind = "mixture"
-random = 3
-tail = 2
+n_random = 3
+n_last = 2
 [[model]]
 kind = "popularity"
 [[model]]
@@ -47,7 +47,7 @@ from tests.typing_words import typed
 for width in sys.argv[1].split(","):
     fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, int(width), 0, 0))
     print(f"WIDTH {width}", flush=True)
-    typed("board")
+    typed("leaderboard")
 """
 
 
@@ -111,14 +111,14 @@ def test_the_board_shows_names_at_every_width(folder):
 
 
 def test_no_color_sends_no_style(folder):
-    assert "\x1b[1m" in on_terminal(["-m", "matinee", "board"], folder)
-    assert "\x1b" not in on_terminal(["-m", "matinee", "board"], folder, NO_COLOR="1")
+    assert "\x1b[1m" in on_terminal(["-m", "matinee", "leaderboard"], folder)
+    assert "\x1b" not in on_terminal(["-m", "matinee", "leaderboard"], folder, NO_COLOR="1")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_an_encoding_that_lacks_a_sign_gets_another(folder, encoding):
     board = subprocess.run(
-        [sys.executable, "-m", "matinee", "board"],
+        [sys.executable, "-m", "matinee", "leaderboard"],
         cwd=folder,
         env=environment(PYTHONIOENCODING=encoding, LC_ALL="C"),
         capture_output=True,
@@ -133,7 +133,7 @@ def test_a_pipe_gets_every_column_however_wide(folder, capsys, monkeypatch):
     kinds = [json.loads(path.read_text()) for path in folder.glob("runs/*/run.json")]
     assert len(kinds) == 2
     monkeypatch.setattr(_screen, "PIPE_WIDTH", 40)
-    assert typed("board") == 0
+    assert typed("leaderboard") == 0
     assert "lists s" in capsys.readouterr().out
 
 
@@ -183,13 +183,13 @@ def test_stages_are_lines_where_there_is_no_terminal(tmp_path, folder, capsys, m
 def test_a_part_without_targets_is_not_shown(tmp_path, folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     runs = ["--runs", str(tmp_path)]
-    assert typed("run", "exp.toml", "--set", "split.tail=0", *runs) == 0
+    assert typed("run", "exp.toml", "--set", "split.n_last=0", *runs) == 0
     header = next(line for line in capsys.readouterr().out.splitlines() if "95 % interval" in line)
-    assert "tail" not in header
+    assert "last" not in header
     assert "random" not in header  # alone, it is the same as all
-    assert typed("board", "--csv", *runs) == 0
+    assert typed("leaderboard", "--csv", *runs) == 0
     capsys.readouterr()
-    assert typed("board", "--json", *runs) == 0
+    assert typed("leaderboard", "--json", *runs) == 0
     assert all("parts" not in row["recall@5"] for row in json.loads(capsys.readouterr().out))
 
 

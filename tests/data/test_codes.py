@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matinee.data import Answers, Histories, Interactions, Vocabulary
+from matinee.data import Histories, Interactions, Targets, Vocabulary
 from matinee.errors import DataError
 from matinee.topk import TopK
 from tests.logs import random_log
@@ -141,17 +141,17 @@ def test_rows_are_asked_for_by_known_users_alone():
 )
 def test_answers_refuse_wrong_codes(row, item, part, message):
     with pytest.raises(DataError, match=message):
-        Answers.of(row, item, part, ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
+        Targets.of(row, item, part, ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
 
 
 def test_the_constructor_of_answers_checks_too():
-    good = Answers.of([0, 1], [2, 0], [0, 1], ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
+    good = Targets.of([0, 1], [2, 0], [0, 1], ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
     with pytest.raises(DataError, match=r"Answers\.item"):
-        Answers(good.user, good.offsets, i4(2, 3), good.part, good.parts, WORDS, NUMBERS)
+        Targets(good.user, good.offsets, i4(2, 3), good.part, good.parts, WORDS, NUMBERS)
     with pytest.raises(DataError, match=r"Answers\.user"):
-        Answers(i4(0, 9), good.offsets, good.item, good.part, good.parts, WORDS, NUMBERS)
+        Targets(i4(0, 9), good.offsets, good.item, good.part, good.parts, WORDS, NUMBERS)
     with pytest.raises(DataError, match=r"Answers\.part"):
-        Answers(good.user, good.offsets, good.item, good.part[:1], good.parts, WORDS, NUMBERS)
+        Targets(good.user, good.offsets, good.item, good.part[:1], good.parts, WORDS, NUMBERS)
 
 
 @pytest.mark.parametrize(

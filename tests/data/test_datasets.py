@@ -18,16 +18,16 @@ import polars as pl
 import pytest
 
 from matinee.data import datasets, fetch
-from matinee.data.attributes import Many, Number
-from matinee.data.datasets import DATASETS, RECBOLE, Dataset, Entry
+from matinee.data.attributes import MultiCategorical, Numeric
+from matinee.data.datasets import DATASETS, RECBOLE, Dataset, DatasetInfo
 from matinee.data.fetch import Archive
-from matinee.errors import DownloadError, MatineeError, UnknownName
+from matinee.errors import DownloadError, MatineeError, UnknownNameError
 
 RATINGS = "userId,movieId,rating,timestamp\n7,30,4.0,1000000000\n7,20,3.5,1000000001\n9,30,5.0,900000000\n"
 MOVIES = 'movieId,title,genres\n20,"Two (1990)",Drama\n30,Three (1991),Comedy|Drama\n'
 SOUND = {"tiny/ratings.csv": RATINGS, "tiny/movies.csv": MOVIES, "other/readme.txt": "not read"}
 
-Publish = Callable[[bytes], Entry]
+Publish = Callable[[bytes], DatasetInfo]
 
 
 @pytest.fixture(autouse=True)
@@ -57,19 +57,19 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def publish(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Publish:
     """Puts bytes on the server as the archive of the data set `tiny`, with its true checksum."""
 
-    def published(data: bytes) -> Entry:
+    def published(data: bytes) -> DatasetInfo:
         address, folder = server
         (folder / "tiny.zip").write_bytes(data)
         archive = Archive(
-            f"{address}/tiny.zip", "tiny.zip", sha256(data), len(data), "tiny", "movielens", vouched="this test"
+            f"{address}/tiny.zip", "tiny.zip", sha256(data), len(data), "tiny", "movielens", checksum_source="this test"
         )
         return listed(monkeypatch, archive)
 
     return published
 
 
-def listed(monkeypatch: pytest.MonkeyPatch, *archives: Archive) -> Entry:
-    entry = Entry("tiny", "Three rows.", "free", "https://example.org", archives)
+def listed(monkeypatch: pytest.MonkeyPatch, *archives: Archive) -> DatasetInfo:
+    entry = DatasetInfo("tiny", "Three rows.", "free", "https://example.org", archives)
     monkeypatch.setattr(datasets, "DATASETS", MappingProxyType({**DATASETS, "tiny": entry}))
     return entry
 
@@ -103,13 +103,13 @@ def test_every_entry_says_where_what_and_who_may() -> None:
             assert re.fullmatch(r"[0-9a-f]{64}", archive.sha256)
             assert re.fullmatch(r"([0-9a-f]{32})?", archive.md5)
             assert 500_000 < archive.size < 500_000_000
-            assert archive.vouched
+            assert archive.checksum_source
     hashes = [archive.sha256 for entry in DATASETS.values() for archive in entry.archives]
     assert len(set(hashes)) == len(hashes)
 
 
 def test_a_name_nobody_knows_offers_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'ml-100k'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'ml-100k'"):
         Dataset(name="ml-100")
 
 
@@ -130,9 +130,9 @@ def test_fetched_once_read_with_titles_and_kept_where_the_variable_says(
 def test_what_a_file_says_of_a_data_set_is_its_name() -> None:
     spec = Dataset(name="ml-1m", min_weight=4)
     assert spec.kind == "ml-1m"
-    assert spec.written()["kind"] == "ml-1m"
-    assert "name" not in spec.written()
-    assert Dataset(name=spec.kind, **{k: v for k, v in spec.written().items() if k != "kind"}) == spec
+    assert spec.to_dict()["kind"] == "ml-1m"
+    assert "name" not in spec.to_dict()
+    assert Dataset(name=spec.kind, **{k: v for k, v in spec.to_dict().items() if k != "kind"}) == spec
 
 
 @pytest.mark.parametrize("unpacked_before", [False, True])
@@ -189,7 +189,7 @@ def test_a_connection_cut_in_the_middle_leaves_nothing(cache: Path, monkeypatch:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{running.server_port}/tiny.zip"
-        listed(monkeypatch, Archive(address, "tiny.zip", "0" * 64, 9, "tiny", "movielens", vouched=""))
+        listed(monkeypatch, Archive(address, "tiny.zip", "0" * 64, 9, "tiny", "movielens", checksum_source=""))
         with pytest.raises(DownloadError, match=re.escape(address)):
             datasets.fetch("tiny")
         running.shutdown()
@@ -200,7 +200,7 @@ def test_when_nothing_can_be_reached_all_that_was_tried_is_said(monkeypatch: pyt
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     address = "http://127.0.0.1:9/tiny.zip"
-    first = Archive(address, "tiny.zip", "0" * 64, 9, "tiny", "movielens", vouched="")
+    first = Archive(address, "tiny.zip", "0" * 64, 9, "tiny", "movielens", checksum_source="")
     second = replace(first, address="pip:no-such-wheel-of-matinee==9.9", file="w.whl")
     listed(monkeypatch, first, second)
     with pytest.raises(DownloadError) as caught:
@@ -282,7 +282,9 @@ def test_no_code_of_the_current_folder_runs(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for module in ("pip", "json", "sitecustomize"):
         (tmp_path / f"{module}.py").write_text("open('/'.join([r'" + str(tmp_path) + "', 'ran']), 'w')")
-    archive = Archive("pip:no-such-wheel-of-matinee==9.9", "w.whl", "0" * 64, 9, "tiny", "movielens", vouched="")
+    archive = Archive(
+        "pip:no-such-wheel-of-matinee==9.9", "w.whl", "0" * 64, 9, "tiny", "movielens", checksum_source=""
+    )
     listed(monkeypatch, archive)
     with pytest.raises(DownloadError, match="No matching distribution"):
         datasets.fetch("tiny")
@@ -301,8 +303,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MATINEE_DATA", str(home))
         try:
-            fetch.obtain("ml-100k", RECBOLE)
-        except fetch.Unreachable as error:
+            fetch.download("ml-100k", RECBOLE)
+        except fetch.UnreachableError as error:
             pytest.skip(f"no package index: {error}")
     return home
 
@@ -348,9 +350,9 @@ def test_both_sources_of_ml_100k_give_the_same_log(
     assert first.titles is not None
     assert first.titles.equals(second.titles)
     for one, two in zip(*(a.columns.values() for a in (first.item_attributes, second.item_attributes)), strict=True):
-        if isinstance(one, Number) and isinstance(two, Number):
+        if isinstance(one, Numeric) and isinstance(two, Numeric):
             np.testing.assert_array_equal(one.value, two.value)
-        if isinstance(one, Many) and isinstance(two, Many):
+        if isinstance(one, MultiCategorical) and isinstance(two, MultiCategorical):
             assert one.values == two.values
             np.testing.assert_array_equal(one.offsets, two.offsets)
             np.testing.assert_array_equal(one.code, two.code)

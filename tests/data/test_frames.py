@@ -45,7 +45,7 @@ FRAMES = {
 def test_frames_equal_the_file(name, want):
     log = read(FRAMES[name])
     assert log.fingerprint == want.fingerprint
-    assert log.clock == "seconds"
+    assert log.time_kind == "seconds"
 
 
 MOMENTS = [datetime.fromtimestamp(t, UTC) for t in COLUMNS["timestamp"]]

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array, save_npz
 
 from matinee.data.read import read
 from matinee.data.readers import _size
-from matinee.errors import DataError, TooLarge
+from matinee.errors import DataError, InsufficientMemoryError
 
 ONES = np.ones(2, dtype=np.float32)
 
@@ -92,7 +92,7 @@ def bomb(path):
 @pytest.mark.parametrize("name", ["log.csv.gz", "log.npz", "log.parquet"])
 def test_what_has_no_room_unpacked_is_refused_before_it_is(tmp_path, monkeypatch, name):
     monkeypatch.setattr(_size, "free_memory", lambda: 30_000_000)
-    with pytest.raises(TooLarge, match=rf"{name}: reading it would need about .* 30.00 MB are free"):
+    with pytest.raises(InsufficientMemoryError, match=rf"{name}: reading it would need about .* 30.00 MB are free"):
         read(bomb(tmp_path / name))
 
 

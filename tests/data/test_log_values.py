@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.data import Attributes, Histories, Interactions, Vocabulary
-from matinee.data.attributes import Category, Many, Number, Text, category, many, number, text
+from matinee.data.attributes import (
+    Categorical,
+    MultiCategorical,
+    Numeric,
+    Text,
+    categorical,
+    multi_categorical,
+    numeric,
+    text,
+)
 from matinee.errors import DataError
 
 SPARSE = [-(2**62), 5, 2**62]
@@ -122,7 +131,7 @@ class TestInteractions:
 
     def test_where_keeps_vocabularies(self):
         log = make([(0, 1, 2), (1, 1, 0), (1, 2, 1)], [1, 2, 3])
-        kept = log.where(log.user == 1)
+        kept = log.filter(log.user == 1)
         assert kept.frame().rows() == [(1, 1, 0, 2.0), (1, 2, 1, 3.0)]
         assert kept.users is log.users
         assert kept.n_users == 6
@@ -186,11 +195,11 @@ class TestAttributes:
         return Attributes(
             keys,
             {
-                "kind": category(keys, pl.Series([30, 10, 10, 99]), pl.Series(["b", "a", "b", "c"])),
-                "genres": many(
+                "kind": categorical(keys, pl.Series([30, 10, 10, 99]), pl.Series(["b", "a", "b", "c"])),
+                "genres": multi_categorical(
                     keys, pl.Series([10, 30, 10, 99]), pl.Series(["y", "y", "x", "z"]), pl.Series([1.0, 2.0, 3.0, 4.0])
                 ),
-                "year": number(keys, pl.Series([20, 10]), pl.Series([1999, 2001])),
+                "year": numeric(keys, pl.Series([20, 10]), pl.Series([1999, 2001])),
                 "title": text(keys, pl.Series([20, 10, 20]), pl.Series(["T20", "T10", "again"])),
             },
         )
@@ -208,7 +217,7 @@ class TestAttributes:
         assert "nope" not in facts
 
     def test_onto_another_vocabulary(self, facts):
-        moved = facts.onto(Vocabulary.of([5, 20, 30, 10]))
+        moved = facts.reindex(Vocabulary.of([5, 20, 30, 10]))
         assert moved.keys.ids.to_list() == [5, 10, 20, 30]
         assert moved["kind"].values.decode(moved["kind"].code).to_list() == [None, "a", None, "b"]
         assert moved["genres"].offsets.tolist() == [0, 0, 2, 2, 3]
@@ -223,17 +232,21 @@ class TestAttributes:
         assert Attributes(keys, again).fingerprint == facts.fingerprint
         kind, genres, year = facts["kind"], facts["genres"], facts["year"]
         other_nan = np.where(np.isnan(year.value), -np.nan, year.value)
-        assert facts.with_columns({"year": Number(other_nan)}).fingerprint == facts.fingerprint
+        assert facts.with_columns({"year": Numeric(other_nan)}).fingerprint == facts.fingerprint
         changed = [
-            facts.onto(Vocabulary.of([10, 20, 31])),
+            facts.reindex(Vocabulary.of([10, 20, 31])),
             Attributes(keys, {name: facts[name] for name in ("kind", "genres", "year")}),
             Attributes(keys, {("kin" if name == "kind" else name): column for name, column in facts.columns.items()}),
-            facts.with_columns({"kind": Category(kind.values, np.array([0, -1, 0], dtype=np.int32))}),
-            facts.with_columns({"kind": Category(Vocabulary.of(["a", "c"]), kind.code)}),
-            facts.with_columns({"genres": Many(genres.values, genres.offsets, genres.code)}),
-            facts.with_columns({"genres": Many(genres.values, genres.offsets, genres.code, genres.weight + 1)}),
-            facts.with_columns({"genres": Many(genres.values, np.array([0, 1, 2, 3]), genres.code, genres.weight)}),
-            facts.with_columns({"year": Number(np.array([2001.0, 1999.0, 0.0]))}),
+            facts.with_columns({"kind": Categorical(kind.values, np.array([0, -1, 0], dtype=np.int32))}),
+            facts.with_columns({"kind": Categorical(Vocabulary.of(["a", "c"]), kind.code)}),
+            facts.with_columns({"genres": MultiCategorical(genres.values, genres.offsets, genres.code)}),
+            facts.with_columns(
+                {"genres": MultiCategorical(genres.values, genres.offsets, genres.code, genres.weight + 1)}
+            ),
+            facts.with_columns(
+                {"genres": MultiCategorical(genres.values, np.array([0, 1, 2, 3]), genres.code, genres.weight)}
+            ),
+            facts.with_columns({"year": Numeric(np.array([2001.0, 1999.0, 0.0]))}),
             facts.with_columns({"title": Text(pl.Series(["T10", "T20", ""]))}),
             facts.with_columns({"title": Text(pl.Series(["T10T", "20", None]))}),
         ]
@@ -242,7 +255,7 @@ class TestAttributes:
     def test_a_log_has_the_fingerprint_of_its_attributes_too(self, facts):
         log = Interactions.of((Vocabulary.of([1, 2]), facts.keys), [0, 1], [2, 0])
         assert log.fingerprint == "d975699c57a2b18ffe97a65945b23a502997c7fc2d8881f6563db420d4b13718"
-        other = facts.with_columns({"year": Number(np.array([2001.0, 1999.0, 1980.0]))})
+        other = facts.with_columns({"year": Numeric(np.array([2001.0, 1999.0, 1980.0]))})
         logs = [log, *(replace(log, item_attributes=one) for one in (facts, other))]
         same = replace(log, item_attributes=facts.with_columns({}))
         assert len({one.fingerprint for one in logs}) == 3
@@ -257,10 +270,10 @@ class TestAttributes:
             keys,
             {
                 "title": text(keys, key, pl.Series(["one", "two", "two"])),
-                "more": number(keys, key, pl.Series([1, 2, 2])),
-                "kind": category(keys, key, pl.Series(["aa", "b", "b"])),
-                "genres": many(keys, key, pl.Series(["a", "y", "w"]), pl.Series([1.0, 2.0, 3.0])),
-                "year": number(keys, key, pl.Series([1, 2, 2])),
+                "more": numeric(keys, key, pl.Series([1, 2, 2])),
+                "kind": categorical(keys, key, pl.Series(["aa", "b", "b"])),
+                "genres": multi_categorical(keys, key, pl.Series(["a", "y", "w"]), pl.Series([1.0, 2.0, 3.0])),
+                "year": numeric(keys, key, pl.Series([1, 2, 2])),
             },
         )
         moved = new.conform(facts.schema)
@@ -290,13 +303,13 @@ class TestAttributes:
         facts = Attributes(
             none,
             {
-                "kind": category(none, empty, words),
-                "genres": many(none, empty, words),
-                "year": number(none, empty, pl.Series([], dtype=pl.Float64)),
+                "kind": categorical(none, empty, words),
+                "genres": multi_categorical(none, empty, words),
+                "year": numeric(none, empty, pl.Series([], dtype=pl.Float64)),
                 "title": text(none, empty, words),
             },
         )
-        moved = facts.onto(Vocabulary.of([1, 2]))
+        moved = facts.reindex(Vocabulary.of([1, 2]))
         assert moved["kind"].code.tolist() == [-1, -1]
         assert moved["genres"].offsets.tolist() == [0, 0, 0]
         assert np.isnan(moved["year"].value).all()

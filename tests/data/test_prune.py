@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.data.source import DataSpec, Table, build
+from matinee.data.source import DataSpec, Table, encode_log
 from matinee.errors import DataError
 
 pairs = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 3)), min_size=1, max_size=60)
@@ -15,7 +15,7 @@ def log_of(rows, weights=None, **knobs):
     frame = pl.DataFrame(rows, schema=["user", "item", "time"], orient="row")
     if weights is not None:
         frame = frame.with_columns(pl.Series("weight", weights, dtype=pl.Float32))
-    return build(Table(frame, "rows", "seconds"), DataSpec(time_range=("1970-01-01", "2100-01-01"), **knobs))
+    return encode_log(Table(frame, "rows", "seconds"), DataSpec(time_range=("1970-01-01", "2100-01-01"), **knobs))
 
 
 def slow_core(rows, least):
@@ -35,7 +35,7 @@ def slow_core(rows, least):
 def test_core_is_that_of_the_slow_twin(rows, least):
     want = sorted(slow_core(rows, least), key=lambda r: (r[0], r[2], r[1]))
     try:
-        log = log_of(rows, core=least)
+        log = log_of(rows, k_core=least)
     except DataError:
         assert want == []
         return
@@ -47,13 +47,13 @@ def test_core_is_that_of_the_slow_twin(rows, least):
 def test_core_takes_several_rounds():
     chain = [(n, n + d, 0) for n in range(10) for d in (0, 1)]
     square = [(u, i, 0) for u in (20, 21) for i in (30, 31)]
-    log = log_of([*chain, *square], core=2)
+    log = log_of([*chain, *square], k_core=2)
     assert log.users.ids.to_list() == [20, 21]
 
 
 def test_core_counts_partners_and_not_rows():
     rows = [(1, 1, t) for t in range(5)] + [(2, 1, 0), (2, 2, 0), (3, 1, 0), (3, 2, 0)]
-    log = log_of(rows, core=2)
+    log = log_of(rows, k_core=2)
     assert log.users.ids.to_list() == [2, 3]
 
 
@@ -65,7 +65,7 @@ def test_fold_is_that_of_the_slow_twin_in_any_row_order(rows, weighted, rng):
     for n, (user, item, time) in enumerate(rows):
         earliest, total = want.get((user, item), (time, 0.0))
         want[user, item] = (min(earliest, time), total + (weights[n] if weights else 0.0))
-    folded = log_of(rows, weights, repeats="fold")
+    folded = log_of(rows, weights, duplicates="merge")
     expected = sorted((u, t, i, *([w] if weighted else [])) for (u, i), (t, w) in want.items())
     assert [(r[0], r[2], r[1], *r[3:]) for r in folded.frame().rows()] == expected
     order = list(range(len(rows)))
@@ -73,23 +73,23 @@ def test_fold_is_that_of_the_slow_twin_in_any_row_order(rows, weighted, rng):
     shuffled = [rows[n] for n in order]
     moved = [weights[n] for n in order] if weights else None
     for repeats in ("keep", "fold"):
-        one, other = log_of(rows, weights, repeats=repeats), log_of(shuffled, moved, repeats=repeats)
+        one, other = log_of(rows, weights, duplicates=repeats), log_of(shuffled, moved, duplicates=repeats)
         assert one.fingerprint == other.fingerprint
 
 
 def test_core_keeps_attributes_aligned():
     frame = pl.DataFrame({"user": [1, 1, 2, 2, 3], "item": [5, 6, 5, 6, 9]})
-    from matinee.data.attributes import number
+    from matinee.data.attributes import numeric
 
     table = Table(
-        frame, "rows", of_items=lambda keys: {"n": number(keys, pl.Series([9, 6, 5]), pl.Series([90, 60, 50]))}
+        frame, "rows", item_attributes=lambda keys: {"n": numeric(keys, pl.Series([9, 6, 5]), pl.Series([90, 60, 50]))}
     )
-    log = build(table, DataSpec(core=2))
+    log = encode_log(table, DataSpec(k_core=2))
     assert log.item_attributes.keys == log.items
     assert log.item_attributes["n"].value.tolist() == [50.0, 60.0]
 
 
 def test_folded_weights_stay_float32():
-    log = log_of([(1, 1, 0), (1, 1, 1)], [0.25, 0.5], repeats="fold")
+    log = log_of([(1, 1, 0), (1, 1, 1)], [0.25, 0.5], duplicates="merge")
     assert log.weight.dtype == np.float32
     assert log.weight.tolist() == [0.75]

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from scipy.sparse import coo_array, csr_array, save_npz
 
-from matinee.data.attributes import Category, Many, Number
-from matinee.data.read import READERS, data_spec, guess, read
-from matinee.errors import SpecError, UnknownName
+from matinee.data.attributes import Categorical, MultiCategorical, Numeric
+from matinee.data.read import READERS, data_spec, detect_kind, read
+from matinee.errors import SpecError, UnknownNameError
 
 T0 = 1_400_000_000
 
@@ -35,7 +35,7 @@ class TestDelimited:
         text = f"user,item,time,rating\n2,7,{T0 + 5},3.5\n1,7,{T0 + 9},4\n1,5,{T0},1\n"
         log = read(write(tmp_path / "log.csv", text))
         assert rows(log) == [(1, 5, T0, 1.0), (1, 7, T0 + 9, 4.0), (2, 7, T0 + 5, 3.5)]
-        assert log.clock == "seconds"
+        assert log.time_kind == "seconds"
         assert log.user_attributes is None
         assert log.item_attributes is None
 
@@ -66,7 +66,7 @@ class TestDelimited:
 
     def test_without_times_the_clock_is_none(self, tmp_path):
         log = read(write(tmp_path / "log.csv", "user,item\n1,3\n1,2\n"))
-        assert log.clock == "none"
+        assert log.time_kind == "none"
         assert log.time.tolist() == [0, 0]
         assert rows(log) == [(1, 2), (1, 3)]
 
@@ -92,7 +92,7 @@ class TestDelimited:
     def test_times_in_iso_or_numbers(self, tmp_path, written):
         log = read(write(tmp_path / "log.csv", f"user,item,time\n1,2,{written}\n"))
         assert log.time.tolist() == [T0]
-        assert log.clock == "seconds"
+        assert log.time_kind == "seconds"
 
     def test_days_are_midnight_and_forms_may_mix(self, tmp_path):
         log = read(write(tmp_path / "log.csv", "user,item,time\n1,2,2014-05-13\n1,3,2014-05-13 00:01:00\n"))
@@ -106,7 +106,7 @@ class TestDelimited:
     def test_order_only_becomes_positions_inside_each_user(self, tmp_path):
         path = write(tmp_path / "log.csv", "user,item,time\n1,5,70\n1,6,10\n1,7,10\n2,5,30\n")
         log = read(path, time_unit="order")
-        assert log.clock == "order"
+        assert log.time_kind == "order"
         assert rows(log) == [(1, 6, 0), (1, 7, 0), (1, 5, 1), (2, 5, 0)]
 
     def test_leading_zeros_make_ids_text(self, tmp_path):
@@ -145,7 +145,7 @@ class TestDelimited:
         seen = set()
         for n in range(4):
             path = write(tmp_path / f"{n}.csv", "\n".join(["user,item,time,rating", *lines]) + "\n")
-            seen.add((read(path).fingerprint, read(path, repeats="fold").fingerprint))
+            seen.add((read(path).fingerprint, read(path, duplicates="merge").fingerprint))
             rng.shuffle(lines)
         assert len(seen) == 1
 
@@ -179,15 +179,15 @@ class TestRepeats:
         assert len(read(write(tmp_path / "log.csv", self.text))) == 4
 
     def test_fold_keeps_the_earliest_row_and_adds_weights(self, tmp_path):
-        log = read(write(tmp_path / "log.csv", self.text), repeats="fold")
+        log = read(write(tmp_path / "log.csv", self.text), duplicates="merge")
         assert rows(log) == [(1, 5, T0, 5.0), (1, 6, T0 + 1, 1.0), (2, 5, T0, 1.0)]
 
     def test_fold_without_weights(self, tmp_path):
-        log = read(write(tmp_path / "log.csv", self.text), repeats="fold", weight="")
+        log = read(write(tmp_path / "log.csv", self.text), duplicates="merge", weight="")
         assert rows(log) == [(1, 5, T0), (1, 6, T0 + 1), (2, 5, T0)]
 
     def test_fold_of_an_order_leaves_no_hole(self, tmp_path):
-        log = read(write(tmp_path / "s.txt", "1 5 5 6 5 7\n"), "sequences", repeats="fold")
+        log = read(write(tmp_path / "s.txt", "1 5 5 6 5 7\n"), "sequences", duplicates="merge")
         assert rows(log) == [(1, 5, 0), (1, 6, 1), (1, 7, 2)]
 
 
@@ -198,15 +198,15 @@ class TestMovielens:
         assert log.titles.to_list() == ["Café Society, The (1995)", "Nothing Known"]
         assert facts["year"].value.tolist()[0] == 1995
         assert np.isnan(facts["year"].value[1])
-        assert isinstance(facts["genres"], Many)
+        assert isinstance(facts["genres"], MultiCategorical)
         assert many_of(facts["genres"], 0) == ["Comedy", "Drama"]
         assert many_of(facts["genres"], 1) == []
 
     def check_people(self, log):
         facts = log.user_attributes
-        assert isinstance(facts["age"], Number)
+        assert isinstance(facts["age"], Numeric)
         assert facts["age"].value.tolist() == [24.0, 53.0]
-        assert isinstance(facts["sex"], Category)
+        assert isinstance(facts["sex"], Categorical)
         assert facts["sex"].values.decode(facts["sex"].code).to_list() == ["M", "F"]
         assert len(facts["occupation"].values) == 2
 
@@ -304,7 +304,7 @@ class TestCompetition:
 class TestRows:
     def test_sequences_keep_the_order(self, tmp_path):
         log = read(write(tmp_path / "s.txt", "2 9 3 9\n1 5\n\n3\n"), "sequences")
-        assert log.clock == "order"
+        assert log.time_kind == "order"
         assert rows(log) == [(1, 5, 0), (2, 9, 0), (2, 3, 1), (2, 9, 2)]
 
     def test_a_user_may_go_on_in_a_later_line(self, tmp_path):
@@ -313,7 +313,7 @@ class TestRows:
 
     def test_user_lists_have_no_order(self, tmp_path):
         log = read(write(tmp_path / "s.txt", "0 9 3\r\n1\r\n2\t4 \r\n"), "user-lists")
-        assert log.clock == "none"
+        assert log.time_kind == "none"
         assert rows(log) == [(0, 3), (0, 9), (2, 4)]
         assert log.users.ids.to_list() == [0, 2]
 
@@ -332,7 +332,7 @@ class TestCsr:
         log = read(tmp_path / "m.npz")
         assert rows(log) == [(0, 1), (2, 0), (2, 1)]
         assert log.weight is None
-        assert log.clock == "none"
+        assert log.time_kind == "none"
 
     def test_other_values_are_weights(self, tmp_path):
         save_npz(tmp_path / "m.npz", coo_array(([2.5, 1.0], ([0, 1], [3, 0])), shape=(2, 4)))
@@ -360,35 +360,36 @@ class TestKinds:
 
     def test_a_spec_survives_writing(self, tmp_path):
         for name in READERS.names():
-            spec = READERS.get(name)(path=tmp_path / "x", core=3, since=date(2014, 1, 2))
-            assert spec.written()["kind"] == name
-            assert data_spec(spec.written(), "data") == spec
-            assert hash(data_spec(spec.written(), "data")) == hash(spec)
+            spec = READERS.get(name)(path=tmp_path / "x", k_core=3, since=date(2014, 1, 2))
+            assert spec.to_dict()["kind"] == name
+            assert data_spec(spec.to_dict(), "data") == spec
+            assert hash(data_spec(spec.to_dict(), "data")) == hash(spec)
 
     def test_data_spec_knows_readers_data_sets_and_simulated_logs(self, tmp_path):
         assert data_spec({"kind": "user-lists", "path": "x"}, "data").kind == "user_lists"
-        assert data_spec({"kind": "ml-100k", "core": 5}, "data").kind == "ml-100k"
+        assert data_spec({"kind": "ml-100k", "k_core": 5}, "data").kind == "ml-100k"
         assert data_spec({"kind": "simulate"}, "data").kind == "simulate"
         assert data_spec({"path": str(tmp_path / "x.csv")}, "data").kind == "delimited"
 
     def test_unknown_kinds_and_knobs_offer_the_nearest(self):
         with pytest.raises(
-            UnknownName, match=r"data: there is no data set or reader 'ml-100'; did you mean 'ml-100k'\? .*simulate"
+            UnknownNameError,
+            match=r"data: there is no data set or reader 'ml-100'; did you mean 'ml-100k'\? .*simulate",
         ):
             data_spec({"kind": "ml-100"}, "data")
-        with pytest.raises(UnknownName, match=r"data \(csr\): there is no knob 'cor'; did you mean 'core'"):
+        with pytest.raises(UnknownNameError, match=r"data \(csr\): there is no knob 'cor'; did you mean 'core'"):
             data_spec({"kind": "csr", "path": "x", "cor": 3}, "data")
         with pytest.raises(SpecError, match=r"data: no kind is given; expected kind = one of .*ml-100k"):
             data_spec({}, "data")
         with pytest.raises(SpecError, match="greater than or equal to 1"):
-            data_spec({"kind": "csr", "path": "x", "core": 0}, "data")
+            data_spec({"kind": "csr", "path": "x", "k_core": 0}, "data")
 
     def test_guessed_kinds(self, tmp_path):
-        assert guess(tmp_path / "a.tsv.gz") == "delimited"
-        assert guess(tmp_path / "a.parquet") == "parquet"
-        assert guess(tmp_path / "a.inter") == "recbole"
-        assert guess(tmp_path / "a.npz") == "csr"
-        assert guess(write(tmp_path / "a.txt", "user_id\titem_id\n1\t2\n")) == "delimited"
+        assert detect_kind(tmp_path / "a.tsv.gz") == "delimited"
+        assert detect_kind(tmp_path / "a.parquet") == "parquet"
+        assert detect_kind(tmp_path / "a.inter") == "recbole"
+        assert detect_kind(tmp_path / "a.npz") == "csr"
+        assert detect_kind(write(tmp_path / "a.txt", "user_id\titem_id\n1\t2\n")) == "delimited"
         zipped = tmp_path / "b.gz"
         zipped.write_bytes(gzip.compress(b"user,item\n1,2\n"))
-        assert guess(zipped) == "delimited"
+        assert detect_kind(zipped) == "delimited"

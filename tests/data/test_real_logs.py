@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matinee.data.attributes import Many
+from matinee.data.attributes import MultiCategorical
 from matinee.data.read import read
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -18,12 +18,12 @@ def size(log):
 def test_ml_latest_small():
     log = read(DATA / "ml-latest-small")
     assert size(log) == (610, 9_724, 100_836)
-    assert log.clock == "seconds"
+    assert log.time_kind == "seconds"
     assert log.titles[0] == "Toy Story (1995)"
     assert log.titles.null_count() == 0
     assert "(no genres listed)" not in log.item_attributes["genres"].values.ids
     assert log.item_attributes["year"].value[0] == 1995
-    core = read(DATA / "ml-latest-small", core=5)
+    core = read(DATA / "ml-latest-small", k_core=5)
     assert core.popularity.min() >= 5
     assert core.matrix.sum(axis=1).min() >= 5
 
@@ -31,14 +31,14 @@ def test_ml_latest_small():
 def test_beauty():
     log = read(DATA / "beauty" / "Beauty.txt", "sequences")
     assert size(log) == (22_363, 12_101, 198_502)
-    assert log.clock == "order"
+    assert log.time_kind == "order"
     assert log.items.decode(log.histories().take([0]).item).to_list() == [1, 2, 3, 4, 5]
 
 
 def test_gowalla():
     train = read(DATA / "gowalla" / "train.txt", "user_lists")
     assert size(train) == (29_858, 40_981, 810_128)
-    assert train.clock == "none"
+    assert train.time_kind == "none"
     assert len(read(DATA / "gowalla" / "test.txt", "user_lists")) == 217_242
 
 
@@ -52,7 +52,7 @@ def test_films_and_people_of_ml_1m(tmp_path):
         "Double Life of Veronique, The (La Double Vie de Véronique) (1991)",
         "Contender, The (2000)",
     ]
-    assert isinstance(log.item_attributes["genres"], Many)
+    assert isinstance(log.item_attributes["genres"], MultiCategorical)
     assert len(log.item_attributes["genres"].values) == 18
     assert log.item_attributes["year"].value.tolist() == [1995, 1991, 2000]
     assert log.user_attributes["age"].value.tolist() == [1, 25]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from matinee.data.read import read
-from matinee.errors import DataError, MatineeError, UnknownName
+from matinee.errors import DataError, MatineeError, UnknownNameError
 
 T0 = 1_400_000_000
 
@@ -61,7 +61,7 @@ def test_no_header(csv):
 
 
 def test_named_column_that_is_not_there(csv):
-    with pytest.raises(UnknownName, match="there is no column 'usr'; did you mean 'user'"):
+    with pytest.raises(UnknownNameError, match="there is no column 'usr'; did you mean 'user'"):
         read(csv("user,item\n1,2\n"), user="usr")
 
 
@@ -135,17 +135,17 @@ def test_times_of_another_magnitude(csv, time, looks, todo):
 
 def test_repeats_when_refused_name_both_lines(csv):
     text = f"user,item,time\n1,2,{T0 + 5}\n1,3,{T0}\n\n2,2,{T0}\n1,2,{T0}\n"
-    message = refusal(csv(text), repeats="refuse")
+    message = refusal(csv(text), duplicates="error")
     assert "log.csv line 6: user 1 and item 2 stand together again, first in " in message
     assert "log.csv line 2; expected each pair once" in message
 
 
 def test_repeats_in_rows_of_items(csv):
-    message = refusal(csv("1 5 6\n\n2 5 6\n3 7 8 7\n", "s.txt"), "user_lists", repeats="refuse")
+    message = refusal(csv("1 5 6\n\n2 5 6\n3 7 8 7\n", "s.txt"), "user_lists", duplicates="error")
     assert "s.txt line 4: user 3 and item 7" in message
-    words = refusal(csv("a 5 6\n\nb 5 6\nc 7 8 7\n", "s.txt"), "user_lists", repeats="refuse")
+    words = refusal(csv("a 5 6\n\nb 5 6\nc 7 8 7\n", "s.txt"), "user_lists", duplicates="error")
     assert "s.txt line 4: user 'c' and item '7'" in words
-    first = refusal(csv("1 5 6\n2 7\n1 5\n", "s.txt"), "user_lists", repeats="refuse")
+    first = refusal(csv("1 5 6\n2 7\n1 5\n", "s.txt"), "user_lists", duplicates="error")
     assert "s.txt line 3: user 1 and item 5 stand together again, first in " in first
 
 
@@ -155,7 +155,7 @@ def test_filters_that_leave_nothing_say_what_there_was(csv):
     message = refusal(path, since="2020-01-01")
     assert "none of 2 rows is left with since 2020-01-01" in message
     assert "2014-05-13 00:00:00 to 2014-05-14 00:00:00 UTC" in message
-    message = refusal(path, core=2)
+    message = refusal(path, k_core=2)
     assert "no row is left of the 2 rows by 1 users on 2 items" in message
     assert "Choose a smaller core" in message
 

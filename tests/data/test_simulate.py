@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from matinee.data import Interactions, Vocabulary
-from matinee.data.attributes import Many, Number, Text
+from matinee.data.attributes import MultiCategorical, Numeric, Text
 from matinee.data.read import data_spec, read
 from matinee.data.simulate import Simulate
-from matinee.data.simulate_draw import stream
-from matinee.data.simulate_items import catalogue, shelf
-from matinee.data.simulate_write import write
+from matinee.data.simulate_draw import user_stream
+from matinee.data.simulate_items import item_sampler, item_table
+from matinee.data.simulate_write import write_log
 from matinee.errors import DataError, MatineeError, SpecError
 
 
@@ -27,7 +27,7 @@ def log() -> Interactions:
 
 
 def test_size_is_exact_and_nobody_takes_anything_twice(log: Interactions) -> None:
-    assert (log.n_users, len(log), log.clock) == (2_000, 200_000, "seconds")
+    assert (log.n_users, len(log), log.time_kind) == (2_000, 200_000, "seconds")
     assert 980 <= log.n_items <= 1_000
     assert log.summary()["repeats"] == 0
 
@@ -64,9 +64,9 @@ def test_the_same_knobs_give_the_same_log_on_any_number_of_threads(log: Interact
 
 def test_streams_belong_to_people() -> None:
     """No two people share a stream, so no two histories are alike beyond what tastes explain."""
-    states = {int(stream(seed, person)[0]) for seed in range(20) for person in range(500)}
+    states = {int(user_stream(seed, person)[0]) for seed in range(20) for person in range(500)}
     assert len(states) == 20 * 500
-    even = Simulate(users=200, items=400, rows=200 * 30, tastes=1, drift=0, series=0, popularity=0).read()
+    even = Simulate(users=200, items=400, rows=200 * 30, n_clusters=1, drift=0, series=0, popularity=0).read()
     length = np.diff(even.offsets)
     chance = np.outer(length, length) / 400
     excess = ((even.matrix @ even.matrix.T).toarray() - chance) / np.sqrt(chance)
@@ -129,10 +129,10 @@ def test_those_who_took_part_one_take_part_two(log: Interactions) -> None:
 def main_taste(log: Interactions, spec: Simulate) -> NDArray[np.int32]:
     """The planted main taste of every item of the log (n_items,)."""
     rng = np.random.Generator(np.random.PCG64(spec.seed))
-    law = (spec.tastes, spec.popularity, spec.series, spec.drift)
+    law = (spec.n_clusters, spec.popularity, spec.series, spec.drift)
     begin = int(datetime(spec.start.year, spec.start.month, spec.start.day, tzinfo=UTC).timestamp())
-    items = catalogue(rng, spec.items, law, (begin, spec.days * 86_400))
-    return items.taste[Vocabulary.of(pl.Series(items.raw)).encode(log.items.ids)]
+    items = item_table(rng, spec.items, law, (begin, spec.days * 86_400))
+    return items.cluster[Vocabulary.of(pl.Series(items.raw)).encode(log.items.ids)]
 
 
 def lift(log: Interactions, taste: NDArray[np.int32]) -> tuple[float, float]:
@@ -164,7 +164,7 @@ def halves(drift: float) -> float:
     made = Simulate(users=4_000, items=400, rows=120_000, drift=drift).read()
     assert made.item_attributes is not None
     year = made.item_attributes["year"]
-    assert isinstance(year, Number)
+    assert isinstance(year, Numeric)
     middle = (int(made.time.min()) + int(made.time.max())) // 2
     early = np.bincount(made.item[made.time < middle], minlength=made.n_items)[year.value < 2005]
     late = np.bincount(made.item[made.time >= middle], minlength=made.n_items)[year.value < 2005]
@@ -196,9 +196,9 @@ def test_items_are_described_with_holes(log: Interactions) -> None:
     assert facts is not None
     title, year, genres, directors = (facts[name] for name in ("title", "year", "genres", "directors"))
     assert isinstance(title, Text)
-    assert isinstance(year, Number)
-    assert isinstance(genres, Many)
-    assert isinstance(directors, Many)
+    assert isinstance(year, Numeric)
+    assert isinstance(genres, MultiCategorical)
+    assert isinstance(directors, MultiCategorical)
     assert title.value.null_count() == 0
     assert 0 < np.isnan(year.value).mean() < 0.02
     said = title.value.str.extract(r"\((\d{4})\)$").cast(pl.Float64).to_numpy()
@@ -211,7 +211,7 @@ def test_items_are_described_with_holes(log: Interactions) -> None:
 def test_nothing_is_taken_before_its_year(log: Interactions) -> None:
     assert log.item_attributes is not None
     year = log.item_attributes["year"]
-    assert isinstance(year, Number)
+    assert isinstance(year, Numeric)
     taken = log.time.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
     known = ~np.isnan(year.value[log.item])
     assert (taken[known] >= year.value[log.item][known]).all()
@@ -219,24 +219,24 @@ def test_nothing_is_taken_before_its_year(log: Interactions) -> None:
 
 
 def test_takes_repeat_when_asked() -> None:
-    made = Simulate(users=200, items=100, rows=6_000, again=0.3).read()
+    made = Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3).read()
     repeats = made.summary()["repeats"]
     assert isinstance(repeats, int)
     assert 0.25 < repeats / 6_000 < 0.32
-    assert len(Simulate(users=200, items=100, rows=6_000, again=0.3, repeats="fold").read()) == 6_000 - repeats
+    assert len(Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3, duplicates="merge").read()) == 6_000 - repeats
 
 
 def test_parts_of_a_series_are_one_taste_and_come_out_in_turn() -> None:
     rng = np.random.default_rng(1)
-    items = catalogue(rng, 600, (7, 1.0, 0.5, 1.0), (0, 86_400 * 3_000))
-    table = shelf(items, 7, 1.0)
+    items = item_table(rng, 600, (7, 1.0, 0.5, 1.0), (0, 86_400 * 3_000))
+    table = item_sampler(items, 7, 1.0)
     inside = np.flatnonzero(items.part > 1)
     assert 100 < len(inside) < 300
     for item in inside:
         before = table.prequel[item]
         assert table.sequel[before] == item
         assert items.part[before] == items.part[item] - 1
-        assert items.taste[before] == items.taste[item]
+        assert items.cluster[before] == items.cluster[item]
         assert items.release[before] <= items.release[item]
         assert items.year[before] <= items.year[item]
 
@@ -247,8 +247,8 @@ def test_parts_of_a_series_are_one_taste_and_come_out_in_turn() -> None:
         ({"users": 10, "items": 10, "rows": 51}, "rows between 10 .* and 50"),
         ({"users": 10, "items": 10, "rows": 9}, "rows between"),
         ({"users": 2, "items": 900_000, "rows": 800_000, "days": 1}, "days enough"),
-        ({"tastes": 0}, "tastes"),
-        ({"taste": 3}, "did you mean 'tastes'"),
+        ({"n_clusters": 0}, "n_clusters"),
+        ({"taste": 3}, "did you mean 'n_clusters'"),
     ],
 )
 def test_knobs_that_cannot_be_are_refused(knobs: dict[str, int], said: str) -> None:
@@ -259,7 +259,7 @@ def test_knobs_that_cannot_be_are_refused(knobs: dict[str, int], said: str) -> N
 def test_it_is_a_kind_of_data_and_every_knob_has_a_sentence() -> None:
     spec = data_spec({"kind": "simulate", "rows": 20_000, "start": date(2020, 1, 1)}, "data")
     assert isinstance(spec, Simulate)
-    assert data_spec(spec.written(), "data") == spec
+    assert data_spec(spec.to_dict(), "data") == spec
     for name, knob in Simulate.model_fields.items():
         assert knob.description, name
         assert knob.description.endswith("."), name
@@ -270,7 +270,7 @@ def test_it_is_a_kind_of_data_and_every_knob_has_a_sentence() -> None:
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     made = Simulate(users=60, items=80, rows=1_200).read()
     for name in ("log.csv", "log.parquet", "competition"):
-        write(made, tmp_path / "deep" / name)
+        write_log(made, tmp_path / "deep" / name)
         back = read(tmp_path / "deep" / name)
         assert back.fingerprint == made.fingerprint, name
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["competition", "log.csv", "log.parquet"]
@@ -280,9 +280,9 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert back.titles.equals(made.titles)
     for attribute, column in made.item_attributes.columns.items():
         other = back.item_attributes[attribute]
-        if isinstance(column, Number) and isinstance(other, Number):
+        if isinstance(column, Numeric) and isinstance(other, Numeric):
             np.testing.assert_array_equal(other.value, column.value)
-        if isinstance(column, Many) and isinstance(other, Many):
+        if isinstance(column, MultiCategorical) and isinstance(other, MultiCategorical):
             assert column.values == other.values
             np.testing.assert_array_equal(other.offsets, column.offsets)
             np.testing.assert_array_equal(other.code, column.code)
@@ -293,7 +293,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match="it is there already"):
-        write(made, tmp_path / "mine")
+        write_log(made, tmp_path / "mine")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
@@ -306,7 +306,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     with pytest.raises(OSError, match="no space"):
-        write(made, tmp_path / "log.parquet")
+        write_log(made, tmp_path / "log.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -329,7 +329,7 @@ def test_a_new_folder_has_the_rights_of_any_new_folder(tmp_path: Path, mask: int
     shared.chmod(0o1777)
     before = os.umask(mask)
     try:
-        write(Simulate(users=10, items=20, rows=60).read(), shared / "mine")
+        write_log(Simulate(users=10, items=20, rows=60).read(), shared / "mine")
     finally:
         os.umask(before)
     assert stat.S_IMODE((shared / "mine").stat().st_mode) == mode

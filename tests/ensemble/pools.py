@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from matinee.data import Answers, Vocabulary
-from matinee.ensemble import Pool
-from matinee.ensemble.judge import Judge
+from matinee.data import Targets, Vocabulary
+from matinee.ensemble import CandidatePool
+from matinee.ensemble.objective import FusionObjective
 from matinee.topk import TopK
 
 Listed = list[tuple[int, float]]
@@ -54,13 +54,13 @@ def drawn(
     return out
 
 
-def pool_of(members: list[Member], items: int = 12, depth: int = 6) -> Pool:
-    return Pool.of({f"m{a}": topk(one, depth, items) for a, one in enumerate(members)})
+def pool_of(members: list[Member], items: int = 12, depth: int = 6) -> CandidatePool:
+    return CandidatePool.of({f"m{a}": topk(one, depth, items) for a, one in enumerate(members)})
 
 
-def some_of(pool: Pool, members: Sequence[int]) -> Pool:
+def some_of(pool: CandidatePool, members: Sequence[int]) -> CandidatePool:
     """The pool of some of the members, built anew, for their candidates are fewer."""
-    return Pool.of({pool.names[m]: pool.lists[m] for m in members})
+    return CandidatePool.of({pool.names[m]: pool.lists[m] for m in members})
 
 
 def drawn_weights(seed: int, members: int) -> np.ndarray:
@@ -92,12 +92,12 @@ def slow_norm(name: str, scores: list[float]) -> tuple[list[float], float]:
     raise AssertionError(f"norm {name} has no twin")
 
 
-def answers_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | None = None) -> Answers:
+def answers_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | None = None) -> Targets:
     """{item: part} a person; the parts are random and tail."""
     flat = [(r, i, p) for r, row in enumerate(rows) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     codes = np.arange(len(rows), dtype=np.int32) if user is None else np.array(user, dtype=np.int32)
-    return Answers.of(row, item, part, ("random", "tail"), (codes, vocabulary(len(rows)), vocabulary(n_items)))
+    return Targets.of(row, item, part, ("random", "last"), (codes, vocabulary(len(rows)), vocabulary(n_items)))
 
 
 def drawn_answers(seed: int, people: int, items: int, most: int = 7) -> list[dict[int, int]]:
@@ -128,7 +128,7 @@ def planted_answers(user: int, items: int = 60) -> list[int]:
     return [(user + step) % items for step in range(4)]
 
 
-def planted_judge(members: list[Member], metric: str = "recall@4", items: int = 60) -> Judge:
+def planted_judge(members: list[Member], metric: str = "recall@4", items: int = 60) -> FusionObjective:
     people = len(members[0])
     answer = answers_of([dict.fromkeys(planted_answers(u, items), 0) for u in range(people)], items)
-    return Judge(pool_of(members, items, 20), answer, metric)
+    return FusionObjective(pool_of(members, items, 20), answer, metric)

@@ -8,42 +8,42 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear, minimize
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.ensemble import RULES, kernels
-from matinee.ensemble.chooser import Chooser
-from matinee.ensemble.choosers import CHOOSERS
-from matinee.ensemble.judge import Judge
+from matinee.ensemble.objective import FusionObjective
+from matinee.ensemble.weight_search import WeightSearch
+from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
 from matinee.errors import SpecError
 from tests.ensemble.pools import answers_of, drawn, drawn_answers, planted, planted_judge, pool_of
 
 RULE = RULES.get("comb_sum")()
-SEARCHING = [kind for kind in CHOOSERS.names() if kind != "fixed"]
+SEARCHING = [kind for kind in WEIGHT_SEARCHES.names() if kind != "fixed"]
 
 
-def chooser(kind: str, **knobs) -> Chooser:
-    return CHOOSERS.read({"kind": kind, **knobs}, "test")
+def chooser(kind: str, **knobs) -> WeightSearch:
+    return WEIGHT_SEARCHES.read({"kind": kind, **knobs}, "test")
 
 
 @pytest.fixture(scope="module")
-def small() -> Judge:
+def small() -> FusionObjective:
     pool = pool_of(drawn(4, members=4, people=80, items=25), 25, 6)
-    return Judge(pool, answers_of(drawn_answers(4, 80, 25), 25), "ndcg@5")
+    return FusionObjective(pool, answers_of(drawn_answers(4, 80, 25), 25), "ndcg@5")
 
 
 @pytest.fixture(scope="module")
-def pair() -> Judge:
+def pair() -> FusionObjective:
     return planted_judge(planted())
 
 
-@pytest.mark.parametrize("kind", CHOOSERS.names())
+@pytest.mark.parametrize("kind", WEIGHT_SEARCHES.names())
 def test_weights_are_shares_and_repeat(small, kind):
     points = RULE.points(small.pool)
     before = points.copy()
-    found = chooser(kind).weights(small, points, Context(seed=3))
+    found = chooser(kind).weights(small, points, FitContext(seed=3))
     assert found.shape == (4,)
     assert (found >= 0).all()
     assert found.sum() == pytest.approx(1.0, abs=1e-9)
-    np.testing.assert_array_equal(found, chooser(kind).weights(small, points, Context(seed=3)))
+    np.testing.assert_array_equal(found, chooser(kind).weights(small, points, FitContext(seed=3)))
     np.testing.assert_array_equal(points, before)
 
 
@@ -53,19 +53,21 @@ def test_two_members_that_know_different_items_share_the_weight(pair, kind):
     found = chooser(kind).weights(pair, points)
     assert 0.35 < found[0] / found[:2].sum() < 0.65
     assert found[:2].sum() > 0.8
-    assert pair.of(points, found) > pair.alone(points).max() + 0.1
+    assert pair.value(points, found) > pair.single(points).max() + 0.1
 
 
-@pytest.mark.parametrize("kind", CHOOSERS.names())
+@pytest.mark.parametrize("kind", WEIGHT_SEARCHES.names())
 def test_copies_of_one_member(kind):
     judge = planted_judge([planted(people=60)[0]] * 3)
     points = RULE.points(judge.pool)
     found = chooser(kind).weights(judge, points)
     assert found.sum() == pytest.approx(1.0)
-    assert judge.of(points, found) == pytest.approx(judge.alone(points)[0], rel=1e-12)
+    assert judge.value(points, found) == pytest.approx(judge.single(points)[0], rel=1e-12)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SEARCHING if kind != "ascent"])  # to it, no change is no reason
+@pytest.mark.parametrize(
+    "kind", [kind for kind in SEARCHING if kind != "coordinate_ascent"]
+)  # to it, no change is no reason
 def test_a_member_that_lists_nothing_gets_nothing(kind):
     members = planted(people=120, noise=1)
     judge = planted_judge([*members, [[] for _ in members[0]]])
@@ -86,9 +88,9 @@ def test_people_who_are_not_asked_do_not_matter(pair, kind):
         else dict.fromkeys(rng.permutation(60)[:4].tolist(), 0)
         for r in range(len(asked))
     ]
-    other = Judge(pair.pool, answers_of(rows, 60), pair.metric)
+    other = FusionObjective(pair.pool, answers_of(rows, 60), pair.metric)
     points = RULE.points(pair.pool)
-    one, two = (chooser(kind).weights(judge.among(asked), points) for judge in (pair, other))
+    one, two = (chooser(kind).weights(judge.restrict(asked), points) for judge in (pair, other))
     np.testing.assert_array_equal(one, two)
 
 
@@ -107,22 +109,22 @@ def test_subsets_are_all_tried(small, most):
     value = {}
     for size in range(1, most + 1):
         for some in combinations(range(4), size):
-            value[some] = small.of(points, np.isin(np.arange(4), some) / size)
+            value[some] = small.value(points, np.isin(np.arange(4), some) / size)
     best = max(value.values())
     wanted = next(some for some in value if value[some] > best - 1e-12)
-    found = chooser("subsets", most=most).weights(small, points)
+    found = chooser("best_subset", most=most).weights(small, points)
     assert found.tolist() == [1 / len(wanted) if m in wanted else 0.0 for m in range(4)]
 
 
 def test_too_many_subsets_are_refused(small):
     with pytest.raises(SpecError, match=r"of 40 members"):
-        chooser("subsets").weights(small, np.zeros((40, 3), dtype=np.float32))
+        chooser("best_subset").weights(small, np.zeros((40, 3), dtype=np.float32))
 
 
-def entropy(judge: Judge, points, w, l2: float) -> float:
+def entropy(judge: FusionObjective, points, w, l2: float) -> float:
     """The surrogate's header, one person at a time; w are weights of the points over their standard deviation."""
     sd, losses = points.astype(float).std(axis=1), []
-    pool, answer = judge.pool, judge.answer
+    pool, answer = judge.pool, judge.target
     for r in range(len(pool)):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
         mine = np.isin(pool.item[own], answer.item[answer.offsets[r] : answer.offsets[r + 1]])
@@ -140,7 +142,7 @@ def test_the_surrogate_is_at_its_minimum(pair, l2):
         lambda w: entropy(pair, points, w, l2), np.full(5, 0.5), bounds=[(0, None)] * 5, options={"ftol": 1e-13}
     )
     wanted = slow.x / sd / (slow.x / sd).sum()
-    np.testing.assert_allclose(chooser("surrogate", l2=l2, steps=500).weights(pair, points), wanted, atol=2e-3)
+    np.testing.assert_allclose(chooser("listnet", l2=l2, steps=500).weights(pair, points), wanted, atol=2e-3)
 
 
 def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
@@ -166,8 +168,8 @@ def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
 
 @pytest.mark.parametrize("l2", [0.0, 0.01, 1.0])
 def test_stacking_is_least_squares_on_the_whole_table(small, l2, monkeypatch):
-    monkeypatch.setattr("matinee.ensemble.choosers.stacking.BLOCK", 7)
-    points, pool, answer = RULE.points(small.pool), small.pool, small.answer
+    monkeypatch.setattr("matinee.ensemble.weight_searches.stacking.BLOCK", 7)
+    points, pool, answer = RULE.points(small.pool), small.pool, small.target
     sd = points.astype(float).std(axis=1)
     X, y = points.T.astype(float) / sd, np.zeros(len(pool.item))
     for r in range(len(pool)):
@@ -186,31 +188,31 @@ def test_stacking_is_least_squares_on_the_whole_table(small, l2, monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_ascent_does_not_end_below_its_start(starts, seed):
     pool = pool_of(drawn(seed, members=4, people=60, items=25), 25, 6)
-    judge = Judge(pool, answers_of(drawn_answers(seed, 60, 25), 25), "ndcg@5")
+    judge = FusionObjective(pool, answers_of(drawn_answers(seed, 60, 25), 25), "ndcg@5")
     points = RULE.points(pool)
-    found = chooser("ascent", starts=starts).weights(judge, points, Context(seed=seed))
-    assert judge.of(points, found) >= judge.of(points, np.ones(4)) - 1e-12
+    found = chooser("coordinate_ascent", starts=starts).weights(judge, points, FitContext(seed=seed))
+    assert judge.value(points, found) >= judge.value(points, np.ones(4)) - 1e-12
 
 
 def test_ascent_stops_where_no_step_helps(small):
     points = RULE.points(small.pool)
-    found = chooser("ascent", starts=1, rounds=50).weights(small, points)
-    value = small.of(points, found)
+    found = chooser("coordinate_ascent", starts=1, rounds=50).weights(small, points)
+    value = small.value(points, found)
     for member in np.flatnonzero(found):
         for times in (0.0, 0.25, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 4.0):
             other = found.copy()
             other[member] *= times
-            assert small.of(points, other) <= value + 1e-6
+            assert small.value(points, other) <= value + 1e-6
 
 
 @pytest.mark.parametrize("metric", ["ndcg@5", "0.5*recall@5+0.5*ndcg@3"])
 @pytest.mark.parametrize(("steps", "patience"), [(12, 12), (12, 2), (3, 5)])
 def test_greedy_without_bags_is_the_slow_one(small, metric, steps, patience):
-    points, judge = RULE.points(small.pool), Judge(small.pool, small.answer, metric)
+    points, judge = RULE.points(small.pool), FusionObjective(small.pool, small.target, metric)
     taken: list[int] = []
     best, kept, idle = -1.0, [], 0
     for _ in range(steps):
-        value = [judge.of(points, np.bincount([*taken, a], minlength=4).astype(float)) for a in range(4)]
+        value = [judge.value(points, np.bincount([*taken, a], minlength=4).astype(float)) for a in range(4)]
         taken.append(int(np.argmax(value)))
         if max(value) > best:
             best, kept, idle = max(value), list(taken), 0
@@ -224,5 +226,5 @@ def test_greedy_without_bags_is_the_slow_one(small, metric, steps, patience):
 
 def test_other_seeds_draw_other_bags(small):
     points = RULE.points(small.pool)
-    one, two = (chooser("greedy", bags=3, people_share=0.2).weights(small, points, Context(seed=s)) for s in (0, 1))
+    one, two = (chooser("greedy", bags=3, people_share=0.2).weights(small, points, FitContext(seed=s)) for s in (0, 1))
     assert not np.array_equal(one, two)

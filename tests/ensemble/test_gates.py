@@ -8,28 +8,28 @@ from functools import cache
 
 import numpy as np
 import pytest
+from matinee.ensemble.weight_searches.listnet import ListNet
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
-from matinee.candidates.user_features import Traits, traits
-from matinee.contract import Context
-from matinee.data import Answers, Histories
-from matinee.ensemble import Pool, fuse
-from matinee.ensemble.choosers.greedy import Greedy
-from matinee.ensemble.choosers.surrogate import Surrogate
-from matinee.ensemble.gate import Learnt, crossed, mixed
+from matinee.candidates.user_features import UserFeatures, user_features
+from matinee.contract import FitContext
+from matinee.data import Histories, Targets
+from matinee.ensemble import CandidatePool, fuse
+from matinee.ensemble.gate import FittedGate, two_fold_gain, weighted_scores
 from matinee.ensemble.gates import GATES
-from matinee.ensemble.gates.logit import Logit, Start, objective, sharpness, standardised
+from matinee.ensemble.gates.logit import Logit, Start, inverse_temperature, objective, standardized
 from matinee.ensemble.gates.segments import Segments
-from matinee.ensemble.judge import Judge
-from matinee.ensemble.rules.log_rank import LogRank
-from matinee.errors import UnknownName
+from matinee.ensemble.objective import FusionObjective
+from matinee.ensemble.rules.dcg_points import DCGPoints
+from matinee.ensemble.weight_searches.greedy import Greedy
+from matinee.errors import UnknownNameError
 from matinee.metrics import compare, evaluate
 from matinee.spec import build
 from tests.metrics.lists_and_answers import answers_of, lists_of, vocabulary
 
 N_ITEMS, DEPTH, METRIC = 200, 20, "recall@10"
-RULE = LogRank()
+RULE = DCGPoints()
 GREEDY = Greedy(bags=0)
 GATED = [Segments(tau=50), Logit()]
 UNLOOKED = [Segments(trait="length", tau=50, sure=1), Logit(sure=1)]
@@ -43,15 +43,15 @@ def kind_of(gate):
 class Crowd:
     """People of two types, half of whom (`taught`) may teach; member `good[type]` is the one to trust."""
 
-    pool: Pool
-    answer: Answers
-    traits: Traits
+    pool: CandidatePool
+    answer: Targets
+    traits: UserFeatures
     kind: np.ndarray
     taught: np.ndarray
 
     @property
-    def judge(self) -> Judge:
-        return Judge(self.pool, self.answer, METRIC).among(self.taught)
+    def judge(self) -> FusionObjective:
+        return FusionObjective(self.pool, self.answer, METRIC).restrict(self.taught)
 
     def judged(self, weights: np.ndarray):
         """The fused lists of those who did not teach, evaluated."""
@@ -59,8 +59,8 @@ class Crowd:
         row = np.repeat(np.arange(len(self.answer)), self.answer.count)
         keep = ~self.taught[row]
         asked = (self.answer.user, self.answer.users, self.answer.items)
-        answer = Answers.of(row[keep], self.answer.item[keep], self.answer.part[keep], self.answer.parts, asked)
-        lists = fuse(RULE, self.pool.rows(there), weights[there] if weights.ndim > 1 else weights)
+        answer = Targets.of(row[keep], self.answer.item[keep], self.answer.part[keep], self.answer.parts, asked)
+        lists = fuse(RULE, self.pool.select_rows(there), weights[there] if weights.ndim > 1 else weights)
         return evaluate(lists, answer, [METRIC], resamples=400)
 
 
@@ -86,12 +86,12 @@ def crowd(share: float = 0.5, shown: bool = True, n: int = 1200, seed: int = 0) 
     length = np.where(side == 1, rng.integers(9, 40, n), rng.integers(1, 11, n))
     drawn = Histories.of([rng.integers(0, N_ITEMS, one).tolist() for one in length], vocabulary(N_ITEMS))
     ask = replace(drawn, user=np.arange(n, dtype=np.int32), users=vocabulary(n))
-    pool = Pool.of(lists)
+    pool = CandidatePool.of(lists)
     popularity = rng.integers(1, 50, N_ITEMS)
     return Crowd(
         pool,
         answers_of({u: dict.fromkeys(answers[u].tolist(), 0) for u in range(n)}, ("all",), n, N_ITEMS),
-        traits(ask, pool, popularity, clocked=False),
+        user_features(ask, pool, popularity, clocked=False),
         kind,
         np.arange(n) % 2 == 0,
     )
@@ -102,8 +102,8 @@ def points_of(one: Crowd):
     return RULE.points(one.pool)
 
 
-def learnt(gate, one, weights, seed=0) -> Learnt:
-    return gate.learn(one.judge, points_of(one), weights, one.traits, Context(seed=seed))
+def learnt(gate, one, weights, seed=0) -> FittedGate:
+    return gate.learn(one.judge, points_of(one), weights, one.traits, FitContext(seed=seed))
 
 
 def chosen(one, chooser=GREEDY):
@@ -111,7 +111,7 @@ def chosen(one, chooser=GREEDY):
 
 
 @pytest.mark.parametrize("gate", GATED, ids=kind_of)
-@pytest.mark.parametrize("chooser", [GREEDY, Surrogate()], ids=kind_of)
+@pytest.mark.parametrize("chooser", [GREEDY, ListNet()], ids=kind_of)
 def test_types_a_trait_shows_are_found(gate, chooser):
     """On people who did not teach, well above the weights for everybody, and below those of somebody who knows."""
     one = crowd()
@@ -134,7 +134,7 @@ def test_types_no_trait_shows_change_nothing(gate, seed):
     change = compare(one.judged(found.weights(one.traits)), one.judged(weights), METRIC)
     assert abs(change.mean) < 0.02
     assert not change.significant
-    assert found.p > gate.sure or found.gain < 0
+    assert found.p > gate.max_p_value or found.gain < 0
     assert_allclose(found.weights(one.traits), np.tile(weights, (len(one.kind), 1)), rtol=1e-12)
 
 
@@ -163,7 +163,7 @@ def test_the_best_trait_is_the_telling_one():
     assert learnt(Segments(tau=50), one, chosen(one)).trait in ("length", "breadth")
 
 
-@pytest.mark.parametrize("chooser", ["surrogate", "greedy"])
+@pytest.mark.parametrize("chooser", ["listnet", "greedy"])
 def test_segments_are_shrunk_to_everybody(chooser):
     """By hand: who is in which third, what the chooser finds there, and the two limits of tau."""
     one = crowd()
@@ -171,12 +171,14 @@ def test_segments_are_shrunk_to_everybody(chooser):
     value = one.traits.of(("length",))[:, 0]
     low, high = np.quantile(value[one.taught], [1 / 3, 2 / 3])
     segment = np.where(value < low, 0, np.where(value < high, 1, 2))
-    kind = GREEDY if chooser == "greedy" else Surrogate()
+    kind = GREEDY if chooser == "greedy" else ListNet()
     for tau in (0.0, 300.0, 1e12):
-        gated = learnt(Segments(trait="length", chooser=chooser, tau=tau, sure=1), one, weights).weights(one.traits)
+        gated = learnt(Segments(trait="length", weight_search=chooser, tau=tau, sure=1), one, weights).weights(
+            one.traits
+        )
         for s in range(3):
             own = one.taught & (segment == s)
-            alone = kind.weights(one.judge.among(own), points_of(one))
+            alone = kind.weights(one.judge.restrict(own), points_of(one))
             wanted = weights + (alone - weights) * own.sum() / (own.sum() + tau)
             assert_allclose(gated[segment == s], np.tile(wanted, ((segment == s).sum(), 1)), atol=1e-9)
 
@@ -190,7 +192,7 @@ def test_much_ridge_is_the_weights_for_everybody():
 
 def test_a_trait_that_is_the_same_for_all_says_nothing():
     one = crowd()
-    flat = Traits(one.traits.names, np.tile(one.traits.values[:1], (len(one.kind), 1)))
+    flat = UserFeatures(one.traits.names, np.tile(one.traits.values[:1], (len(one.kind), 1)))
     for gate in UNLOOKED:
         gated = gate.learn(one.judge, points_of(one), chosen(one), flat).weights(flat)
         assert_array_equal(gated, np.tile(gated[:1], (len(gated), 1)))
@@ -201,8 +203,8 @@ def test_the_slope_of_the_softmax_gate():
     rng = np.random.default_rng(3)
     base, judge = np.array([0.5, 0.3, 0.2]), one.judge
     values = one.traits.values
-    z = standardised(values, values.mean(axis=0), values.std(axis=0))
-    points = points_of(one) * np.float32(sharpness(judge, points_of(one), base))
+    z = standardized(values, values.mean(axis=0), values.std(axis=0))
+    points = points_of(one) * np.float32(inverse_temperature(judge, points_of(one), base))
     loss = objective(judge, points, Start(base, z), 0.05)
     at = rng.normal(scale=0.4, size=3 * z.shape[1])
     assert_allclose(loss(at)[1], approx_fprime(at, lambda v: loss(v)[0], 1e-6), atol=2e-5)
@@ -229,7 +231,7 @@ def test_the_loss_of_the_softmax_gate_person_by_person():
 def test_sharpness_is_where_the_loss_is_least():
     one = crowd()
     base = np.array([0.4, 0.4, 0.2])
-    best = sharpness(one.judge, points_of(one), base)
+    best = inverse_temperature(one.judge, points_of(one), base)
 
     def loss(times):
         z = np.zeros((len(one.kind), 0))
@@ -241,7 +243,7 @@ def test_sharpness_is_where_the_loss_is_least():
 def test_mixed_scores_are_those_of_the_rule():
     one = crowd(n=60)
     weights = np.random.default_rng(0).dirichlet(np.ones(3), 60)
-    assert_allclose(mixed(one.judge, points_of(one), weights), RULE.scores(one.pool, weights), rtol=1e-12)
+    assert_allclose(weighted_scores(one.judge, points_of(one), weights), RULE.scores(one.pool, weights), rtol=1e-12)
 
 
 def test_each_half_is_judged_by_what_the_other_taught():
@@ -254,10 +256,10 @@ def test_each_half_is_judged_by_what_the_other_taught():
         pupils.append(judge.rows[1])
         return np.where(judge.rows[1][:, None], np.eye(3)[one.kind], weights)
 
-    assert crossed(one.judge, points_of(one), weights, cheat, Context()) == (0.0, 1.0)
+    assert two_fold_gain(one.judge, points_of(one), weights, cheat, FitContext()) == (0.0, 1.0)
     assert_array_equal(pupils[0] ^ pupils[1], one.taught)
-    known = crossed(one.judge, points_of(one), weights, lambda judge: np.eye(3)[one.kind], Context())
-    told = one.judge.values(mixed(one.judge, points_of(one), np.eye(3)[one.kind]))
+    known = two_fold_gain(one.judge, points_of(one), weights, lambda judge: np.eye(3)[one.kind], FitContext())
+    told = one.judge.values(weighted_scores(one.judge, points_of(one), np.eye(3)[one.kind]))
     before = one.judge.values(weights @ points_of(one))
     assert known[0] == pytest.approx(np.nanmean(told - before))
 
@@ -271,8 +273,8 @@ def test_those_who_do_not_teach_change_nothing(gate):
     asked = (one.answer.user, one.answer.users, one.answer.items)
     other = replace(
         one,
-        answer=Answers.of(row, item, one.answer.part, one.answer.parts, asked),
-        traits=Traits(one.traits.names, np.where(one.taught[:, None], one.traits.values, 9.0)),
+        answer=Targets.of(row, item, one.answer.part, one.answer.parts, asked),
+        features=UserFeatures(one.traits.names, np.where(one.taught[:, None], one.traits.values, 9.0)),
     )
     weights = chosen(one)
     assert learnt(gate, one, weights) == gate.learn(other.judge, points_of(one), weights, other.traits)
@@ -285,21 +287,21 @@ def test_what_is_learnt_is_a_value(gate):
     weights = chosen(one)
     found = learnt(gate, one, weights, seed=5)
     assert found == learnt(gate, one, weights, seed=5)
-    said = json.loads(json.dumps(found.said()))
-    again = build(GATES.get(said.pop("kind")).learnt, said, "learnt")
+    said = json.loads(json.dumps(found.to_dict()))
+    again = build(GATES.get(said.pop("kind")).fitted_type, said, "learnt")
     assert again == found
     gated = again.weights(one.traits)
     assert (gated >= 0).all()
     assert_allclose(gated.sum(axis=1), 1.0, rtol=1e-12)
     for r in (0, 17, 399):
-        assert_array_equal(again.weights(one.traits.rows(np.array([r]))), gated[[r]])
+        assert_array_equal(again.weights(one.traits.select_rows(np.array([r]))), gated[[r]])
 
 
 def test_an_unknown_trait_is_named():
     one = crowd(n=60)
-    with pytest.raises(UnknownName, match="did you mean 'length'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'length'"):
         learnt(Segments(trait="lenght"), one, np.ones(3) / 3)
-    with pytest.raises(UnknownName, match="gate"):
+    with pytest.raises(UnknownNameError, match="gate"):
         GATES.get("logits")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matinee.ensemble import RULES, Pool, fuse
-from matinee.ensemble.judge import Judge
-from matinee.ensemble.rule import Points
+from matinee.ensemble import RULES, CandidatePool, fuse
+from matinee.ensemble.objective import FusionObjective
+from matinee.ensemble.rule import PointRule
 from matinee.errors import DataError
 from matinee.metrics import evaluate, profiles
 from matinee.topk import TopK
@@ -47,19 +47,19 @@ def check(values, lists: TopK, answer, metric: str, profile: str, part: str | No
 @pytest.mark.parametrize(("profile", "metric"), PROFILED)
 def test_a_judge_agrees_with_evaluate(task, profile, metric):
     pool, answer = task
-    judge = Judge(pool, answer, metric, profile)
+    judge = FusionObjective(pool, answer, metric, profile)
     points = RULES.get("comb_sum")().points(pool)
     rule = RULES.get("comb_sum")()
     for weights in ([1.0, 1.0, 1.0], [0.2, 0.0, 0.8], [0.0, 1.0, 0.0]):
         scores, lists = rule.scores(pool, np.array(weights)), fuse(rule, pool, weights, K)
-        for part in (None, "random", "tail"):
+        for part in (None, "random", "last"):
             mean = check(judge.values(scores, part), lists, answer, metric, profile, part)
             assert judge.mean(scores, part) == pytest.approx(mean, rel=1e-12)
-        assert judge.of(points, np.array(weights)) == pytest.approx(
+        assert judge.value(points, np.array(weights)) == pytest.approx(
             evaluate(lists, answer, [metric], profile, resamples=2)[metric], rel=1e-12
         )
     single = [evaluate(fuse(rule, pool, w, K), answer, [metric], profile, resamples=2)[metric] for w in np.eye(3)]
-    assert judge.alone(points).tolist() == pytest.approx(single, rel=1e-12)
+    assert judge.single(points).tolist() == pytest.approx(single, rel=1e-12)
 
 
 @pytest.mark.parametrize(("profile", "metric"), PROFILED[::3])
@@ -67,12 +67,15 @@ def test_trials_are_lists_of_the_sum(task, profile, metric):
     """Many trials of mixed members and weights, 0 among them; what nobody who plays lists stays out."""
     pool, answer = task
     points = RULES.get("comb_sum")().points(pool)
-    judge, base = Judge(pool, answer, metric, profile), np.zeros(points.shape[1], dtype=np.float32)
+    judge, base = FusionObjective(pool, answer, metric, profile), np.zeros(points.shape[1], dtype=np.float32)
     base += points[1]
     member = np.array([0, 1, 2] * 25)
     weight = np.linspace(0.0, 3.0, len(member)).round(2)
-    listed = pool.listed(np.array([0.0, 1.0, 0.0]))
-    found, open_found = judge.trials(base, points, member, weight, listed), judge.trials(base, points, member, weight)
+    listed = pool.is_listed(np.array([0.0, 1.0, 0.0]))
+    found, open_found = (
+        judge.trial_values(base, points, member, weight, listed),
+        judge.trial_values(base, points, member, weight),
+    )
     for t in (0, 1, 2, 3, 40, 63, 64, 65, 74):
         score = base + np.float32(weight[t]) * points[member[t]]
         whole = evaluate(pool.top(score, K), answer, [metric], profile, resamples=2)[metric]
@@ -87,36 +90,36 @@ def test_among_is_a_judge_of_some_people(task, profile, metric):
     pool, answer = task
     rng = np.random.default_rng(2)
     rule, asked = RULES.get("comb_sum")(), rng.random(PEOPLE) < 0.5
-    points, judge = rule.points(pool), Judge(pool, answer, metric, profile)
-    some = judge.among(asked)
+    points, judge = rule.points(pool), FusionObjective(pool, answer, metric, profile)
+    some = judge.restrict(asked)
     lists = fuse(rule, pool, None, K)
     rows = np.flatnonzero(asked)
     mine = answers_of([_row(answer, r) if asked[r] else {} for r in range(PEOPLE)], ITEMS)
     wanted = evaluate(lists, mine, [metric], profile, resamples=2)[metric]
-    assert some.of(points, np.ones(3)) == pytest.approx(wanted, rel=1e-12)
+    assert some.value(points, np.ones(3)) == pytest.approx(wanted, rel=1e-12)
     values = some.values(rule.scores(pool, np.ones(3)))
     np.testing.assert_array_equal(values[rows], judge.values(rule.scores(pool, np.ones(3)))[rows])
     assert np.isnan(values[~asked]).all()
-    assert some.found is judge.found
+    assert some.hit_positions is judge.hit_positions
     alone = [evaluate(fuse(rule, pool, w, K), mine, [metric], profile, resamples=2)[metric] for w in np.eye(3)]
-    assert some.alone(points).tolist() == pytest.approx(alone, rel=1e-12)
+    assert some.single(points).tolist() == pytest.approx(alone, rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", RULES.names())
 def test_every_rule_is_judged_as_it_lists(task, kind):
     """Ties included, which rules of few different points are full of."""
     pool, answer = task
-    rule, judge = RULES.get(kind)(), Judge(pool, answer, "ndcg@5")
+    rule, judge = RULES.get(kind)(), FusionObjective(pool, answer, "ndcg@5")
     for weights in (np.ones(3), np.array([1.0, 0.0, 2.0])):
         mean = evaluate(fuse(rule, pool, weights, K), answer, ["ndcg@5"], resamples=2)["ndcg@5"]
         assert judge.mean(rule.scores(pool, weights)) == pytest.approx(mean, rel=1e-12)
-        if isinstance(rule, Points) and not rule.by_votes and (kind != "borda" or weights.all()):
-            assert judge.of(rule.points(pool), weights) == pytest.approx(mean, rel=1e-12)
+        if isinstance(rule, PointRule) and not rule.by_votes and (kind != "borda" or weights.all()):
+            assert judge.value(rule.points(pool), weights) == pytest.approx(mean, rel=1e-12)
 
 
 def test_what_is_scored_minus_infinity_is_no_hit():
     pool = pool_of([[[(1, 2.0), (2, 1.0)]]])
-    judge = Judge(pool, answers_of([{2: 0}], 12), "recall@5")
+    judge = FusionObjective(pool, answers_of([{2: 0}], 12), "recall@5")
     assert judge.values(np.array([1.0, -np.inf])).tolist() == [0.0]
     assert judge.values(np.array([1.0, 0.0])).tolist() == [1.0]
 
@@ -129,18 +132,18 @@ def _row(answer, r: int) -> dict[int, int]:
 def test_what_is_refused(task):
     pool, answer = task
     with pytest.raises(DataError, match=r"coverage@5 is no metric of a person"):
-        Judge(pool, answer, "coverage@5")
+        FusionObjective(pool, answer, "coverage@5")
     fewer = answers_of([{1: 0}], ITEMS)
     turned = answers_of([{1: 0}] * PEOPLE, ITEMS, user=range(PEOPLE - 1, -1, -1))
     for wrong in (fewer, turned):
         with pytest.raises(DataError, match="the same people in the same rows"):
-            Judge(pool, wrong, "recall@5")
+            FusionObjective(pool, wrong, "recall@5")
     with pytest.raises(DataError, match="encode items differently"):
-        Judge(pool, answers_of([{1: 0}] * PEOPLE, ITEMS + 1), "recall@5")
+        FusionObjective(pool, answers_of([{1: 0}] * PEOPLE, ITEMS + 1), "recall@5")
 
 
 def test_new_people_are_judged_by_their_row():
     lists = pool_of([[[(1, 2.0)], [(2, 1.0)]]]).lists[0]
     new = TopK(np.full(2, -1, dtype=np.int32), lists.item, lists.score, lists.users, lists.items)
-    judge = Judge(Pool.of({"a": new}), answers_of([{2: 0}, {2: 0}], 12), "hit@1")
-    assert judge.alone(np.ones((1, 2), dtype=np.float32)).tolist() == [0.5]
+    judge = FusionObjective(CandidatePool.of({"a": new}), answers_of([{2: 0}, {2: 0}], 12), "hit@1")
+    assert judge.single(np.ones((1, 2), dtype=np.float32)).tolist() == [0.5]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.data import Answers, Vocabulary
-from matinee.ensemble import RULES, Pool, fuse
+from matinee.data import Targets, Vocabulary
+from matinee.ensemble import RULES, CandidatePool, fuse
 from matinee.ensemble.analysis import members as room
-from matinee.ensemble.analysis.members import portrait
-from matinee.ensemble.analysis.overlap import shared
-from matinee.ensemble.judge import Judge
+from matinee.ensemble.analysis.members import analyze_members
+from matinee.ensemble.analysis.overlap import pairwise_overlap
+from matinee.ensemble.objective import FusionObjective
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.topk import TopK
@@ -38,14 +38,14 @@ def lists_of(rows: list[list[int]], depth: int, n_items: int = N_ITEMS) -> TopK:
     return TopK(np.arange(len(rows), dtype=np.int32), item, score, words(len(rows)), words(n_items))
 
 
-def answers_of(rows: list[list[int]], n_items: int = N_ITEMS) -> Answers:
+def answers_of(rows: list[list[int]], n_items: int = N_ITEMS) -> Targets:
     row = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
     item = np.array([i for own in rows for i in own], dtype=np.int64)
     asked = np.arange(len(rows), dtype=np.int32), words(len(rows)), words(n_items)
-    return Answers.of(row, item, item % 2, ("random", "tail"), asked)
+    return Targets.of(row, item, item % 2, ("random", "last"), asked)
 
 
-def world(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str, list[list[int]]], Judge]:
+def world(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str, list[list[int]]], FusionObjective]:
     """Members that see a person's taste with more or less noise; short and empty lists, people without answers."""
     rng = np.random.default_rng(seed)
     taste = rng.gumbel(size=(m, N_ITEMS)) - 0.1 * np.arange(N_ITEMS)
@@ -57,8 +57,8 @@ def world(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str,
     truth = np.argsort(-taste, axis=1)
     answers = [truth[r, : rng.integers(0, 7)].tolist() for r in range(m)]
     answers[0] = truth[0, :4].tolist()
-    pool = Pool.of({name: lists_of(own, depth) for name, own in rows.items()})
-    return rows, Judge(pool, answers_of(answers), "recall@5")
+    pool = CandidatePool.of({name: lists_of(own, depth) for name, own in rows.items()})
+    return rows, FusionObjective(pool, answers_of(answers), "recall@5")
 
 
 def rbo_slow(one: list[int], other: list[int], p: float) -> float:
@@ -75,9 +75,9 @@ def rbo_slow(one: list[int], other: list[int], p: float) -> float:
 
 def shared_of(one: list[list[int]], other: list[list[int]], k: int, p: float) -> tuple[float, float, float]:
     depth = max(map(len, [*one, *other, [0]]))
-    pool = Pool.of({"a": lists_of(one, depth), "b": lists_of(other, depth)})
+    pool = CandidatePool.of({"a": lists_of(one, depth), "b": lists_of(other, depth)})
     length = np.array([lists.length for lists in pool.lists], dtype=np.int64)
-    jaccard, rbo, people = shared(pool.offsets, pool.rank, length, (k, p), depth)[:, 0, 1]
+    jaccard, rbo, people = pairwise_overlap(pool.offsets, pool.rank, length, (k, p), depth)[:, 0, 1]
     return jaccard, rbo, people
 
 
@@ -118,12 +118,18 @@ def case(request):
     rows, judge = world(request.param)
     popularity = np.random.default_rng(request.param).permutation(N_ITEMS) // 2
     weights = np.array([2.0, 1.0, 0.0, 0.5])
-    return rows, judge, popularity, weights, portrait(judge, RULES.get("rrf")(), weights, popularity, resamples=300)
+    return (
+        rows,
+        judge,
+        popularity,
+        weights,
+        analyze_members(judge, RULES.get("rrf")(), weights, popularity, resamples=300),
+    )
 
 
 def slow_values(rows, judge) -> np.ndarray:
     """recall@5 of every member for everybody with answers: hits / min(5, answers)."""
-    answers = [set(own.tolist()) for own in np.split(judge.answer.item, judge.answer.offsets[1:-1])]
+    answers = [set(own.tolist()) for own in np.split(judge.target.item, judge.target.offsets[1:-1])]
     return np.array(
         [
             [len(set(own[r][:5]) & mine) / min(5, len(mine)) for r, mine in enumerate(answers) if mine]
@@ -135,7 +141,7 @@ def slow_values(rows, judge) -> np.ndarray:
 def test_members_alone_are_evaluated(case):
     rows, judge, _, weights, found = case
     for a, one in enumerate(found.members):
-        alone = evaluate(judge.pool.lists[a], judge.answer, ["recall@5", "coverage@5"], resamples=300)
+        alone = evaluate(judge.pool.lists[a], judge.target, ["recall@5", "coverage@5"], resamples=300)
         assert one.name == f"m{a}"
         assert one.weight == pytest.approx(weights[a] / 3.5)
         assert (one.mean, one.interval) == (alone["recall@5"], alone.interval("recall@5"))
@@ -144,30 +150,30 @@ def test_members_alone_are_evaluated(case):
     assert [one.mean for one in found.members] == pytest.approx(slow_values(rows, judge).mean(axis=1).tolist())
 
 
-@pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "vote"])
+@pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "top_n_vote"])
 def test_lists_without_a_member_hold_nothing_that_it_alone_names(kind):
     """Item by item: short lists stay short, and Borda counts the candidates of the others only."""
     _, judge = world(5)
     rule, weights = RULES.get(kind)(), np.array([2.0, 1.0, 0.0, 0.5])
     teams = [[0, 1, 3], [1, 3], [0, 3], [0, 1]]
-    for lists, team in zip(room._left_out(judge, rule, weights, 7), teams, strict=True):
+    for lists, team in zip(room._leave_one_out(judge, rule, weights, 7), teams, strict=True):
         rebuilt = fuse(rule, some_of(judge.pool, team), weights[team], 7)
         np.testing.assert_array_equal(lists.item, rebuilt.item)
         assert (lists.length < 7).any()
 
 
-@pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "vote"])
+@pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "top_n_vote"])
 @pytest.mark.parametrize("block", [7, 1024])
 def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
     """With small lists the candidates of the left member are missed, and Borda counts them: nothing may remain."""
     monkeypatch.setattr(room, "BLOCK", block)
     _, judge = world(5)
     rule, weights = RULES.get(kind)(), np.array([2.0, 1.0, 0.0, 0.5])
-    found = portrait(judge, rule, weights, np.arange(N_ITEMS), resamples=300)
+    found = analyze_members(judge, rule, weights, np.arange(N_ITEMS), resamples=300)
 
     def built(members: list[int]):
         lists = fuse(rule, some_of(judge.pool, members), weights[members], 5)
-        return evaluate(lists, judge.answer, ["recall@5"], resamples=300)
+        return evaluate(lists, judge.target, ["recall@5"], resamples=300)
 
     whole = built([0, 1, 3])
     assert (found.mean, found.interval) == (whole["recall@5"], whole.interval("recall@5"))
@@ -178,20 +184,22 @@ def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
         gain = found.members[a].gain
         assert (gain.mean, gain.low, gain.high, gain.p) == (wanted.mean, wanted.low, wanted.high, wanted.p)
         stepped = max(min(1.0, (3 - i) * p) for i, p in enumerate(raw) if p <= wanted.p)
-        assert gain.adjusted == pytest.approx(stepped)
+        assert gain.p_adjusted == pytest.approx(stepped)
         assert (not gain.significant) == (gain.low <= 0 <= gain.high or stepped >= 0.05)
-        assert (gain.one, gain.other) == ("ensemble", f"without m{a}")
+        assert (gain.a, gain.b) == ("ensemble", f"without m{a}")
 
 
 def test_knobs_a_member_survive_leaving_out():
     """The quotas and norms of those who stay are still theirs."""
     _, judge = world(6, M=3)
-    found = portrait(judge, RULES.get("quota")(quotas=(2, 1, 2)), np.ones(3), np.arange(N_ITEMS), resamples=100)
+    found = analyze_members(judge, RULES.get("quota")(quotas=(2, 1, 2)), np.ones(3), np.arange(N_ITEMS), resamples=100)
     rest = fuse(RULES.get("quota")(quotas=(2, 2)), some_of(judge.pool, [0, 2]), None, 5)
     whole = fuse(RULES.get("quota")(quotas=(2, 1, 2)), judge.pool, None, 5)
-    wanted = compare(*(evaluate(one, judge.answer, ["recall@5"], resamples=100) for one in (whole, rest)), "recall@5")
+    wanted = compare(*(evaluate(one, judge.target, ["recall@5"], resamples=100) for one in (whole, rest)), "recall@5")
     assert (found.members[1].gain.mean, found.members[1].gain.low) == (wanted.mean, wanted.low)
-    portrait(judge, RULES.get("product")(norms=("sigmoid", "min_max", "softmax")), np.ones(3), np.arange(N_ITEMS))
+    analyze_members(
+        judge, RULES.get("product")(norms=("sigmoid", "min_max", "softmax")), np.ones(3), np.arange(N_ITEMS)
+    )
 
 
 def test_best_members_person_by_person(case):
@@ -230,7 +238,7 @@ def test_pairs_person_by_person_and_answer_by_answer(case):
     rows, judge, _, _, found = case
     value = slow_values(rows, judge)
     pair_of = iter(found.pairs)
-    answers = np.split(judge.answer.item, judge.answer.offsets[1:-1])
+    answers = np.split(judge.target.item, judge.target.offsets[1:-1])
     hits = np.array([[i in own[r][:5] for r, mine in enumerate(answers) for i in mine] for own in rows.values()])
     for a in range(4):
         for b in range(a + 1, 4):
@@ -253,29 +261,31 @@ def test_only_those_asked_about_count():
     asked = np.random.default_rng(0).random(30) < 0.6
     rows = np.flatnonzero(asked)
     each = np.random.default_rng(1).random((30, 4))
-    answers = [own.tolist() for own in np.split(judge.answer.item, judge.answer.offsets[1:-1])]
-    small_pool = judge.pool.rows(rows)
-    few = Answers.of(
+    answers = [own.tolist() for own in np.split(judge.target.item, judge.target.offsets[1:-1])]
+    small_pool = judge.pool.select_rows(rows)
+    few = Targets.of(
         np.repeat(np.arange(len(rows)), [len(answers[r]) for r in rows]),
         np.array([i for r in rows for i in answers[r]]),
         np.array([i % 2 for r in rows for i in answers[r]]),
-        ("random", "tail"),
-        (small_pool.user, judge.answer.users, judge.answer.items),
+        ("random", "last"),
+        (small_pool.user, judge.target.users, judge.target.items),
     )
     rule = RULES.get("rrf")()
-    one = portrait(judge.among(asked), rule, each, np.arange(N_ITEMS), resamples=100)
-    other = portrait(Judge(small_pool, few, "recall@5"), rule, each[rows], np.arange(N_ITEMS), resamples=100)
-    assert one.said() == other.said()
+    one = analyze_members(judge.restrict(asked), rule, each, np.arange(N_ITEMS), resamples=100)
+    other = analyze_members(
+        FusionObjective(small_pool, few, "recall@5"), rule, each[rows], np.arange(N_ITEMS), resamples=100
+    )
+    assert one.to_dict() == other.to_dict()
     assert one.members[0].weight == pytest.approx((each[rows, 0] / each[rows].sum(axis=1)).mean())
-    assert one.people == sum(bool(answers[r]) for r in rows)
+    assert one.n_users == sum(bool(answers[r]) for r in rows)
 
 
 def test_other_metrics_and_cuts():
     """A blend, another profile, and k beyond the lists."""
     rows, judge = world(3)
-    other = Judge(judge.pool, judge.answer, "0.5*recall@5+0.5*ndcg@3", "plain")
-    found = portrait(other, RULES.get("log_rank")(), np.ones(4), np.arange(N_ITEMS), k=11, resamples=100)
-    alone = evaluate(judge.pool.lists[1], judge.answer, ["0.5*recall@5+0.5*ndcg@3"], "plain")
+    other = FusionObjective(judge.pool, judge.target, "0.5*recall@5+0.5*ndcg@3", "plain")
+    found = analyze_members(other, RULES.get("dcg_points")(), np.ones(4), np.arange(N_ITEMS), k=11, resamples=100)
+    alone = evaluate(judge.pool.lists[1], judge.target, ["0.5*recall@5+0.5*ndcg@3"], "plain")
     assert found.members[1].mean == alone["0.5*recall@5+0.5*ndcg@3"]
     assert found.members[1].coverage == len({i for row in rows["m1"] for i in row}) / N_ITEMS
     assert found.k == 11
@@ -283,7 +293,7 @@ def test_other_metrics_and_cuts():
 
 def test_said_is_json_and_text_is_aligned(case):
     found = case[-1]
-    said = found.said()
+    said = found.to_dict()
     assert json.loads(json.dumps(said, allow_nan=False)) == said
     assert said["members"][2]["gain"] is None
     assert said["members"][0]["gain"]["significant"] == found.members[0].gain.significant
@@ -300,12 +310,14 @@ def test_a_member_that_says_nothing_has_no_numbers_and_no_error():
     """Nothing listed: shares and correlations are not numbers, and are written as null."""
     rows, judge = world(4, M=2)
     empty = lists_of([[]] * 30, 8)
-    pool = Pool.of({"some": lists_of(rows["m0"], 8), "none": empty, "mute": empty})
-    found = portrait(Judge(pool, judge.answer, "recall@5"), RULES.get("rrf")(), [1, 0, 0], np.arange(N_ITEMS))
+    pool = CandidatePool.of({"some": lists_of(rows["m0"], 8), "none": empty, "mute": empty})
+    found = analyze_members(
+        FusionObjective(pool, judge.target, "recall@5"), RULES.get("rrf")(), [1, 0, 0], np.arange(N_ITEMS)
+    )
     none = found.members[1]
     assert (none.mean, none.best, none.wins, none.coverage, found.members[0].gain) == (0.0, 0.0, 0, 0.0, None)
     assert math.isnan(none.popular)
-    said = found.said()
+    said = found.to_dict()
     assert said["pairs"][0] == {
         "one": "some", "other": "none", "jaccard": 0.0, "rbo": 0.0, "values": None, "hits": None
     }  # fmt: skip
@@ -316,21 +328,23 @@ def test_a_member_that_says_nothing_has_no_numbers_and_no_error():
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [0.0] * 4, [1, 1, 1, -1], [[1.0] * 4] * 3])
 def test_weights_of_the_wrong_shape_are_refused(weights):
     with pytest.raises(SpecError, match="for 4 members; expected one number"):
-        portrait(world(0)[1], RULES.get("rrf")(), np.array(weights), np.arange(N_ITEMS))
+        analyze_members(world(0)[1], RULES.get("rrf")(), np.array(weights), np.arange(N_ITEMS))
 
 
 def test_popularity_of_another_catalogue_is_refused():
     with pytest.raises(DataError, match="popularity of 7 items"):
-        portrait(world(0)[1], RULES.get("rrf")(), np.ones(4), np.arange(7))
+        analyze_members(world(0)[1], RULES.get("rrf")(), np.ones(4), np.arange(7))
 
 
 def test_members_with_equal_lists_are_one_line():
     rows, judge = world(5, M=2)
     lists = [lists_of(rows[name], 8) for name in ("m0", "m1", "m0")]
-    pool = Pool.of(dict(zip(("a", "b", "again"), lists, strict=True)))
-    found = portrait(Judge(pool, judge.answer, "recall@5"), RULES.get("rrf")(), [1, 1, 1], np.arange(N_ITEMS))
+    pool = CandidatePool.of(dict(zip(("a", "b", "again"), lists, strict=True)))
+    found = analyze_members(
+        FusionObjective(pool, judge.target, "recall@5"), RULES.get("rrf")(), [1, 1, 1], np.arange(N_ITEMS)
+    )
     assert found.copies == {"again": "a"}
     lines = found.text()
     assert "again has the same lists as a" in lines
     assert len([line for line in lines if line.startswith("again")]) == 1
-    assert len(found.said()["members"]) == 3
+    assert len(found.to_dict()["members"]) == 3

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matinee.data import Answers, Histories, Vocabulary
-from matinee.ensemble.analysis.robustness import Past, gains
+from matinee.data import Histories, Targets, Vocabulary
+from matinee.ensemble.analysis.robustness import HistoryStats, robustness
 from matinee.errors import DataError, SpecError
 from matinee.metrics import compare, evaluate
 from matinee.metrics.bootstrap import draw
@@ -29,7 +29,7 @@ def lists_of(item: np.ndarray, user: np.ndarray, n_users: int) -> TopK:
     return TopK(user, item.astype(np.int32), score, words(n_users), words(N_ITEMS))
 
 
-def world(seed: int, m: int = 80, parts: tuple[str, ...] = ("random", "tail"), held: tuple[int, ...] | None = None):
+def world(seed: int, m: int = 80, parts: tuple[str, ...] = ("random", "last"), held: tuple[int, ...] | None = None):
     """Two sets of lists that find a person's answers with different luck in each part; rows in mixed order.
 
     `held` is how many answers of each part everybody has; nothing means by chance, 0 included.
@@ -47,7 +47,7 @@ def world(seed: int, m: int = 80, parts: tuple[str, ...] = ("random", "tail"), h
         row += [r] * len(mine)
         item += mine.tolist()
         part += label.tolist()
-    answer = Answers.of(np.array(row), np.array(item), np.array(part), parts, (user, words(m), words(N_ITEMS)))
+    answer = Targets.of(np.array(row), np.array(item), np.array(part), parts, (user, words(m), words(N_ITEMS)))
     both = []
     for noise in (0.7, 1.2):
         seen = taste + rng.normal(scale=noise, size=taste.shape)
@@ -73,7 +73,7 @@ def of_view(found, view):
 
 def same(row, difference):
     assert (row.mean, row.low, row.high) == pytest.approx((difference.mean, difference.low, difference.high), abs=1e-12)
-    assert (row.significant, row.people) == (difference.significant, difference.n)
+    assert (row.significant, row.n_users) == (difference.significant, difference.n)
 
 
 @pytest.mark.parametrize("metric", ["recall@5", "0.75*recall@5+0.25*ndcg@5"])
@@ -82,12 +82,12 @@ def same(row, difference):
 def test_everybody_and_parts_alone_are_comparisons(metric, profile, seed):
     lists, answer = world(seed)
     ours, theirs = judged(lists, answer, metric, profile)
-    found = gains(ours, theirs, metric, level=0.9)
+    found = robustness(ours, theirs, metric, level=0.9)
     same(found.rows[0], compare(ours, theirs, metric, level=0.9))
     first, *_, last = of_view(found, "parts")
-    assert (first.case, last.case) == ("random alone", "tail alone")
+    assert (first.case, last.case) == ("random alone", "last alone")
     same(first, compare(ours.part("random"), theirs.part("random"), metric, level=0.9))
-    same(last, compare(ours.part("tail"), theirs.part("tail"), metric, level=0.9))
+    same(last, compare(ours.part("last"), theirs.part("last"), metric, level=0.9))
 
 
 def drawn_gains(one: np.ndarray, other: np.ndarray, here: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def drawn_gains(one: np.ndarray, other: np.ndarray, here: np.ndarray) -> np.ndar
 
 def spread(evaluation, metric="recall@5"):
     """The metric of everybody in the table (m,), 0 without answers, and who has answers."""
-    here = evaluation.table.answered[evaluation.which]
+    here = evaluation.table.has_target[evaluation.part_name]
     value = np.zeros(len(here))
     value[here] = evaluation.per_user(metric)
     return value, here
@@ -111,7 +111,7 @@ def spread(evaluation, metric="recall@5"):
 def test_mixtures_and_shares_above_0_are_counted_draw_by_draw():
     lists, answer = world(2)
     ours, theirs = judged(lists, answer)
-    found = gains(ours, theirs, "recall@5")
+    found = robustness(ours, theirs, "recall@5")
     by_part = {}
     for name in ours.parts:
         (one, here), (other, _) = spread(ours.part(name)), spread(theirs.part(name))
@@ -123,7 +123,7 @@ def test_mixtures_and_shares_above_0_are_counted_draw_by_draw():
         assert (row.low, row.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
         assert row.positive == pytest.approx((drawn > 0).mean())
     assert [row.case for row in rows[1:4]] == ["75% random, 25% tail", "50% random, 50% tail", "25% random, 75% tail"]
-    assert rows[2].people == (by_part["random"][2] | by_part["tail"][2]).sum()
+    assert rows[2].n_users == (by_part["random"][2] | by_part["tail"][2]).sum()
     (one, here), (other, _) = spread(ours), spread(theirs)
     assert found.rows[0].positive == pytest.approx((drawn_gains(one, other, here) > 0).mean())
 
@@ -131,7 +131,7 @@ def test_mixtures_and_shares_above_0_are_counted_draw_by_draw():
 def test_a_mixture_is_exact_where_it_says_so():
     """One random answer and three of the tail for everybody, hits over answers: three quarters tail is the whole."""
     lists, answer = world(3, held=(1, 3))
-    found = gains(*judged(lists, answer, profile="plain"), "recall@5")
+    found = robustness(*judged(lists, answer, profile="plain"), "recall@5")
     whole = found.rows[0]
     mixed = next(row for row in found.rows if row.case == "25% random, 75% tail")
     assert (mixed.mean, mixed.low, mixed.high) == pytest.approx((whole.mean, whole.low, whole.high))
@@ -140,7 +140,7 @@ def test_a_mixture_is_exact_where_it_says_so():
 
 def test_other_parts_are_taken_alone_and_two_by_two():
     lists, answer = world(4, parts=("a", "b", "c"))
-    rows = of_view(gains(*judged(lists, answer), "recall@5"), "parts")
+    rows = of_view(robustness(*judged(lists, answer), "recall@5"), "parts")
     assert [row.case for row in rows[:4]] == ["a alone", "b alone", "c alone", "75% a, 25% b"]
     assert len(rows) == 3 + 3 * 3
     assert rows[-1].case == "25% b, 75% c"
@@ -148,18 +148,18 @@ def test_other_parts_are_taken_alone_and_two_by_two():
 
 
 def test_one_part_or_a_part_already_taken_has_no_parts():
-    lists, answer = world(5, parts=("tail",))
-    assert not of_view(gains(*judged(lists, answer), "recall@5"), "parts")
+    lists, answer = world(5, parts=("last",))
+    assert not of_view(robustness(*judged(lists, answer), "recall@5"), "parts")
     ours, theirs = judged(*world(5))
-    assert not of_view(gains(ours.part("tail"), theirs.part("tail"), "recall@5"), "parts")
+    assert not of_view(robustness(ours.part("last"), theirs.part("last"), "recall@5"), "parts")
 
 
-def only(answer: Answers, keep: np.ndarray) -> Answers:
+def only(answer: Targets, keep: np.ndarray) -> Targets:
     """The same rows, those not kept (m,) without answers."""
     row = np.repeat(np.arange(len(answer)), answer.count)
     here = keep[row]
     asked = answer.user, answer.users, answer.items
-    return Answers.of(row[here], answer.item[here], answer.part[here], answer.parts, asked)
+    return Targets.of(row[here], answer.item[here], answer.part[here], answer.parts, asked)
 
 
 @pytest.mark.parametrize("part", [None, "tail"])
@@ -175,19 +175,19 @@ def test_quarters_are_worlds_of_their_people(seed, part):
     ours, theirs = judged(lists, answer)
     if part is not None:
         ours, theirs = ours.part(part), theirs.part(part)
-    found = gains(ours, theirs, "recall@5", Past.of(asked, real_time=True))
-    mine = answer if part is None else answer.only(part)
+    found = robustness(ours, theirs, "recall@5", HistoryStats.of(asked, real_time=True))
+    mine = answer if part is None else answer.select_part(part)
     for view, value, there in (("horizon", last, length > 0), ("history", length, length >= 0)):
         counts = there & (mine.count > 0)
         edges = [sorted(value[counts])[int(np.ceil(counts.sum() * q / 4)) - 1] for q in (1, 2, 3)]
         quarter = np.array([sum(v > edge for edge in edges) for v in value])
         rows = of_view(found, view)
         assert len(rows) == 4
-        assert sum(row.people for row in rows) == counts.sum()
+        assert sum(row.n_users for row in rows) == counts.sum()
         for q, row in enumerate(rows):
             own = counts & (quarter == q)
             one, other = (evaluate(side, only(mine, own), ["recall@5"])["recall@5"] for side in lists)
-            assert (row.people, row.mean) == (own.sum(), pytest.approx(one - other))
+            assert (row.n_users, row.mean) == (own.sum(), pytest.approx(one - other))
             if view == "horizon":
                 ends = [datetime.fromtimestamp(t, UTC).date().isoformat() for t in sorted(value[own])]
                 assert row.case == f"ends {ends[0]} to {ends[-1]}"
@@ -201,13 +201,15 @@ def test_a_quarter_is_drawn_like_a_part():
     lists, answer = world(8, parts=("all",))
     length = np.random.default_rng(8).permutation(80)
     ours, theirs = judged(lists, answer)
-    rows = of_view(gains(ours, theirs, "recall@5", Past.of(histories_of(length, length, answer.user, 80))), "history")
+    rows = of_view(
+        robustness(ours, theirs, "recall@5", HistoryStats.of(histories_of(length, length, answer.user, 80))), "history"
+    )
     row = np.repeat(np.arange(80), answer.count)
     counts = answer.count > 0
     edge = sorted(length[counts])[int(np.ceil(counts.sum() / 4)) - 1]
     part = (length[row] > edge).astype(np.int64)
     asked = answer.user, answer.users, answer.items
-    relabelled = Answers.of(row, answer.item, part, ("light", "others"), asked)
+    relabelled = Targets.of(row, answer.item, part, ("light", "others"), asked)
     light = [one.part("light") for one in judged(lists, relabelled)]
     same(rows[0], compare(*light, "recall@5"))
 
@@ -216,20 +218,22 @@ def test_people_of_equal_value_share_a_quarter():
     lists, answer = world(9)
     length = np.where(np.arange(80) < 60, 3, 7)
     ours, theirs = judged(lists, answer)
-    rows = of_view(gains(ours, theirs, "recall@5", Past.of(histories_of(length, length, answer.user, 80))), "history")
+    rows = of_view(
+        robustness(ours, theirs, "recall@5", HistoryStats.of(histories_of(length, length, answer.user, 80))), "history"
+    )
     counts = answer.count > 0
     assert [row.case for row in rows] == ["3 items", "7 items"]
-    assert [row.people for row in rows] == [counts[:60].sum(), counts[60:].sum()]
+    assert [row.n_users for row in rows] == [counts[:60].sum(), counts[60:].sum()]
 
 
 @pytest.mark.parametrize("real_time", [False, None])
 def test_without_real_times_there_is_no_horizon(real_time):
     lists, answer = world(10)
     asked = histories_of(np.arange(80), np.arange(80), answer.user, 80)
-    found = gains(*judged(lists, answer), "recall@5", Past.of(asked, real_time=real_time))
+    found = robustness(*judged(lists, answer), "recall@5", HistoryStats.of(asked, real_time=real_time))
     assert {row.view for row in found.rows} == {"people", "parts", "history"}
     none = histories_of(np.zeros(80, dtype=np.int64), np.arange(80), answer.user, 80)
-    found = gains(*judged(lists, answer), "recall@5", Past.of(none, real_time=True))
+    found = robustness(*judged(lists, answer), "recall@5", HistoryStats.of(none, real_time=True))
     assert [row.view for row in found.rows if row.view in ("horizon", "history")] == ["history"]
 
 
@@ -239,21 +243,21 @@ def test_new_people_are_found_by_the_answers_codes_or_by_order():
     named = histories_of(length, length, answer.user, 80)
     new = replace(named, user=np.full(80, -1, dtype=np.int32))
     ours, theirs = judged(lists, answer)
-    wanted = gains(ours, theirs, "recall@5", Past.of(named)).rows
-    assert gains(ours, theirs, "recall@5", Past.of(new, answer.user)).rows == wanted
+    wanted = robustness(ours, theirs, "recall@5", HistoryStats.of(named)).rows
+    assert robustness(ours, theirs, "recall@5", HistoryStats.of(new, answer.user)).rows == wanted
     with pytest.raises(DataError, match="do not name all of 80"):
-        gains(ours, theirs, "recall@5", Past.of(new))
+        robustness(ours, theirs, "recall@5", HistoryStats.of(new))
     nameless = replace(answer, user=new.user)
     unnamed = [lists_of(one.item, new.user, 80) for one in lists]
-    found = gains(*judged(unnamed, nameless), "recall@5", Past.of(new)).rows
-    assert [row.people for row in found] == [row.people for row in wanted]
+    found = robustness(*judged(unnamed, nameless), "recall@5", HistoryStats.of(new)).rows
+    assert [row.n_users for row in found] == [row.n_users for row in wanted]
     assert [row.mean for row in found] == pytest.approx([row.mean for row in wanted])
 
 
 def test_the_same_lists_gain_nothing_and_that_is_noise():
     lists, answer = world(12)
     ours, _ = judged(lists, answer, "0.7*recall@5+0.3*ndcg@5")
-    for row in gains(ours, ours, "0.7*recall@5+0.3*ndcg@5").rows:
+    for row in robustness(ours, ours, "0.7*recall@5+0.3*ndcg@5").rows:
         assert (row.mean, row.low, row.high, row.positive, row.significant) == (0.0, 0.0, 0.0, 0.0, False)
 
 
@@ -262,16 +266,16 @@ def test_other_people_are_refused():
     (other, _), others = world(14)
     ours, theirs = judged([one], answer)[0], judged([other], others)[0]
     with pytest.raises(DataError, match="who are not the same"):
-        gains(ours, theirs, "recall@5")
+        robustness(ours, theirs, "recall@5")
     with pytest.raises(SpecError, match="the same part"):
-        gains(ours, ours.part("tail"), "recall@5")
+        robustness(ours, ours.part("last"), "recall@5")
 
 
 def test_said_is_json_and_text_is_aligned():
     lists, answer = world(15)
     asked = histories_of(np.arange(80), 10**9 + np.arange(80) * 10**5, answer.user, 80)
-    found = gains(*judged(lists, answer), "recall@5", Past.of(asked, real_time=True))
-    said = found.said()
+    found = robustness(*judged(lists, answer), "recall@5", HistoryStats.of(asked, real_time=True))
+    said = found.to_dict()
     assert json.loads(json.dumps(said, allow_nan=False)) == said
     assert set(said["rows"][0]) == {"view", "case", "people", "mean", "low", "high", "positive", "significant"}
     lines = found.text()

@@ -9,26 +9,26 @@ from hypothesis import strategies as st
 
 from matinee.candidates.norms import NORMS
 from matinee.ensemble import RULES, Rule, fuse
-from matinee.ensemble.rule import Points, Turns
+from matinee.ensemble.rule import PointRule, RoundRobinRule
 from tests.ensemble.pools import drawn, drawn_weights, pool_of
 
 MEMBERS, DEPTH, K = 4, 6, 24
 KNOBS: dict[str, list[dict]] = {
     "borda": [{}],
-    "cascade": [{}, {"most": 2}],
+    "cascade": [{}, {"max_items": 2}],
     "comb_mnz": [{"norm": n} for n in NORMS if n != "z_score"],
     "comb_sum": [{"norm": n} for n in NORMS],
-    "linear_points": [{}, {"top": 3}],
+    "linear_rank": [{}, {"top": 3}],
     "product": [{}, {"norms": ("sigmoid", "softmax", "min_max", "rank"), "floor": 0.1}],
     "quota": [{}, {"k": 3}, {"quotas": (3, 0, 1, 2)}],
-    "shared_first": [{}, {"members": 2}],
-    "two_band": [{"top": 2, "reserve": 4}, {"top": 2, "reserve": 4, "slope": 0.0}],
-    "vote": [{}, {"top": 3}],
+    "consensus_first": [{}, {"members": 2}],
+    "two_tier": [{"top": 2, "reserve": 4}, {"top": 2, "reserve": 4, "slope": 0.0}],
+    "top_n_vote": [{}, {"top": 3}],
 }
 CLASSES = {kind: RULES.get(kind) for kind in RULES.names()}
 RULINGS = [(kind, knobs) for kind in CLASSES for knobs in KNOBS.get(kind, [{}])]
-POINTS = [one for one in RULINGS if issubclass(CLASSES[one[0]], Points)]
-TURNS = [one for one in RULINGS if issubclass(CLASSES[one[0]], Turns)]
+POINTS = [one for one in RULINGS if issubclass(CLASSES[one[0]], PointRule)]
+TURNS = [one for one in RULINGS if issubclass(CLASSES[one[0]], RoundRobinRule)]
 PER_MEMBER = ("norms", "quotas")
 
 seeds = st.integers(0, 10**6)
@@ -144,6 +144,6 @@ def test_other_people_do_not_matter(kind, knobs, seed):
     pool, weights = pool_of(drawn(seed, MEMBERS, depth=DEPTH)), drawn_weights(seed, MEMBERS)
     some = np.array([1, 3, 4])
     one = fuse(rule_of(kind, knobs), pool, weights, K)
-    other = fuse(rule_of(kind, knobs), pool.rows(some), weights, K)
+    other = fuse(rule_of(kind, knobs), pool.select_rows(some), weights, K)
     np.testing.assert_array_equal(one.item[some], other.item)
     np.testing.assert_array_equal(one.score[some], other.score)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from matinee.ensemble import RULES, fuse
-from matinee.ensemble.rule import Points, Rule, Turns
+from matinee.ensemble.rule import PointRule, RoundRobinRule, Rule
 from matinee.errors import SpecError
 from tests.ensemble.pools import Listed, drawn, drawn_weights, pool_of, slow_norm
 
@@ -131,16 +131,16 @@ DEPTH = 6
 CASES: list[tuple[str, dict, Callable[[Playing, list[int]], Scores]]] = [
     ("borda", {}, lambda p, _: borda(p)),
     ("cascade", {}, lambda p, _: dealt(p, [])),
-    ("cascade", {"most": 2}, lambda p, _: dealt(p, [a for a in range(len(p)) for _ in range(2)])),
+    ("cascade", {"max_items": 2}, lambda p, _: dealt(p, [a for a in range(len(p)) for _ in range(2)])),
     *[("comb_mnz", {"norm": n}, lambda p, _, n=n: comb_mnz(p, n)) for n in ("min_max", "rank", "softmax", "sigmoid")],
     *[
         ("comb_sum", {"norm": n}, lambda p, _, n=n: comb_sum(p, n))
         for n in ("min_max", "z_score", "rank", "softmax", "sigmoid")
     ],
     ("interleave", {}, lambda p, _: interleave(p, DEPTH)),
-    ("linear_points", {"top": 4}, lambda p, _: by_rank(lambda r: max(0, 4 - r + 1) / 4)(p)),
-    ("linear_points", {"top": 20}, lambda p, _: by_rank(lambda r: (20 - r + 1) / 20)(p)),
-    ("log_rank", {}, lambda p, _: by_rank(lambda r: 1 / math.log2(r + 1))(p)),
+    ("linear_rank", {"top": 4}, lambda p, _: by_rank(lambda r: max(0, 4 - r + 1) / 4)(p)),
+    ("linear_rank", {"top": 20}, lambda p, _: by_rank(lambda r: (20 - r + 1) / 20)(p)),
+    ("dcg_points", {}, lambda p, _: by_rank(lambda r: 1 / math.log2(r + 1))(p)),
     ("product", {"floor": 0.05}, lambda p, _: product(p, ["min_max"] * len(p), 0.05)),
     (
         "product",
@@ -151,15 +151,15 @@ CASES: list[tuple[str, dict, Callable[[Playing, list[int]], Scores]]] = [
     ("quota", {"quotas": (2, 0, 1, 3)}, lambda p, who: quota(p, [(2, 0, 1, 3)[a] for a in who], 0)),
     ("rrf", {}, lambda p, _: by_rank(lambda r: 1 / (10 + r))(p)),
     ("rrf", {"k": 0}, lambda p, _: by_rank(lambda r: 1 / r)(p)),
-    ("shared_first", {}, lambda p, _: shared_first(p, None, DEPTH)),
-    ("shared_first", {"members": 2}, lambda p, _: shared_first(p, 2, DEPTH)),
+    ("consensus_first", {}, lambda p, _: shared_first(p, None, DEPTH)),
+    ("consensus_first", {"members": 2}, lambda p, _: shared_first(p, 2, DEPTH)),
     (
-        "two_band",
+        "two_tier",
         {"top": 2, "reserve": 4, "worth": 0.4, "slope": 0.25},
         lambda p, _: by_rank(two_band(2, 4, 0.4, 0.25))(p),
     ),
-    ("two_band", {"top": 1, "reserve": 3, "slope": 0.6}, lambda p, _: by_rank(two_band(1, 3, 0.3, 0.6))(p)),
-    ("vote", {"top": 3}, lambda p, _: by_rank(lambda r: float(r <= 3))(p)),
+    ("two_tier", {"top": 1, "reserve": 3, "slope": 0.6}, lambda p, _: by_rank(two_band(1, 3, 0.3, 0.6))(p)),
+    ("top_n_vote", {"top": 3}, lambda p, _: by_rank(lambda r: float(r <= 3))(p)),
 ]
 
 
@@ -184,7 +184,7 @@ def test_a_rule_is_what_its_header_says(kind, knobs, twin, seed):
         assert [found[i] for i in wanted] == pytest.approx(list(wanted.values()), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", [k for k in RULES.names() if issubclass(RULES.get(k), Points)])
+@pytest.mark.parametrize("kind", [k for k in RULES.names() if issubclass(RULES.get(k), PointRule)])
 def test_a_row_of_weights_for_everybody(kind):
     """Person r under weights[r] has the list that weights[r] for all would give them."""
     members = drawn(5, members=3)
@@ -209,7 +209,7 @@ def test_weights_that_make_no_sense_are_refused(kind):
             fuse(rule, pool, wrong, 3)
     with pytest.raises(SpecError, match="at least 1"):
         fuse(rule, pool, None, 0)
-    if issubclass(RULES.get(kind), Turns):
+    if issubclass(RULES.get(kind), RoundRobinRule):
         with pytest.raises(SpecError, match="weights for each person"):
             fuse(rule, pool, np.ones((len(pool), 3)), 3)
 
@@ -226,7 +226,9 @@ def test_one_member_alone_keeps_its_order(kind):
     member = [[(i, 9.0 - p) for p, i in enumerate(row)] for row in ([5, 1, 7, 0], [2, 9], [])]
     knobs = {"product": {"floor": 1e-9}}.get(kind, {})
     lists = fuse(RULES.read({"kind": kind, **knobs}, "test"), pool_of([member]), None, 4)
-    wanted = [[0, 1, 5, 7], [2, 9, -1, -1], [-1] * 4] if kind == "vote" else [[5, 1, 7, 0], [2, 9, -1, -1], [-1] * 4]
+    wanted = (
+        [[0, 1, 5, 7], [2, 9, -1, -1], [-1] * 4] if kind == "top_n_vote" else [[5, 1, 7, 0], [2, 9, -1, -1], [-1] * 4]
+    )
     assert lists.item.tolist() == wanted
 
 
@@ -234,7 +236,7 @@ def test_points_times_weights_are_the_scores():
     """What a search adds up is what the rule gives, for rules without votes; Borda while nobody has weight 0."""
     for kind in RULES.names():
         rule: Rule = RULES.get(kind)()
-        if isinstance(rule, Points) and not rule.by_votes:
+        if isinstance(rule, PointRule) and not rule.by_votes:
             pool, weights = pool_of(drawn(3)), np.array([0.5, 0.2, 0.3])
             np.testing.assert_allclose(weights @ rule.points(pool), rule.scores(pool, weights), rtol=1e-5, atol=1e-6)
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.errors import ModelFailed
+from matinee.errors import TrainingError
 from matinee.linear.gram import gram, mirror
-from matinee.linear.spd import invert, sweep
+from matinee.linear.spd import gauss_jordan, invert
 
 
 @st.composite
@@ -52,11 +52,11 @@ def test_inverse_is_the_inverse(n):
 def test_sweep_is_the_inverse(n, block):
     A = spd(n, seed=n)
     upper = np.triu(A) + np.tril(np.full_like(A, 7.0), -1)
-    np.testing.assert_allclose(sweep(upper, block), np.linalg.inv(A.astype(np.float64)), atol=2e-5)
+    np.testing.assert_allclose(gauss_jordan(upper, block), np.linalg.inv(A.astype(np.float64)), atol=2e-5)
 
 
 def test_singular_is_refused():
-    with pytest.raises(ModelFailed, match=r"^matrix to invert: it is singular at row 1; .*Raise l2"):
+    with pytest.raises(TrainingError, match=r"^matrix to invert: it is singular at row 1; .*Raise l2"):
         invert(np.zeros((4, 4), dtype=np.float32))
-    with pytest.raises(ModelFailed, match="Raise l2"):
-        sweep(np.zeros((4, 4), dtype=np.float32), 2)
+    with pytest.raises(TrainingError, match="Raise l2"):
+        gauss_jordan(np.zeros((4, 4), dtype=np.float32), 2)

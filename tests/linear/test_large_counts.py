@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from matinee.data.ragged import counts_matrix
+from matinee.data.ragged import count_csr
 from matinee.errors import DataError
 from matinee.linear.gram import EXACT, gram
-from matinee.linear.neighbours import Rule, nearest
+from matinee.linear.neighbours import SimilarityRule, top_k_similar
 
 MANY = EXACT + 4
 
@@ -26,7 +26,7 @@ def test_a_gram_goes_on_counting(popular):
 
 
 def test_counts_of_a_user_go_on():
-    counts = counts_matrix(np.array([0, MANY]), np.zeros(MANY, dtype=np.int32), 1)
+    counts = count_csr(np.array([0, MANY]), np.zeros(MANY, dtype=np.int32), 1)
     assert counts.data.dtype == np.float32
     assert counts.data[0] == MANY
 
@@ -34,4 +34,4 @@ def test_counts_of_a_user_go_on():
 def test_neighbours_of_an_item_that_cannot_be_counted_are_refused(popular):
     one = np.ones(1)
     with pytest.raises(DataError, match="an item has 16,777,220 users"):
-        nearest(popular, np.ones(MANY), Rule(one, one, 0.0), 1)
+        top_k_similar(popular, np.ones(MANY), SimilarityRule(one, one, 0.0), 1)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.linear.neighbours import Rule, measure, nearest
-from matinee.linear.weighting import documents, words
+from matinee.linear.neighbours import SimilarityRule, similarity_rule, top_k_similar
+from matinee.linear.weighting import bm25_length_norm, idf_weights
 
 
 @st.composite
@@ -38,14 +38,14 @@ def test_nearest_of_any_rule(problem, shrink, product, by_row):
     dense, weight, voting, voted, k = problem
     G = dense.T @ (dense * weight[:, None])
     if product:
-        rule, below = Rule(voting, voted, shrink), np.outer(voting, voted) + shrink
+        rule, below = SimilarityRule(voting, voted, shrink), np.outer(voting, voted) + shrink
     else:  # sizes large enough to stay above what is shared
         voting, voted = voting + G.max(initial=0), voted + G.max(initial=0)
-        rule, below = Rule(voting, voted, shrink, False, 1.0), voting[:, None] + voted[None, :] - G + shrink
+        rule, below = SimilarityRule(voting, voted, shrink, False, 1.0), voting[:, None] + voted[None, :] - G + shrink
     W = (G / below).astype(np.float32)
     np.fill_diagonal(W, 0.0)
     expected = cut(W.T, k).T if by_row else cut(W, k)
-    found = nearest(csr_array(dense.astype(np.float32)), weight, rule, k, by_row=by_row)
+    found = top_k_similar(csr_array(dense.astype(np.float32)), weight, rule, k, by_row=by_row)
     np.testing.assert_allclose(found.toarray(), expected, rtol=1e-6)
     assert found.has_sorted_indices
 
@@ -59,32 +59,32 @@ def test_a_wide_sparse_log_takes_the_remembering_path():
     G = dense.T @ dense
     np.fill_diagonal(G, 0.0)
     ones = np.ones(3000)
-    found = nearest(csr_array(dense.astype(np.float32)), np.ones(400), Rule(ones, ones, 0.0), 4)
+    found = top_k_similar(csr_array(dense.astype(np.float32)), np.ones(400), SimilarityRule(ones, ones, 0.0), 4)
     np.testing.assert_array_equal(found.toarray(), cut(G, 4))
 
 
 @pytest.mark.parametrize("name", ["cosine", "jaccard", "dice"])
 def test_a_measure_of_equals_is_one_and_leans_as_told(name):
     size = np.array([9.0, 4.0])
-    same = measure(name, (size, size), 0.5, 0.0)
-    below = same.voting * same.voted if same.product else same.voting + same.voted - same.twice * size
+    same = similarity_rule(name, (size, size), 0.5, 0.0)
+    below = same.source * same.target if same.product else same.source + same.target - same.twice * size
     np.testing.assert_allclose(size / below, 1.0)
-    leaning = measure(name, (size, size), 1.0, 0.0)
+    leaning = similarity_rule(name, (size, size), 1.0, 0.0)
     factor = 2.0 if name == "jaccard" else 1.0
-    np.testing.assert_allclose(leaning.voting, factor * size)
-    np.testing.assert_allclose(leaning.voted, 1.0 if name == "cosine" else 0.0)
+    np.testing.assert_allclose(leaning.source, factor * size)
+    np.testing.assert_allclose(leaning.target, 1.0 if name == "cosine" else 0.0)
 
 
 def test_words_average_one_and_fall_with_length():
     X = csr_array(np.tril(np.ones((6, 6), dtype=np.float32)))
-    a = words("tfidf", X)
+    a = idf_weights("tfidf", X)
     assert (np.diff(a) < 0).all()
     assert a @ np.arange(1, 7) == pytest.approx(21)
     np.testing.assert_allclose(a / a[0], (np.log1p(6 / np.arange(1, 7)) / np.log(7)) ** 2)
-    np.testing.assert_array_equal(words("none", X), 1.0)
+    np.testing.assert_array_equal(idf_weights("none", X), 1.0)
 
 
 def test_documents_fall_with_length_by_b():
     count = np.array([1.0, 2.0, 6.0])
-    np.testing.assert_allclose(documents("bm25", count, 1.2, 0.5), 2.2 / (1 + 1.2 * (0.5 + 0.5 * count / 3)))
-    np.testing.assert_array_equal(documents("tfidf", count, 1.2, 0.5), 1.0)
+    np.testing.assert_allclose(bm25_length_norm("bm25", count, 1.2, 0.5), 2.2 / (1 + 1.2 * (0.5 + 0.5 * count / 3)))
+    np.testing.assert_array_equal(bm25_length_norm("tfidf", count, 1.2, 0.5), 1.0)

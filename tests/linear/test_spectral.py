@@ -26,14 +26,14 @@ def scales(X, a, b):
 @pytest.mark.parametrize(("dense_pays", "small"), [(16, 10_000), (10**6, 10), (0, 10)], ids=["all", "gram", "sparse"])
 @pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (0.5, 0.5), (0.2, 0.7)])
 def test_directions_are_those_of_the_singular_value_decomposition(monkeypatch, dense_pays, small, a, b):
-    monkeypatch.setattr(spectral, "DENSE_PAYS", dense_pays)
+    monkeypatch.setattr(spectral, "DENSE_COST", dense_pays)
     monkeypatch.setattr(spectral, "SMALL", small)
     monkeypatch.setattr(spectral, "TOLERANCE", 1e-4)
     X, matrix = taste()
     user, item = scales(X, a, b)
     _, s, Vt = np.linalg.svd(user[:, None] * X.astype(np.float64) * item, full_matrices=False)
     k = int(np.argmax(s[5:15] / s[6:16])) + 6  # cut where the gap is widest, so that the subspace is well defined
-    values, V = spectral.directions(matrix, user, item, k, np.random.default_rng(1))
+    values, V = spectral.top_singular_vectors(matrix, user, item, k, np.random.default_rng(1))
     np.testing.assert_allclose(values, s[:k], rtol=1e-4)
     np.testing.assert_allclose(V @ V.T, Vt[:k].T @ Vt[:k], atol=2e-3)
     np.testing.assert_allclose(V.T @ V, np.eye(k), atol=1e-5)
@@ -45,13 +45,13 @@ def test_the_same_seed_gives_the_same_directions(monkeypatch):
     monkeypatch.setattr(spectral, "SMALL", 10)
     X, matrix = taste(seed=2)
     user, item = scales(X, 0.0, 0.5)
-    one, two = (spectral.directions(matrix, user, item, 7, np.random.default_rng(5))[1] for _ in range(2))
+    one, two = (spectral.top_singular_vectors(matrix, user, item, 7, np.random.default_rng(5))[1] for _ in range(2))
     np.testing.assert_array_equal(one, two)
 
 
 def test_directions_that_carry_nothing_are_left_out():
     X = np.tile(np.eye(4, 12, dtype=np.float32), (5, 1))
-    values, V = spectral.directions(csr_array(X), np.ones(20), np.ones(12), 8, np.random.default_rng(0))
+    values, V = spectral.top_singular_vectors(csr_array(X), np.ones(20), np.ones(12), 8, np.random.default_rng(0))
     assert V.shape == (12, 4)
     np.testing.assert_allclose(values, np.sqrt(5.0))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.linear.transitions import moments
+from matinee.linear.transitions import transition_moments
 
 
 def listed(rows: list[list[int]], n: int, past: float, coming: float):
@@ -27,7 +27,7 @@ def listed(rows: list[list[int]], n: int, past: float, coming: float):
 def of_rows(rows: list[list[int]], n: int, past: float, coming: float):
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     item = np.array([i for row in rows for i in row], dtype=np.int32)
-    return moments(offsets, item, n, past, coming)
+    return transition_moments(offsets, item, n, past, coming)
 
 
 def agree(rows, n, past, coming):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matinee.errors import CannotDo, ModelFailed
-from matinee.linear.woodbury import add, opened, remove
+from matinee.errors import TrainingError, UnsupportedError
+from matinee.linear.woodbury import add_users, remove_users, updatable
 from matinee.models.ease import EASE
 from matinee.models.item_knn import ItemKNN
 from matinee.models.slim import SLIM
@@ -27,7 +27,7 @@ def parts(log, first):
 def test_diag_of_the_inverse_is_found_again(log):
     X = log.matrix.toarray().astype(np.float64)
     P = np.linalg.inv(X.T @ X + 20.0 * np.eye(log.n_items))
-    np.testing.assert_allclose(opened(EASE(l2=20.0).fit(log), log).d, np.diag(P), rtol=1e-5)
+    np.testing.assert_allclose(updatable(EASE(l2=20.0).fit(log), log).d, np.diag(P), rtol=1e-5)
 
 
 @pytest.mark.parametrize("first", [79, 60, 20])
@@ -35,37 +35,37 @@ def test_added_people_are_as_if_fitted(log, first):
     early, late = parts(log, first)
     people = late.histories(np.arange(first, 80))
     spec, all_of_them = EASE(l2=20.0), EASE(l2=20.0).fit(log)
-    grown = add(opened(spec.fit(early), early), people)
+    grown = add_users(updatable(spec.fit(early), early), people)
     np.testing.assert_allclose(grown.model.weights, all_of_them.weights, atol=2e-5)
-    np.testing.assert_array_equal(grown.model.prior, all_of_them.prior)
-    np.testing.assert_allclose(grown.d, opened(all_of_them, log).d, rtol=1e-4)
+    np.testing.assert_array_equal(grown.model.popularity, all_of_them.popularity)
+    np.testing.assert_allclose(grown.d, updatable(all_of_them, log).d, rtol=1e-4)
 
 
 def test_removed_people_never_were(log):
     early, late = parts(log, 60)
     people = late.histories(np.arange(60, 80))
-    shrunk = remove(opened(EASE(l2=20.0).fit(log), log), people)
+    shrunk = remove_users(updatable(EASE(l2=20.0).fit(log), log), people)
     never = EASE(l2=20.0).fit(early)
     np.testing.assert_allclose(shrunk.model.weights, never.weights, atol=2e-5)
-    again = add(shrunk, people)
+    again = add_users(shrunk, people)
     np.testing.assert_allclose(again.model.weights, EASE(l2=20.0).fit(log).weights, atol=2e-5)
-    np.testing.assert_array_equal(shrunk.model.prior, never.prior)
+    np.testing.assert_array_equal(shrunk.model.popularity, never.popularity)
 
 
 def test_the_model_given_is_not_changed(log):
     early, late = parts(log, 60)
     model = EASE(l2=20.0).fit(early)
     before = model.weights.copy()
-    add(opened(model, early), late.histories(np.arange(60, 80)))
+    add_users(updatable(model, early), late.histories(np.arange(60, 80)))
     np.testing.assert_array_equal(model.weights, before)
 
 
 def test_variants_and_strangers_are_refused(log):
-    with pytest.raises(CannotDo, match="variant of EASE"):
-        opened(EASE(fill=0.1).fit(log), log)
+    with pytest.raises(UnsupportedError, match="variant of EASE"):
+        updatable(EASE(unobserved_value=0.1).fit(log), log)
     for other in (ItemKNN(), SLIM()):
-        with pytest.raises(CannotDo, match="other than EASE"):
-            opened(other.fit(log), log)
+        with pytest.raises(UnsupportedError, match="other than EASE"):
+            updatable(other.fit(log), log)
     early, late = parts(log, 10)
-    with pytest.raises(ModelFailed, match="taken out; expected people whose whole histories it was fitted on"):
-        remove(opened(EASE(l2=0.1).fit(early), early), late.histories(np.arange(10, 80)))
+    with pytest.raises(TrainingError, match="taken out; expected people whose whole histories it was fitted on"):
+        remove_users(updatable(EASE(l2=0.1).fit(early), early), late.histories(np.arange(10, 80)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from matinee.data import Answers, Vocabulary
+from matinee.data import Targets, Vocabulary
 from matinee.topk import TopK
 
 
@@ -28,12 +28,12 @@ def lists_of(rows: dict[int, list[int]], k: int, n_users: int, n_items: int) -> 
 
 def answers_of(
     rows: dict[int, dict[int, int]], parts: tuple[str, ...], n_users: int, n_items: int, *, new: bool = False
-) -> Answers:
+) -> Targets:
     """User code → {item: part}."""
     flat = [(r, i, p) for r, row in enumerate(rows.values()) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     user = np.full(len(rows), -1, dtype=np.int32) if new else np.array(list(rows), dtype=np.int32)
-    return Answers.of(row, item, part, parts, (user, vocabulary(n_users), vocabulary(n_items)))
+    return Targets.of(row, item, part, parts, (user, vocabulary(n_users), vocabulary(n_items)))
 
 
 def drawn(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
@@ -54,7 +54,7 @@ def drawn(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
         lists,
         answers,
         lists_of(lists, k, n_users, n_items),
-        answers_of(answers, ("random", "tail"), n_users, n_items),
+        answers_of(answers, ("random", "last"), n_users, n_items),
     )
 
 

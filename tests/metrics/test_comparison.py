@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from lists_and_answers import answers_of, drawn, lists_of
 from scipy import stats
 
-from matinee.errors import DataError, SpecError, UnknownName
+from matinee.errors import DataError, SpecError, UnknownNameError
 from matinee.metrics import compare, compare_all, evaluate, holm
-from matinee.metrics.bootstrap import draw, sums
-from matinee.metrics.column import Column
+from matinee.metrics.bootstrap import bootstrap_sums, draw
 from matinee.metrics.comparison import paired_t
-from matinee.metrics.table import replicate
+from matinee.metrics.user_values import bootstrap_means
+from matinee.metrics.values import MetricValues
 
 M = 400
 
@@ -22,7 +22,7 @@ M = 400
 def _worlds(seed: int, shares: tuple[float, ...], n: int = M):
     """Evaluations of the same people by lists of one item, right for a share of them; nested, so they correlate."""
     rng = np.random.default_rng(seed)
-    answers = answers_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "tail"), n, 4)
+    answers = answers_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "last"), n, 4)
     luck = rng.random(n)
     return [
         evaluate(
@@ -61,15 +61,15 @@ def test_draws_are_uniform_and_independent():
 def test_sums_are_the_counts_times_the_rows():
     rows = np.random.default_rng(0).normal(size=(37, 5))
     expected = np.array([_counts(9, b, 37) @ rows for b in range(21)])
-    np.testing.assert_allclose(sums(rows, 21, 9), expected, atol=1e-12)
-    np.testing.assert_array_equal(sums(rows, 21, 9)[:5], sums(rows, 5, 9))
-    np.testing.assert_array_equal(sums(rows, 21, 9)[:, 2], sums(rows[:, 2:3], 21, 9)[:, 0])
+    np.testing.assert_allclose(bootstrap_sums(rows, 21, 9), expected, atol=1e-12)
+    np.testing.assert_array_equal(bootstrap_sums(rows, 21, 9)[:5], bootstrap_sums(rows, 5, 9))
+    np.testing.assert_array_equal(bootstrap_sums(rows, 21, 9)[:, 2], bootstrap_sums(rows[:, 2:3], 21, 9)[:, 0])
 
 
 def test_a_ratio_is_resampled_as_a_ratio():
     rng = np.random.default_rng(1)
     value, weight = rng.random(60), rng.integers(0, 4, 60).astype(float)
-    found = replicate([Column(value, weight), Column(value, np.ones(60))], 50, 3)
+    found = bootstrap_means([MetricValues(value, weight), MetricValues(value, np.ones(60))], 50, 3)
     for b in range(50):
         count = _counts(3, b, 60)
         assert found[b, 0] == pytest.approx((count * weight) @ value / (count @ weight))
@@ -79,7 +79,7 @@ def test_a_ratio_is_resampled_as_a_ratio():
 def test_intervals_match_the_normal_theory():
     rng = np.random.default_rng(0)
     value = rng.normal(0.3, 0.2, 5000)
-    drawn_means = replicate([Column(value, np.ones(5000))], 4000, 0)[:, 0]
+    drawn_means = bootstrap_means([MetricValues(value, np.ones(5000))], 4000, 0)[:, 0]
     error = value.std(ddof=1) / np.sqrt(5000)
     assert drawn_means.std() == pytest.approx(error, rel=0.05)
     low, high = np.quantile(drawn_means, [0.025, 0.975])
@@ -92,7 +92,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     inside = 0
     for trial in range(400):
         value = (rng.random(200) < 0.3).astype(float)
-        low, high = np.quantile(replicate([Column(value, np.ones(200))], 400, trial)[:, 0], [0.05, 0.95])
+        low, high = np.quantile(bootstrap_means([MetricValues(value, np.ones(200))], 400, trial)[:, 0], [0.05, 0.95])
         inside += low <= 0.3 <= high
     assert 0.85 <= inside / 400 <= 0.94
 
@@ -141,7 +141,7 @@ def test_the_interval_is_of_the_common_draws():
 def test_parts_are_compared_over_their_people():
     *_, topk, answer = drawn(11, n_users=40)
     *_, other, _ = drawn(12, n_users=40)
-    one, two = (evaluate(lists, answer, ["ndcg@10"]).part("tail") for lists in (topk, other))
+    one, two = (evaluate(lists, answer, ["ndcg@10"]).part("last") for lists in (topk, other))
     found = compare(one, two, "ndcg@10")
     assert found.n == one.n_users < len(answer)
     assert found.p == pytest.approx(stats.ttest_rel(one.per_user("ndcg@10"), two.per_user("ndcg@10")).pvalue)
@@ -185,15 +185,15 @@ def test_all_against_the_best():
     one, two, three = _worlds(0, (0.40, 0.44, 0.43))
     runs = {"ease": one, "vae": two, "pop": three}
     found = compare_all(runs, "hit@2")
-    assert [(d.one, d.other) for d in found] == [("ease", "vae"), ("pop", "vae")]
+    assert [(d.a, d.b) for d in found] == [("ease", "vae"), ("pop", "vae")]
     assert all(d.mean <= 0 for d in found)
-    assert [d.adjusted for d in found] == holm([d.p for d in found])
+    assert [d.p_adjusted for d in found] == holm([d.p for d in found])
     assert found[0].mean == compare(one, two, "hit@2").mean
     to = compare_all(runs, "hit@2", to="ease")
-    assert [(d.one, d.other) for d in to] == [("vae", "ease"), ("pop", "ease")]
+    assert [(d.a, d.b) for d in to] == [("vae", "ease"), ("pop", "ease")]
     assert all(d.mean > 0 for d in to)
     assert compare_all({"ease": one}, "hit@2") == []
-    with pytest.raises(UnknownName, match="did you mean 'ease'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'ease'"):
         compare_all(runs, "hit@2", to="esae")
 
 
@@ -201,7 +201,7 @@ def test_noise_looks_at_the_adjusted_p():
     one, two, *_ = worlds = _worlds(5, (0.40, 0.415, 0.41, 0.408, 0.404, 0.402))
     alone = compare(two, one, "hit@2")
     family = compare_all({str(i): w for i, w in enumerate(worlds)}, "hit@2", to="0")[0]
-    assert alone.p == family.p < 0.05 < family.adjusted
+    assert alone.p == family.p < 0.05 < family.p_adjusted
     assert (alone.significant, family.significant) == (True, False)
 
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_compared():
     with pytest.raises(DataError, match="not the same"):
         compare(one, _worlds(0, (0.4,), n=M - 1)[0], "hit@2")
     with pytest.raises(SpecError, match="the same part"):
-        compare(one.part("tail"), other, "hit@2")
+        compare(one.part("last"), other, "hit@2")
     with pytest.raises(SpecError, match="one number from all lists"):
         compare(one, other, "coverage@2")
     *_, topk, answer = drawn(0)

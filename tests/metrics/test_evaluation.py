@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lists_and_answers import answers_of, drawn, lists_of, vocabulary
 
-from matinee.data import Answers
-from matinee.errors import DataError, SpecError, UnknownName
-from matinee.metrics import check, evaluate
-from matinee.metrics.catalogue import count_taken
-from matinee.metrics.hits import judge
+from matinee.data import Targets
+from matinee.errors import DataError, SpecError, UnknownNameError
+from matinee.metrics import check_metrics, evaluate
+from matinee.metrics.catalogue import count_exposure
+from matinee.metrics.hits import find_hits
 from matinee.topk import TopK
 
 ALL = ["recall@10", "precision@10", "hit@10", "ndcg@10", "map@10", "mrr@10", "0.5*recall@5+0.5*ndcg@3"]
@@ -30,7 +30,7 @@ def test_people_are_found_by_code():
     found = evaluate(lists, answers, ["recall@1"])
     assert found.users.tolist() == [1, 4, 7]
     assert found.per_user("recall@1").tolist() == [0.0, 0.0, 1.0]
-    assert (found.n_users, found.n_without_answers, found.n_without_list) == (3, 1, 1)
+    assert (found.n_users, found.n_without_targets, found.n_without_list) == (3, 1, 1)
     assert found["recall@1"] == pytest.approx(1 / 3)
 
 
@@ -39,7 +39,7 @@ def test_lists_of_strangers_and_of_people_without_answers_are_left_out():
     answers = answers_of({0: {1: 0}, 1: {}}, ("last",), 4, 4)
     found = evaluate(lists, answers, ["recall@1", "coverage@1"])
     assert found["recall@1"] == 1.0
-    assert (found.n_users, found.n_without_answers, found.n_without_list) == (1, 2, 0)
+    assert (found.n_users, found.n_without_targets, found.n_without_list) == (1, 2, 0)
 
 
 def test_new_people_stand_in_one_order():
@@ -91,7 +91,7 @@ def test_the_order_of_rows_does_not_matter(seed: int):
     there = evaluate(topk, answer, ALL, seed=seed)
     again = evaluate(
         _reordered(topk, np.random.default_rng(seed).permutation(len(topk))),
-        answers_of(shuffled, ("random", "tail"), 40, 30),
+        answers_of(shuffled, ("random", "last"), 40, 30),
         ALL,
         seed=seed,
     )
@@ -110,7 +110,7 @@ def test_parts_add_up(seed: int):
     row = np.arange(len(answer))
     place = np.full(40, -1)
     place[topk.user] = np.arange(len(topk))
-    judged = judge(topk.item, place[answer.user], answer, row)
+    judged = find_hits(topk.item, place[answer.user], answer, row)
     whole, n_whole, _ = judged.cut(10, None)
     parts = [judged.cut(10, p) for p in (0, 1)]
     np.testing.assert_array_equal(sum(hits.astype(int) for hits, _, _ in parts), whole.astype(int))
@@ -122,7 +122,7 @@ def test_parts_add_up(seed: int):
         return
     found = evaluate(topk, answer, ALL)
     for part in answer.parts:
-        alone = evaluate(topk, answer.only(part), ALL)
+        alone = evaluate(topk, answer.select_part(part), ALL)
         for name in ALL:
             assert found.part(part)[name] == pytest.approx(alone[name], abs=1e-12)
             np.testing.assert_array_equal(found.part(part).per_user(name), alone.per_user(name))
@@ -132,9 +132,9 @@ def test_parts_add_up(seed: int):
 
 def test_counts_of_a_part():
     lists = lists_of({0: [1], 1: [2]}, 1, 4, 4)
-    answers = answers_of({0: {1: 0}, 1: {2: 1}, 2: {3: 1}, 3: {}}, ("random", "tail"), 4, 4)
-    tail = evaluate(lists, answers, ["recall@1", "coverage@1"]).part("tail")
-    assert (tail.n_users, tail.n_without_answers, tail.n_without_list) == (2, 2, 1)
+    answers = answers_of({0: {1: 0}, 1: {2: 1}, 2: {3: 1}, 3: {}}, ("random", "last"), 4, 4)
+    tail = evaluate(lists, answers, ["recall@1", "coverage@1"]).part("last")
+    assert (tail.n_users, tail.n_without_targets, tail.n_without_list) == (2, 2, 1)
     assert tail.names == ("recall@1",)
     assert tail["recall@1"] == 0.5
 
@@ -148,14 +148,14 @@ def test_the_frame():
         ("recall@10", "all"),
         ("coverage@10", "all"),
         ("ndcg@5", "all"),
-        *((m, p) for p in ("random", "tail") for m in ("recall@10", "ndcg@5")),
+        *((m, p) for p in ("random", "last") for m in ("recall@10", "ndcg@5")),
     ]
     assert frame["low"].null_count() == frame["high"].null_count() == 1
     row = frame.row(5, named=True)
-    assert row["mean"] == found.part("tail")["recall@10"]
-    assert (row["low"], row["high"]) == found.part("tail").interval("recall@10")
+    assert row["mean"] == found.part("last")["recall@10"]
+    assert (row["low"], row["high"]) == found.part("last").interval("recall@10")
     assert row["low"] < row["mean"] < row["high"]
-    assert found.part("tail").frame().height == 2
+    assert found.part("last").frame().height == 2
 
 
 def test_one_part_is_not_reported_twice():
@@ -166,15 +166,15 @@ def test_one_part_is_not_reported_twice():
 
 
 def test_a_part_nobody_has():
-    answers = answers_of({0: {1: 0}}, ("random", "tail"), 1, 4)
-    tail = evaluate(lists_of({0: [1]}, 1, 1, 4), answers, ["recall@1"]).part("tail")
+    answers = answers_of({0: {1: 0}}, ("random", "last"), 1, 4)
+    tail = evaluate(lists_of({0: [1]}, 1, 1, 4), answers, ["recall@1"]).part("last")
     assert math.isnan(tail["recall@1"])
     assert tail.n_users == 0
     assert tail.frame()["mean"].to_list() == [None]
 
 
 def test_only_parts_with_answers_are_listed():
-    parts = ("random", "tail", "new")
+    parts = ("random", "last", "new")
     lists = lists_of({0: [1]}, 1, 1, 4)
     one = evaluate(lists, answers_of({0: {1: 0}}, parts, 1, 4), ["recall@1"])
     assert one.frame()["part"].to_list() == ["all"]
@@ -195,7 +195,7 @@ def test_lists_of_nobody():
 def test_the_catalogue_counts_every_list():
     *_, topk, answer = drawn(2)
     found = evaluate(topk, answer, ["coverage@10"])
-    assert found["coverage@10"] == (count_taken(topk.item, 10, 30) > 0).mean()
+    assert found["coverage@10"] == (count_exposure(topk.item, 10, 30) > 0).mean()
     assert all(map(math.isnan, found.interval("coverage@10")))
     with pytest.raises(SpecError, match="one number from all lists"):
         found.per_user("coverage@10")
@@ -206,17 +206,17 @@ def test_refusals():
     with pytest.raises(SpecError, match=r"recall@11 looks at 11 items, the lists have 10.*Make lists of 11"):
         evaluate(topk, answer, ["recall@11"])
     with pytest.raises(SpecError, match="Make lists of 25"):
-        check(["0.5*recall@25+0.5*ndcg@10"], "matinee", 10)
-    with pytest.raises(UnknownName):
+        check_metrics(["0.5*recall@25+0.5*ndcg@10"], "matinee", 10)
+    with pytest.raises(UnknownNameError):
         evaluate(topk, answer, ["recall@10"])["ndcg@10"]
-    with pytest.raises(UnknownName, match="did you mean 'tail'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'last'"):
         evaluate(topk, answer, ["recall@10"]).part("tial")
     for users, items, what in ((41, 30, "users"), (40, 31, "items")):
         with pytest.raises(DataError, match=f"encode {what} differently"):
-            evaluate(topk, answers_of(answers, ("random", "tail"), users, items), ["recall@10"])
+            evaluate(topk, answers_of(answers, ("random", "last"), users, items), ["recall@10"])
     with pytest.raises(DataError, match="person twice"):
         evaluate(_reordered(topk, np.array([0, 0])), answer, ["recall@10"])
-    nobody = Answers.of(*[np.zeros(0, dtype=np.int64)] * 3, ("last",), (topk.user, topk.users, topk.items))
+    nobody = Targets.of(*[np.zeros(0, dtype=np.int64)] * 3, ("last",), (topk.user, topk.users, topk.items))
     with pytest.raises(DataError, match="nobody has an answer"):
         evaluate(topk, nobody, ["recall@10"])
 

@@ -13,7 +13,7 @@ from lists_and_answers import answers_of, drawn, lists_of
 
 from matinee.errors import DataError
 from matinee.metrics import evaluate
-from matinee.metrics.catalogue import count_taken, coverage, gini, mean_popularity
+from matinee.metrics.catalogue import count_exposure, coverage, gini, mean_popularity
 
 LOG3 = math.log2(3)
 
@@ -22,7 +22,7 @@ LOG3 = math.log2(3)
 def worked():
     """Ann: 2 answers, hit at ranks 1 and 3. Bob: 5 answers, hit at rank 2 of a list of 2. Cy: nothing right."""
     lists = lists_of({0: [7, 1, 8, 2], 1: [1, 3], 2: [0, 1, 2, 3]}, 4, 3, 10)
-    answers = answers_of({0: {7: 0, 8: 1}, 1: {3: 1, 4: 0, 5: 0, 6: 0, 9: 1}, 2: {9: 0}}, ("random", "tail"), 3, 10)
+    answers = answers_of({0: {7: 0, 8: 1}, 1: {3: 1, 4: 0, 5: 0, 6: 0, 9: 1}, 2: {9: 0}}, ("random", "last"), 3, 10)
     return lists, answers
 
 
@@ -56,7 +56,7 @@ def test_worked_by_hand(worked, metric: str, profile: str, expected: list[float]
 
 def test_the_parts_by_hand(worked):
     found = evaluate(*worked, ["recall@4", "ndcg@4", "mrr@4"])
-    tail = found.part("tail")
+    tail = found.part("last")
     assert tail.users.tolist() == [0, 1]
     assert tail.per_user("recall@4").tolist() == [1.0, 1 / 2]
     assert tail.per_user("mrr@4").tolist() == [1 / 3, 1 / 2]
@@ -105,7 +105,7 @@ def test_catalogue_corner_cases():
     assert gini(np.array([0] * 99 + [5]), np.empty(0)) == pytest.approx(0.99)
     assert coverage(np.zeros(4, dtype=np.int64), np.empty(0)) == 0.0
     assert math.isnan(mean_popularity(np.zeros(4, dtype=np.int64), np.ones(4)))
-    assert count_taken(np.array([[3, 1], [3, -1]], dtype=np.int32), 1, 4).tolist() == [0, 0, 0, 2]
+    assert count_exposure(np.array([[3, 1], [3, -1]], dtype=np.int32), 1, 4).tolist() == [0, 0, 0, 2]
 
 
 def test_popularity_is_asked_for(worked):

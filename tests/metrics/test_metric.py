@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matinee.errors import SpecError, UnknownName
-from matinee.metrics import Blend, Metric, names, parse
+from matinee.errors import SpecError, UnknownNameError
+from matinee.metrics import Metric, WeightedMetric, names, parse
 from matinee.metrics.profile import per_user_names
 
 
 def test_a_metric_is_a_value():
-    assert parse("recall@10") == Blend(((1.0, Metric("recall", 10)),))
+    assert parse("recall@10") == WeightedMetric(((1.0, Metric("recall", 10)),))
     assert str(Metric("recall", 10)) == "recall@10"
     assert len({parse("recall@10"), parse(" Recall @ 10 "), parse("1.0*recall@10")}) == 1
 
@@ -43,14 +43,14 @@ def test_printed_back(text: str, canonical: str):
     )
 )
 def test_round_trip(terms: dict[tuple[str, int], float]):
-    blend = Blend(tuple((weight, Metric(*key)) for key, weight in terms.items()))
+    blend = WeightedMetric(tuple((weight, Metric(*key)) for key, weight in terms.items()))
     assert parse(str(blend)) == blend
 
 
 def test_unknown_names_offer_the_nearest():
-    with pytest.raises(UnknownName, match="did you mean 'recall'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'recall'"):
         parse("recal@10")
-    with pytest.raises(UnknownName, match="did you mean 'ndcg'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'ndcg'"):
         parse("0.5*recall@10+0.5*ncdg@10")
 
 

@@ -10,7 +10,7 @@ import pytest
 from lists_and_answers import TWINS, answers_of, drawn, lists_of, twin
 from profile_fixture import N_ITEMS, N_USERS, K, digest, fixture
 
-from matinee.errors import SpecError, UnknownName
+from matinee.errors import SpecError, UnknownNameError
 from matinee.metrics import evaluate, names, profiles
 from matinee.metrics.profile import profile
 
@@ -72,7 +72,7 @@ def test_twin(name: str, seed: int, part: int | None):
     for k in (1, 3, 10):
         metrics = [f"{metric}@{k}" for metric in TWINS[name]]
         whole = evaluate(topk, answer, metrics, profile=name)
-        view = whole if part is None else whole.part(("random", "tail")[part])
+        view = whole if part is None else whole.part(("random", "last")[part])
         for metric in TWINS[name]:
             slow = twin(name, metric, k, lists, answers, part)
             assert view.users.tolist() == list(slow)
@@ -87,5 +87,5 @@ def test_what_a_library_lacks_is_not_invented():
     *_, topk, answer = drawn(0)
     with pytest.raises(SpecError, match=r"does not define recall.*map, ndcg, precision"):
         evaluate(topk, answer, ["recall@10"], profile="implicit")
-    with pytest.raises(UnknownName, match="did you mean 'lenskit'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'lenskit'"):
         evaluate(topk, answer, ["recall@10"], profile="lensit")

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.errors import TooLarge
+from matinee.errors import InsufficientMemoryError
 from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
 from tests.logs import random_log
 
-EXACT = {"tolerance": 1e-6, "steps": 2000, "rho": 1.0}
+EXACT = {"tolerance": 1e-6, "max_iter": 2000, "rho": 1.0}
 
 
 def descend(G, penalty, l1, positive):
@@ -38,7 +38,7 @@ def dense(model):
     return model.weights.toarray() if isinstance(model.weights, csr_array) else model.weights
 
 
-@pytest.mark.parametrize(("positive", "centre", "alpha"), [(True, False, 0.0), (False, False, 0.7), (False, True, 0.0)])
+@pytest.mark.parametrize(("positive", "center", "alpha"), [(True, False, 0.0), (False, False, 0.7), (False, True, 0.0)])
 def test_it_is_where_coordinate_descent_ends(positive, centre, alpha):
     log = random_log(seed=1, items=30, rows=600)
     X = log.matrix.toarray().astype(np.float64)
@@ -47,7 +47,7 @@ def test_it_is_where_coordinate_descent_ends(positive, centre, alpha):
     mean = X.mean(axis=0) if centre else np.zeros(30)
     G = (X - mean).T @ (X - mean)
     expected = descend(G, penalty, 2.0, positive)
-    spec = ADMMSlim(l1=2.0, l2=5.0, alpha=alpha, non_negative=positive, centre=centre, **EXACT)
+    spec = ADMMSlim(l1=2.0, l2=5.0, alpha=alpha, non_negative=positive, center=centre, **EXACT)
     model = spec.fit(log)
     B = dense(model)[:30]
     np.testing.assert_allclose(B, expected, atol=1e-4)
@@ -80,7 +80,7 @@ def test_without_l1_and_sign_it_is_ease():
 
 def test_rho_changes_the_way_not_the_end():
     log = random_log(seed=4)
-    one, two = (dense(ADMMSlim(l2=20.0, rho=rho, tolerance=1e-6, steps=3000).fit(log)) for rho in (0.5, 5.0))
+    one, two = (dense(ADMMSlim(l2=20.0, rho=rho, tolerance=1e-6, max_iter=3000).fit(log)) for rho in (0.5, 5.0))
     np.testing.assert_allclose(one, two, atol=1e-4)
 
 
@@ -96,17 +96,17 @@ PATH = [
     *(ADMMSlim(l1=a, l2=b, non_negative=p, **EXACT) for b in (5, 50) for p in (False, True) for a in (4.0, 2.0, 0.5)),
     ADMMSlim(l1=2.0, l2=50, alpha=0.8, **EXACT),
     ADMMSlim(l1=2.0, l2=50, alpha=0.8, **{**EXACT, "rho": 2.0}),
-    *(ADMMSlim(l1=a, l2=50, centre=True, **EXACT) for a in (2.0, 0.0)),
+    *(ADMMSlim(l1=a, l2=50, center=True, **EXACT) for a in (2.0, 0.0)),
 ]
 
 
 def test_a_path_is_one_fit_after_another():
     log = random_log(seed=6)
-    together = list(ADMMSlim.path(PATH, log))  # all are kept: none may be written over
+    together = list(ADMMSlim.fit_path(PATH, log))  # all are kept: none may be written over
     assert [model.spec for model in together] == PATH
     for spec, model in zip(PATH, together, strict=True):
         np.testing.assert_allclose(dense(model), dense(spec.fit(log)), atol=1e-4)
-    assert list(ADMMSlim.path([], log)) == []
+    assert list(ADMMSlim.fit_path([], log)) == []
 
 
 def steps_of(fit):
@@ -121,7 +121,7 @@ def steps_of(fit):
 
         yield advance
 
-    fit(Context(progress=count))
+    fit(FitContext(progress=count))
     return taken
 
 
@@ -132,7 +132,7 @@ def test_a_path_shares_what_it_can(monkeypatch):
         monkeypatch.setattr(admm_slim, name, lambda A, real=real, name=name: calls.append(name) or real(A))
     log = random_log(seed=7, users=300, items=120, rows=6000)
     specs = [ADMMSlim(l1=a, l2=b, tolerance=1e-3) for b in (20, 60) for a in (3.0, 2.5, 2.0)]
-    warm = steps_of(lambda ctx: list(ADMMSlim.path(specs, log, ctx)))
+    warm = steps_of(lambda ctx: list(ADMMSlim.fit_path(specs, log, ctx)))
     assert calls == ["gram", "invert", "invert"]
     cold = [steps_of(lambda ctx, spec=spec: spec.fit(log, ctx))[0] for spec in specs]
     assert [warm[0], warm[3]] == [cold[0], cold[3]]
@@ -141,16 +141,16 @@ def test_a_path_shares_what_it_can(monkeypatch):
 
 def test_a_path_takes_less_memory_where_there_is_less():
     log, specs = random_log(), [ADMMSlim(l1=1.0), ADMMSlim(l1=2.0)]
-    needed = specs[0].memory(log.n_users, log.n_items, len(log))
-    tight = list(ADMMSlim.path(specs, log, Context(memory=needed)))
+    needed = specs[0].estimate_memory(log.n_users, log.n_items, len(log))
+    tight = list(ADMMSlim.fit_path(specs, log, FitContext(memory_limit=needed)))
     for spec, model in zip(specs, tight, strict=True):
         np.testing.assert_array_equal(dense(model), dense(spec.fit(log)))
-    with pytest.raises(TooLarge):
-        list(ADMMSlim.path(specs, log, Context(memory=needed - 1)))
+    with pytest.raises(InsufficientMemoryError):
+        list(ADMMSlim.fit_path(specs, log, FitContext(memory_limit=needed - 1)))
 
 
 def test_centred_scores_do_not_depend_on_people_without_a_row():
     log = random_log()
     wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
-    one, other = (ADMMSlim(centre=True).fit(data).score(log.histories()) for data in (log, wide))
+    one, other = (ADMMSlim(center=True).fit(data).score(log.histories()) for data in (log, wide))
     np.testing.assert_array_equal(one, other)

@@ -11,7 +11,7 @@ import torch
 
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.autorec import AutoRec
-from matinee.nn.batches import batch_of
+from matinee.nn.batches import make_batch
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
 
@@ -57,7 +57,7 @@ def test_the_objective_is_the_arithmetic_over_every_cell(loss):
     v, _, w, _ = weights(model)
     penalty = 7.0 / 2 * ((v**2).sum() + (w**2).sum())
     for user in (np.arange(60), np.array([31, 4, 9])):
-        made = spec.objective(net, batch_of(log.matrix, user, normal=False), 60)
+        made = spec.penalized_loss(net, make_batch(log.matrix, user, normal=False), 60)
         assert made.item() == pytest.approx(cells[user].sum(axis=1).mean() + penalty / 60, rel=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_the_linear_case_reaches_its_minimum_in_closed_form():
     """As many factors as items: weak directions are forgotten, which ridge regression of X on itself never does."""
     log = random_log(users=80, items=12, rows=700)
     knobs = {"factors": 12, "activation": "identity", "loss": "mse", "l2": 40.0}
-    model = AutoRec(**knobs, epochs=400, batch=80, learning_rate=0.02).fit(log)
+    model = AutoRec(**knobs, epochs=400, batch_size=80, learning_rate=0.02).fit(log)
     x = log.matrix.toarray().astype(np.float64)
     wanted, kept = shrunk(x, lambda s: np.maximum(0, 1 - 20 / s**2))
     assert (kept == 0).sum() == 9
@@ -87,7 +87,7 @@ def test_the_penalty_is_for_all_people_together():
     log = random_log()
     more = Vocabulary.of(pl.Series([*log.users.ids, 9000, 9001]))
     wide = Interactions.of((more, log.items), log.user, log.item, log.time)
-    spec = SMALL.model_copy(update={"l2": 50.0, "batch": 60})
+    spec = SMALL.model_copy(update={"l2": 50.0, "batch_size": 60})
     np.testing.assert_array_equal(spec.fit(wide).score(log.histories()), spec.fit(log).score(log.histories()))
 
 
@@ -97,7 +97,7 @@ def test_at_the_end_of_training_nothing_pulls():
     x = log.matrix.toarray().astype(np.float64)
 
     def pull(epochs):
-        spec = AutoRec(factors=5, loss="mse", l2=5.0, batch=60, learning_rate=0.02, epochs=epochs)
+        spec = AutoRec(factors=5, loss="mse", l2=5.0, batch_size=60, learning_rate=0.02, epochs=epochs)
         v, mu, w, b = weights(spec.fit(log))
         z = 1 / (1 + np.exp(-(x @ v.T + mu)))
         error = 2 * (z @ w.T + b - x)  # (users, n)
@@ -110,15 +110,15 @@ def test_at_the_end_of_training_nothing_pulls():
 
 
 def test_nothing_is_hidden_unless_asked_for(monkeypatch):
-    log, shown, objective = random_log(), [], AutoRec.objective
+    log, shown, objective = random_log(), [], AutoRec.penalized_loss
 
     def noting(self, net, batch, people):
-        shown.append((len(batch.shown), len(batch.item), sorted(set(batch.weight.tolist()))))
+        shown.append((len(batch.input_item), len(batch.item), sorted(set(batch.weight.tolist()))))
         return objective(self, net, batch, people)
 
-    monkeypatch.setattr(AutoRec, "objective", noting)
-    AutoRec(factors=3, epochs=1, batch=60).fit(log)
-    AutoRec(factors=3, epochs=1, batch=60, dropout=0.5).fit(log)
+    monkeypatch.setattr(AutoRec, "penalized_loss", noting)
+    AutoRec(factors=3, epochs=1, batch_size=60).fit(log)
+    AutoRec(factors=3, epochs=1, batch_size=60, dropout=0.5).fit(log)
     t = log.matrix.nnz
     assert shown[0] == (t, t, [1.0])
     assert shown[1][1:] == (t, [2.0])
@@ -129,7 +129,7 @@ def test_nothing_is_hidden_unless_asked_for(monkeypatch):
 def test_every_loss_learns(loss):
     """Two tastes: somebody who took items of one side gets that side first."""
     log = random_log(users=120, rows=2400)
-    model = AutoRec(factors=16, batch=60, epochs=30, learning_rate=0.03, loss=loss).fit(log)
+    model = AutoRec(factors=16, batch_size=60, epochs=30, learning_rate=0.03, loss=loss).fit(log)
     scores = model.score(Histories.of([[0, 2, 4, 6], [1, 3, 5, 7]], log.items))
     sides = [scores[:, side::2].mean(axis=1) for side in (0, 1)]
     assert sides[0][0] > sides[1][0]

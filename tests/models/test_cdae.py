@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from matinee import models
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.fitted import save
 from matinee.models.cdae import CDAE
 from matinee.models.mult_dae import MultDAE
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from matinee.nn.losses import LOSSES
 from tests.logs import log_of, random_log
 
@@ -32,7 +32,7 @@ def rebuilt(state, x, user):
     for row, u in zip(x, user, strict=True):
         sums = row / np.sqrt(max(row.sum(), 1)) @ rows["first.weight"] + rows["first.bias"]
         if u >= 0:
-            sums = sums + rows["person.weight"][u]
+            sums = sums + rows["user_embedding.weight"][u]
         scores.append(rows["output.weight"] @ np.tanh(sums) + rows["output.bias"])
     return np.stack(scores)
 
@@ -45,7 +45,7 @@ def test_scores_are_the_network_of_the_header():
     log = random_log(seed=2)
     model = SMALL.fit(log)
     x, histories = log.matrix.toarray(), log.histories()
-    assert model.state["person.weight"].shape == (60, 4)
+    assert model.state["user_embedding.weight"].shape == (60, 4)
     known, new = rebuilt(model.state, x, range(60)), rebuilt(model.state, x, [-1] * 60)
     assert np.abs(known - new).max(axis=1).min() > 0.01
     np.testing.assert_allclose(model.score(histories), known, atol=1e-5)
@@ -67,10 +67,10 @@ def test_who_is_asking_counts_and_not_whose_history_it_is():
 def test_the_same_training_without_people_is_mult_dae(loss):
     """user_dropout 1: the same weights to the last bit, and no row of a person ever moves."""
     log = random_log(seed=4)
-    same = {"factors": 5, "epochs": 5, "learning_rate": 0.01, "dropout": 0.4, "l2": 0.1, "loss": loss}
-    one = CDAE(**same, user_dropout=1.0).fit(log, Context(seed=6))
-    other = MultDAE(**same).fit(log, Context(seed=6))
-    assert not one.state["person.weight"].any()
+    same = {"factors": 5, "epochs": 5, "learning_rate": 0.01, "dropout": 0.4, "weight_decay": 0.1, "loss": loss}
+    one = CDAE(**same, user_dropout=1.0).fit(log, FitContext(seed=6))
+    other = MultDAE(**same).fit(log, FitContext(seed=6))
+    assert not one.state["user_embedding.weight"].any()
     for name, array in other.state.items():
         np.testing.assert_array_equal(one.state[name], array)
     np.testing.assert_array_equal(one.score(log.histories()), other.score(log.histories()))
@@ -79,10 +79,12 @@ def test_the_same_training_without_people_is_mult_dae(loss):
 def test_the_network_with_its_people_at_zero_is_that_of_mult_dae():
     log = random_log(seed=4)
     model = SMALL.fit(log)
-    state = {name: array for name, array in model.state.items() if name != "person.weight"}
+    state = {name: array for name, array in model.state.items() if name != "user_embedding.weight"}
     plain = MultDAE(factors=4)
     bare = replace(model, spec=plain, state=state, users=None)
-    still = replace(model, state={**model.state, "person.weight": np.zeros_like(model.state["person.weight"])})
+    still = replace(
+        model, state={**model.state, "user_embedding.weight": np.zeros_like(model.state["user_embedding.weight"])}
+    )
     np.testing.assert_array_equal(still.score(log.histories()), bare.score(log.histories()))
     np.testing.assert_array_equal(model.score(unknown(log.histories())), bare.score(log.histories()))
 
@@ -103,23 +105,26 @@ def test_the_loss_is_the_arithmetic(user_dropout, loss):
     s = rebuilt(state, x, np.where(chance < user_dropout, -1, user))
     p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True) if loss == "multinomial" else 1 / (1 + np.exp(-s))
     wanted = -(x * np.log(p) + (loss == "bce") * (1 - x) * np.log(1 - p)).sum(axis=1).mean()
-    made = spec.rebuilding(net, batch_of(log.matrix, user), Moment(0.0, torch.Generator().manual_seed(5)))
+    made = spec.reconstruction_loss(net, make_batch(log.matrix, user), StepInfo(0.0, torch.Generator().manual_seed(5)))
     assert made.item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_person_moves_only_their_own_row(monkeypatch):
     """The rows of a batch without its strangers are those the first update touches; all start at 0."""
     log, moved = random_log(), []
-    rebuilding = CDAE.rebuilding
+    rebuilding = CDAE.reconstruction_loss
 
     def noting(self, net, batch, moment):
         moved.append(
-            (set(batch.user.tolist()), set(np.flatnonzero(net.person.weight.detach().numpy().any(axis=1)).tolist()))
+            (
+                set(batch.user.tolist()),
+                set(np.flatnonzero(net.user_embedding.weight.detach().numpy().any(axis=1)).tolist()),
+            )
         )
         return rebuilding(self, net, batch, moment)
 
-    monkeypatch.setattr(CDAE, "rebuilding", noting)
-    CDAE(factors=3, epochs=1, batch=20, user_dropout=0.5).fit(log)
+    monkeypatch.setattr(CDAE, "reconstruction_loss", noting)
+    CDAE(factors=3, epochs=1, batch_size=20, user_dropout=0.5).fit(log)
     (first, before), (second, between), (_, after) = moved
     assert before == set()
     assert between < first
@@ -149,7 +154,7 @@ def test_what_sets_people_apart_is_learnt():
     user = np.concatenate([half, half, half])
     item = np.concatenate([np.zeros(40), np.ones(40), 2 + (half >= 20)]).astype(int)
     log = log_of(user, item)
-    model = CDAE(factors=8, epochs=100, learning_rate=0.03, batch=40).fit(log)
+    model = CDAE(factors=8, epochs=100, learning_rate=0.03, batch_size=40).fit(log)
     shown = np.tile([0, 1], 40)
     asked = Histories(half.astype(np.int32), 2 * np.arange(41), shown.astype(np.int32), shown, log.users, log.items)
     side = model.score(asked)[:, 2] - model.score(asked)[:, 3]
@@ -161,7 +166,10 @@ def test_what_sets_people_apart_is_learnt():
 
 def test_weight_decay_reaches_people_too():
     log = random_log()
-    size = [np.abs(CDAE(**TOY | {"l2": l2, "epochs": 20}).fit(log).state["person.weight"]).mean() for l2 in (0.0, 1.0)]
+    size = [
+        np.abs(CDAE(**TOY | {"weight_decay": l2, "epochs": 20}).fit(log).state["user_embedding.weight"]).mean()
+        for l2 in (0.0, 1.0)
+    ]
     assert 0 < size[1] < 0.8 * size[0]
 
 
@@ -169,7 +177,7 @@ def test_weight_decay_reaches_people_too():
 def test_every_loss_learns(loss):
     """Two tastes: a stranger who took items of one side gets that side first."""
     log = random_log(users=120, rows=2400)
-    model = CDAE(factors=16, batch=60, epochs=30, learning_rate=0.03, loss=loss).fit(log)
+    model = CDAE(factors=16, batch_size=60, epochs=30, learning_rate=0.03, loss=loss).fit(log)
     scores = model.score(Histories.of([[0, 2, 4, 6], [1, 3, 5, 7]], log.items))
     sides = [scores[:, side::2].mean(axis=1) for side in (0, 1)]
     assert sides[0][0] > sides[1][0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matinee.data import Histories
-from matinee.errors import CannotDo
+from matinee.errors import UnsupportedError
 from matinee.models.directional import Directional
 from matinee.models.ease import EASE
 from tests.logs import log_of, random_log, ring
@@ -15,7 +15,7 @@ from tests.logs import log_of, random_log, ring
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_every_column_is_stacked_ridge_on_the_others(share):
     log = random_log(seed=1, users=30, items=15, rows=200)
-    spec = Directional(set_share=share, fading=4.0, reach=1.5, l2=3.0)
+    spec = Directional(set_weight=share, history_decay=4.0, target_decay=1.5, l2=3.0)
     B = spec.fit(log).weights
     was, comes, weight = [], [], []
     for a, b in zip(log.offsets, log.offsets[1:], strict=False):
@@ -39,7 +39,7 @@ def test_every_column_is_stacked_ridge_on_the_others(share):
 def test_all_set_it_is_ease():
     log = random_log(seed=2)
     np.testing.assert_allclose(
-        Directional(set_share=1, l2=20).fit(log).weights, EASE(l2=20).fit(log).weights, atol=2e-6
+        Directional(set_weight=1, l2=20).fit(log).weights, EASE(l2=20).fit(log).weights, atol=2e-6
     )
 
 
@@ -54,12 +54,12 @@ def test_the_newest_item_points_forward():
 
 def test_older_items_fade_as_they_did_in_the_regression():
     log = random_log(seed=3)
-    fitted = Directional(fading=5.0).fit(log)
+    fitted = Directional(history_decay=5.0).fit(log)
     score = fitted.score(Histories.of([[7, 2]], log.items))[0]
     B = fitted.weights
     np.testing.assert_allclose(score, B[2] + np.float32(np.exp(-1 / 5)) * B[7], rtol=1e-5)
 
 
 def test_a_log_without_order_is_refused():
-    with pytest.raises(CannotDo, match="without order"):
+    with pytest.raises(UnsupportedError, match="without order"):
         Directional().fit(log_of([0, 0, 1], [0, 1, 1]))

@@ -59,26 +59,26 @@ def test_fill_is_ridge_on_the_filled_matrix(fill):
     B = by_columns(X + fill * (1 - X), np.full(log.n_items, 10.0))
     asked = Histories.of([[0, 3, 7], list(range(30)), [5]], log.items)
     x = asked.matrix.toarray()
-    model = EASE(l2=10.0, fill=fill).fit(log)
+    model = EASE(l2=10.0, unobserved_value=fill).fit(log)
     np.testing.assert_allclose(model.score(asked), (x + fill * (1 - x)) @ B, atol=1e-4)
 
 
 def test_nearly_no_fill_is_no_fill():
     log = random_log(seed=4)
-    some, none = (EASE(fill=fill).fit(log).score(log.histories()) for fill in (1e-6, 0.0))
+    some, none = (EASE(unobserved_value=fill).fit(log).score(log.histories()) for fill in (1e-6, 0.0))
     np.testing.assert_allclose(some, none, atol=1e-4)
 
 
 def test_debias_divides_scores_by_popularity():
     log = random_log(seed=5)
-    plain, other = (EASE(l2=9.0, debias=c).fit(log).score(log.histories()) for c in (0.0, 0.4))
+    plain, other = (EASE(l2=9.0, popularity_debias=c).fit(log).score(log.histories()) for c in (0.0, 0.4))
     count = np.maximum(log.popularity, 1)
     np.testing.assert_allclose(other, plain / (count / count.mean()) ** 0.4, rtol=1e-4, atol=1e-6)
 
 
 def test_the_shift_of_a_filled_log_is_kept_and_listed(tmp_path):
     log = random_log(seed=5)
-    model = EASE(fill=0.2).fit(log)
+    model = EASE(unobserved_value=0.2).fit(log)
     save(model, tmp_path / "model")
     again = models.load(tmp_path / "model")
     np.testing.assert_array_equal(again.score(log.histories()), model.score(log.histories()))

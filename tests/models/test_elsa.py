@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Histories
 from matinee.models.elsa import ELSA
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from tests.logs import log_of, random_log
 
 TOY = {"factors": 8, "epochs": 40, "learning_rate": 0.03, "dropout": 0.0}
@@ -54,7 +54,7 @@ def test_no_item_predicts_itself():
 def test_with_ones_on_the_diagonal_of_a_nothing_is_left(factors):
     log = random_log()
     net = network(3.0 * np.eye(40, factors), factors)  # the length of a row does not matter
-    batch = batch_of(log.matrix, np.arange(60), normal=False)
+    batch = make_batch(log.matrix, np.arange(60), normal=False)
     with torch.no_grad():
         np.testing.assert_array_equal(net(batch), np.zeros((60, 40)))
 
@@ -63,7 +63,7 @@ def test_turning_a_changes_no_score():
     log, rng = random_log(), np.random.default_rng(0)
     weight = rng.normal(size=(40, 6))
     turn, _ = np.linalg.qr(rng.normal(size=(6, 6)))
-    batch = batch_of(log.matrix, np.arange(60), normal=False)
+    batch = make_batch(log.matrix, np.arange(60), normal=False)
     with torch.no_grad():
         one, other = network(weight, 6)(batch), network(weight @ turn, 6)(batch)
         longer = network(weight * rng.uniform(0.1, 9, size=(40, 1)), 6)(batch)
@@ -77,11 +77,11 @@ def test_the_loss_is_the_mean_distance_of_directions():
     log = random_log(seed=4)
     user = np.array([8, 1, 30])
     weight = np.random.default_rng(1).normal(size=(40, 5))
-    batch = batch_of(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=False)
-    made = ELSA().angle(network(weight, 5), batch, Moment(0.0, torch.Generator()))
+    batch = make_batch(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=False)
+    made = ELSA().cosine_loss(network(weight, 5), batch, StepInfo(0.0, torch.Generator()))
     x, shown = log.matrix.toarray()[user].astype(np.float64), np.zeros((3, 40))
     at = np.repeat(np.arange(3), np.diff(batch.offsets))
-    shown[at, batch.shown] = 1.5
+    shown[at, batch.input_item] = 1.5
     assert 0 < (shown > 0).sum() < x.sum()
     A = weight / np.linalg.norm(weight, axis=1, keepdims=True)
     s = shown @ A @ A.T - shown
@@ -92,7 +92,7 @@ def test_the_loss_is_the_mean_distance_of_directions():
 def test_it_starts_in_random_directions_of_length_one():
     """A step of size 0 shows the start."""
     log = random_log(items=40)
-    one, other = (ELSA(factors=300, epochs=1, learning_rate=1e-30).fit(log, Context(seed=s)) for s in (0, 1))
+    one, other = (ELSA(factors=300, epochs=1, learning_rate=1e-30).fit(log, FitContext(seed=s)) for s in (0, 1))
     weight = one.state["weight"]
     np.testing.assert_allclose(np.linalg.norm(weight, axis=1), np.ones(40), rtol=1e-5)
     cosines = (weight @ weight.T)[~np.eye(40, dtype=bool)]
@@ -104,7 +104,7 @@ def test_two_tastes_without_overlap_are_two_directions():
     """Everybody took all of one side: the loss is 0 where A A' is 1 within a side and 0 across, flat around."""
     pairs = [(u, i) for u in range(30) for i in range(12) if (u + i) % 2 == 0]
     user, item = map(np.array, zip(*pairs, strict=True))
-    model = ELSA(factors=6, epochs=400, batch=30, learning_rate=0.05, dropout=0.0).fit(log_of(user, item))
+    model = ELSA(factors=6, epochs=400, batch_size=30, learning_rate=0.05, dropout=0.0).fit(log_of(user, item))
     A = rows(model)
     wanted = (np.add.outer(np.arange(12), np.arange(12)) % 2 == 0).astype(float)
     np.testing.assert_allclose(A @ A.T, wanted, atol=0.2)

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 import torch
 
-from matinee.contract import Context, Mask
+from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.fitted import LowRank, load, save
 from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 
@@ -47,20 +47,20 @@ def explained(H, x, p, penalty):
 
 def watched(monkeypatch):
     """Where the weights that `described` is given are kept, in float64."""
-    kept, described = {}, item_vae.described
+    kept, described = {}, item_vae.item_features
 
     def watching(spec, state, turned, device="cpu"):
         kept.update({name: array.astype(np.float64) for name, array in state.items()})
         return described(spec, state, turned, device)
 
-    monkeypatch.setattr(item_vae, "described", watching)
+    monkeypatch.setattr(item_vae, "item_features", watching)
     return kept
 
 
 def test_scores_are_the_network_and_the_regression_of_the_header(monkeypatch):
     log = wider(random_log(seed=2))
     state = watched(monkeypatch)
-    model = SMALL.model_copy(update={"ridge": 0.3}).fit(log)
+    model = SMALL.model_copy(update={"readout_l2": 0.3}).fit(log)
     x = log.matrix.toarray().astype(np.float64)
     some = x.any(axis=1)
     assert state["first.weight"].shape == state["output.weight"].shape == (60, 5)  # people with rows
@@ -76,7 +76,7 @@ def test_scores_are_the_network_and_the_regression_of_the_header(monkeypatch):
 @pytest.mark.parametrize(("now", "weight"), [(0.0, 0.0), (5.0, 0.2), (50.0, 0.4)])
 def test_the_bound_is_the_arithmetic(now, weight):
     """ε is drawn by the same generator; β is 0.4 after 10 epochs and half of that after 5."""
-    turned = item_vae.transposed(random_log(seed=3))
+    turned = item_vae.transposed_data(random_log(seed=3))
     spec = SMALL.model_copy(update={"beta": 0.4})
     net = spec.net(turned.n_items, 0)
     for p in net.parameters():
@@ -94,7 +94,7 @@ def test_the_bound_is_the_arithmetic(now, weight):
     s = h @ state["output.weight"].T + state["output.bias"]
     nll = -(x * (s - np.log(np.exp(s).sum(axis=1, keepdims=True)))).sum(axis=1)
     divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(axis=1)
-    made = spec.bound(net, batch_of(turned.matrix, item), Moment(now, torch.Generator().manual_seed(9)))
+    made = spec.negative_elbo(net, make_batch(turned.matrix, item), StepInfo(now, torch.Generator().manual_seed(9)))
     assert made.item() == pytest.approx((nll + weight * divergence).mean(), rel=1e-4)
 
 
@@ -118,7 +118,7 @@ def planted():
 def test_it_ranks_by_bayes_and_the_column_of_the_decoder_does_not(monkeypatch):
     log, camp, size = planted()
     state = watched(monkeypatch)
-    model = ItemVAE(**TOY, ridge=0.3).fit(log)
+    model = ItemVAE(**TOY, readout_l2=0.3).fit(log)
     x = log.matrix.toarray().astype(np.float64)
     own = np.repeat([0, 1], 60)[:, None] == camp
     chance = size * np.where(own, 0.9, 0.1) / 60  # of person u for item i, up to a factor
@@ -157,13 +157,13 @@ def test_who_took_nothing_is_not_there_and_what_nobody_took_comes_last():
 
 def test_the_transposed_log_is_the_transpose():
     log = random_log(seed=7, repeats=True)
-    np.testing.assert_array_equal(item_vae.transposed(log).matrix.toarray(), log.matrix.toarray().T)
-    assert item_vae.transposed(wider(log)).items == log.users
+    np.testing.assert_array_equal(item_vae.transposed_data(log).matrix.toarray(), log.matrix.toarray().T)
+    assert item_vae.transposed_data(wider(log)).items == log.users
 
 
 def linear(H, ridge, x):
     """Scores of 0/1 rows by the factors, x with a 1 at the end."""
-    left, right = item_vae.regression(H.astype(np.float32), x.sum(axis=0).astype(np.int64), ridge, len(x))
+    left, right = item_vae.ridge_readout(H.astype(np.float32), x.sum(axis=0).astype(np.int64), ridge, len(x))
     return np.hstack([x, np.ones((len(x), 1))]) @ left @ right
 
 
@@ -191,7 +191,16 @@ def test_a_seen_item_counts_for_itself_by_its_leverage():
 
 
 @pytest.mark.parametrize(
-    "knob", [{"dropout": 0.0}, {"beta": 2.0}, {"anneal": 0.0}, {"l2": 1.0}, {"batch": 7}, {"ridge": 1.0}, {"epochs": 5}]
+    "knob",
+    [
+        {"dropout": 0.0},
+        {"beta": 2.0},
+        {"anneal_epochs": 0.0},
+        {"weight_decay": 1.0},
+        {"batch_size": 7},
+        {"readout_l2": 1.0},
+        {"epochs": 5},
+    ],
 )
 def test_every_knob_does_something(knob):
     log = random_log()
@@ -201,9 +210,9 @@ def test_every_knob_does_something(knob):
 
 def test_a_batch_goes_by_the_number_of_items(monkeypatch):
     asked = []
-    monkeypatch.setattr(item_vae.encoder, "size_for", lambda n: asked.append(n) or 16)
-    SMALL.fit(random_log(), Context(memory=10**9))
-    SMALL.memory(500, 1000, 3000)
+    monkeypatch.setattr(item_vae.encoder, "default_batch_size", lambda n: asked.append(n) or 16)
+    SMALL.fit(random_log(), FitContext(memory_limit=10**9))
+    SMALL.estimate_memory(500, 1000, 3000)
     assert asked == [40, 40, 1000]  # of 60 people and 40 items: asked before the fit and for it
 
 
@@ -220,7 +229,7 @@ def test_a_low_rank_model_with_a_constant_row(shifted, tmp_path):
     wanted[[0, 2]] += np.array([10, 20, 30]) * shifted
     save(model, tmp_path)
     again = load(tmp_path, CATALOGUE.read)
-    assert again.shifted is shifted
+    assert again.has_bias_row is shifted
     for one in (model, again):
         np.testing.assert_array_equal(one.score(asked), wanted)
         np.testing.assert_array_equal(one.top(asked, 1, Mask())[0][:, 0], [1, 0, 2])

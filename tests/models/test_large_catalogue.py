@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from matinee import models
-from matinee.contract import Context, Mask
+from matinee.contract import FitContext, Mask
 from matinee.data import Interactions, Vocabulary
-from matinee.errors import TooLarge
-from matinee.topk import choose, recommend
+from matinee.errors import InsufficientMemoryError
+from matinee.topk import recommend, top_k_of_scores
 from matinee.topk.rank import BLOCK_BYTES
 
 USERS, ITEMS, ROWS = 40_000, 200_000, 2_000_000
@@ -37,9 +37,9 @@ def log() -> Interactions:
 @pytest.mark.parametrize("kind", ["ease", "slim", "directional"])
 def test_squares_are_refused_before_they_are_allocated(log, kind):
     spec = models.get(kind)()
-    assert spec.memory(USERS, ITEMS, ROWS) >= SQUARE == 160_000_000_000
-    with pytest.raises(TooLarge, match=r"item_knn|mrf"):
-        spec.fit(log, Context(memory=ROOM))
+    assert spec.estimate_memory(USERS, ITEMS, ROWS) >= SQUARE == 160_000_000_000
+    with pytest.raises(InsufficientMemoryError, match=r"item_knn|mrf"):
+        spec.fit(log, FitContext(memory_limit=ROOM))
 
 
 def status(name: str) -> int:
@@ -67,10 +67,10 @@ def test_what_fits_gives_lists(log, kind, knobs):
     """A fit stays in its room, lists for everybody a sliver of their 32 GB of scores: less than a block."""
     spec, everybody = models.get(kind)(**knobs), log.histories()
     everybody.matrix  # noqa: B018 -- the data as rows, beside which a fit counts
-    predicted = spec.memory(USERS, ITEMS, len(log))
+    predicted = spec.estimate_memory(USERS, ITEMS, len(log))
     assert predicted < ROOM
     held = forget_peak()
-    fitted = spec.fit(log, Context(memory=ROOM))
+    fitted = spec.fit(log, FitContext(memory_limit=ROOM))
     fit = status("VmHWM") - held
     assert fit < ROOM
     held = forget_peak()
@@ -83,6 +83,6 @@ def test_what_fits_gives_lists(log, kind, knobs):
     listed = np.arange(USERS)[:, None] * ITEMS + lists.item
     assert not np.isin(listed, log.user.astype(np.int64) * ITEMS + log.item).any()
     some = np.arange(0, USERS, 400)
-    item, score = choose(fitted.score(everybody.take(some)), everybody.take(some), 10, Mask(), kind)
+    item, score = top_k_of_scores(fitted.score(everybody.take(some)), everybody.take(some), 10, Mask(), kind)
     np.testing.assert_array_equal(lists.item[some], item)
     np.testing.assert_array_equal(lists.score[some], score)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matinee.linear import local
-from matinee.linear.local import counts, regress
+from matinee.linear.local import counts, local_ridge
 from matinee.models.ease import EASE
 from matinee.models.mrf import MRF
 from tests.logs import random_log
@@ -26,7 +26,7 @@ def test_every_column_is_ridge_on_its_neighbours(head):
     log = random_log(seed=2)
     X = log.matrix.toarray().astype(np.float64)
     support = MRF(neighbours=6).fit(log).weights
-    W = regress(counts(log.matrix, head), support, 4.0).toarray()
+    W = local_ridge(counts(log.matrix, head), support, 4.0).toarray()
     for j in range(log.n_items):
         S = support.tocsc().indices[slice(*support.tocsc().indptr[j : j + 2])]
         w = np.linalg.solve(X[:, S].T @ X[:, S] + 4.0 * np.eye(len(S)), X[:, S].T @ X[:, j])

@@ -8,8 +8,8 @@ import torch
 
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from tests.logs import random_log
 
 TOY = {"factors": 16, "epochs": 60, "learning_rate": 0.01}
@@ -50,7 +50,7 @@ def test_the_loss_is_the_mean_over_people(loss):
     x, s = log.matrix.toarray()[user], model.score(log.histories(user)).astype(np.float64)
     p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True) if loss == "multinomial" else 1 / (1 + np.exp(-s))
     wanted = -(x * np.log(p) + (loss == "bce") * (1 - x) * np.log(1 - p)).sum(axis=1).mean()
-    made = spec.rebuilding(net, batch_of(log.matrix, user), Moment(0.0, torch.Generator()))
+    made = spec.reconstruction_loss(net, make_batch(log.matrix, user), StepInfo(0.0, torch.Generator()))
     assert made.item() == pytest.approx(wanted, rel=1e-5)
 
 
@@ -67,13 +67,13 @@ def test_a_mult_vae_without_noise_and_prior_is_this_model():
     with torch.no_grad():
         net.posterior.weight[3:] = 0
         net.posterior.bias[3:] = -1e9  # kept at −10: σ = 0.0067
-    batch = batch_of(log.matrix, user)
-    quiet = spec.bound(net, batch, Moment(50.0, torch.Generator().manual_seed(1))).item()
-    wanted = MultDAE().rebuilding(net, batch, Moment(0.0, torch.Generator())).item()
+    batch = make_batch(log.matrix, user)
+    quiet = spec.negative_elbo(net, batch, StepInfo(50.0, torch.Generator().manual_seed(1))).item()
+    wanted = MultDAE().reconstruction_loss(net, batch, StepInfo(0.0, torch.Generator())).item()
     assert quiet == pytest.approx(wanted, rel=2e-3)
 
 
 def test_weight_decay_makes_weights_smaller():
     log = random_log()
-    size = [np.abs(MultDAE(**TOY | {"l2": l2}).fit(log).state["first.weight"]).mean() for l2 in (0.0, 1.0)]
+    size = [np.abs(MultDAE(**TOY | {"weight_decay": l2}).fit(log).state["first.weight"]).mean() for l2 in (0.0, 1.0)]
     assert size[1] < 0.8 * size[0]

@@ -12,8 +12,8 @@ import torch
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
 
@@ -63,7 +63,7 @@ def test_the_bound_is_the_arithmetic(now, weight):
     s = decoded(state, mean + np.exp(log_variance / 2) * noise)
     nll = -(x * (s - np.log(np.exp(s).sum(axis=1, keepdims=True)))).sum(axis=1)
     divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(axis=1)
-    made = spec.bound(net, batch_of(log.matrix, user), Moment(now, torch.Generator().manual_seed(9)))
+    made = spec.negative_elbo(net, make_batch(log.matrix, user), StepInfo(now, torch.Generator().manual_seed(9)))
     assert made.item() == pytest.approx((nll + weight * divergence).mean(), rel=1e-4)
 
 
@@ -86,9 +86,9 @@ def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(kind, monkeyp
     wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
     few, some = kind(factors=3, epochs=1), kind(factors=3, epochs=1, hidden=4)
     assert some.fit(log).refit_spec().hidden == 4
-    monkeypatch.setattr("matinee.nn.encoder.MANY", 61)
+    monkeypatch.setattr("matinee.nn.encoder.HIDDEN_FROM_USERS", 61)
     assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [0, 0]
-    monkeypatch.setattr("matinee.nn.encoder.MANY", 60)
+    monkeypatch.setattr("matinee.nn.encoder.HIDDEN_FROM_USERS", 60)
     assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [600, 600]
 
 
@@ -117,6 +117,6 @@ def test_every_loss_of_lists_can_be_chosen(kind):
 
 
 def test_a_batch_is_a_64th_of_the_people_within_bounds():
-    from matinee.nn.encoder import size_for
+    from matinee.nn.encoder import default_batch_size
 
-    assert [size_for(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]
+    assert [default_batch_size(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]

@@ -7,15 +7,15 @@ import pytest
 import torch
 from scipy.optimize import minimize, minimize_scalar
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.models.ease import EASE
-from matinee.models.multi_ease import MultiEASE, likeliest
+from matinee.models.multi_ease import MultiEASE, fit_log_scale
 from matinee.nn import encoder
-from matinee.nn.batches import batch_of
-from matinee.nn.train import Plan
+from matinee.nn.batches import make_batch
+from matinee.nn.train import TrainConfig
 from tests.logs import random_log
 
-TOY = {"ridge": 1.0, "l2": 1.0, "epochs": 10, "learning_rate": 0.001}
+TOY = {"ease_l2": 1.0, "l2_to_ease": 1.0, "epochs": 10, "learning_rate": 0.001}
 
 
 def few(seed: int = 5):
@@ -41,14 +41,14 @@ def ridge(x, l2):
 
 def started(spec, log):
     """The network as training finds it, in the log's own order."""
-    net = encoder.empty(spec, log.n_items, 0).to_empty(device="cpu")
-    spec.begin(net, log.matrix, torch.Generator())
+    net = encoder.meta_network(spec, log.n_items, 0).to_empty(device="cpu")
+    spec.init_weights(net, log.matrix, torch.Generator())
     return net
 
 
 def test_zero_epochs_are_ease():
     log = random_log(seed=2)
-    model = MultiEASE(ridge=30.0, epochs=0).fit(log)
+    model = MultiEASE(ease_l2=30.0, epochs=0).fit(log)
     np.testing.assert_allclose(model.weights, EASE(l2=30.0).fit(log).weights, atol=1e-5)
     np.testing.assert_allclose(model.weights, ridge(log.matrix.toarray().astype(float), 30.0), atol=1e-5)
     assert model.refit_spec().epochs == 0
@@ -67,32 +67,32 @@ def test_scores_are_x_b_and_the_diagonal_is_zero():
 def test_the_posterior_is_the_arithmetic():
     """Two thirds are shown at 3/2, all is asked for; the penalty is spread over the 60 people."""
     log = random_log(seed=3)
-    spec, user = MultiEASE(ridge=20.0, l2=7.0), np.array([9, 3])
+    spec, user = MultiEASE(ease_l2=20.0, l2_to_ease=7.0), np.array([9, 3])
     net = started(spec, log)
     away = np.random.default_rng(1).normal(scale=0.1, size=(40, 40))
     with torch.no_grad():
         net.weight.add_(torch.from_numpy(away.astype(np.float32)))
         net.log_scale.fill_(1.3)
-    batch = batch_of(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=net.normal)
+    batch = make_batch(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=net.l2_normalize_input)
     x, shown = log.matrix.toarray().astype(np.float64), np.zeros((2, 40))
-    shown[np.repeat([0, 1], np.diff(batch.offsets)), batch.shown] = 1.5
+    shown[np.repeat([0, 1], np.diff(batch.offsets)), batch.input_item] = 1.5
     assert 0 < (shown > 0).sum() < x[user].sum()
     wanted = nll(x[user], shown, ridge(x, 20.0) + away, 1.3).mean() + 7 / 60 * (away**2).sum()
-    assert spec.posterior(net, batch, 60).item() == pytest.approx(wanted, rel=1e-5)
+    assert spec.map_loss(net, batch, 60).item() == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("judges", [1024, 25])
 def test_the_scale_starts_where_ease_is_most_likely(judges, monkeypatch):
     """Of 60 people every third is asked where 25 may be."""
-    monkeypatch.setattr("matinee.models.multi_ease.JUDGES", judges)
+    monkeypatch.setattr("matinee.models.multi_ease.SCALE_USERS", judges)
     log = random_log(seed=4)
-    net = started(MultiEASE(ridge=20.0), log)
+    net = started(MultiEASE(ease_l2=20.0), log)
     x = log.matrix.toarray().astype(np.float64)
     some = x[:: 1 if judges > 60 else 3]
     wanted = minimize_scalar(lambda t: nll(some, some, ridge(x, 20.0), t).sum(), bounds=(-3, 8), method="bounded").x
     assert wanted > 0.5
     assert net.log_scale.item() == pytest.approx(wanted, abs=1e-3)
-    assert likeliest(net, log.matrix) == pytest.approx(wanted, abs=1e-3)
+    assert fit_log_scale(net, log.matrix) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_its_limit_is_the_maximum_of_the_posterior():
@@ -108,7 +108,14 @@ def test_its_limit_is_the_maximum_of_the_posterior():
     best = minimize(total, np.append(middle[off], 0.0), method="BFGS", options={"gtol": 1e-5}).x
     wanted = np.zeros((7, 7))
     wanted[off] = best[:-1]
-    knobs = {"ridge": 3.0, "l2": 200.0, "dropout": 0.0, "batch": 50, "epochs": 300, "learning_rate": 0.01}
+    knobs = {
+        "ease_l2": 3.0,
+        "l2_to_ease": 200.0,
+        "dropout": 0.0,
+        "batch_size": 50,
+        "epochs": 300,
+        "learning_rate": 0.01,
+    }
     assert np.abs(wanted - middle).max() > 0.02
     np.testing.assert_allclose(MultiEASE(**knobs).fit(log).weights, wanted, atol=1e-4)
 
@@ -117,7 +124,7 @@ def test_the_penalty_holds_it_near_ease():
     log = random_log()
     ease = EASE(l2=1.0).fit(log).weights
     away = [
-        np.linalg.norm(MultiEASE(**TOY | {"l2": l2, "learning_rate": 0.01}).fit(log).weights - ease)
+        np.linalg.norm(MultiEASE(**TOY | {"l2_to_ease": l2, "learning_rate": 0.01}).fit(log).weights - ease)
         for l2 in (0.0, 30.0, 1e4)
     ]
     assert away[0] > 1.5 * away[1] > 3 * away[2]
@@ -139,23 +146,23 @@ def validator(values, seen):
 def test_epochs_of_the_stop_fold_are_frozen():
     """The third epoch is best, better than EASE, which is asked about first."""
     log, seen = random_log(), []
-    patience = Plan(1, 1.0).patience
+    patience = TrainConfig(1, 1.0).patience
     values = [0.25, 0.1, 0.2, 0.3] + [0.2] * patience
     spec = MultiEASE(**TOY | {"epochs": 100})
-    model = spec.fit(log, Context(seed=4, validate=validator(values, seen)))
+    model = spec.fit(log, FitContext(seed=4, validate=validator(values, seen)))
     settled = model.refit_spec()
     assert settled.epochs == 3
     assert len(seen) == 1 + 3 + patience
     np.testing.assert_array_equal(model.weights, seen[3][0])
     np.testing.assert_allclose(seen[0][0], EASE(l2=1.0).fit(log).weights, atol=1e-5)
-    np.testing.assert_array_equal(settled.fit(log, Context(seed=4)).weights, model.weights)
+    np.testing.assert_array_equal(settled.fit(log, FitContext(seed=4)).weights, model.weights)
 
 
 @pytest.mark.parametrize("ease", [0.3, 0.31])
 def test_ease_wins_where_nothing_was_better(ease):
     log, seen = random_log(), []
     values = [ease, 0.1, 0.3, 0.2]
-    model = MultiEASE(**TOY | {"epochs": 3}).fit(log, Context(seed=4, validate=validator(values, seen)))
+    model = MultiEASE(**TOY | {"epochs": 3}).fit(log, FitContext(seed=4, validate=validator(values, seen)))
     settled = model.refit_spec()
     assert settled.epochs == 0
     np.testing.assert_array_equal(model.weights, seen[0][0])

@@ -10,13 +10,13 @@ import torch
 from scipy.optimize import minimize
 
 from matinee.models.ease import EASE
-from matinee.models.neural_ease import NeuralEASE, begin
-from matinee.nn.batches import batch_of
+from matinee.models.neural_ease import NeuralEASE, init_weights
+from matinee.nn.batches import make_batch
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
 
 TOY = {"epochs": 30, "learning_rate": 0.02, "l2": 1.0}
-LIMIT = {"batch": 50, "epochs": 400, "learning_rate": 0.02, "l2": 4.0}
+LIMIT = {"batch_size": 50, "epochs": 400, "learning_rate": 0.02, "l2": 4.0}
 """Everybody in one batch, so that nothing is left to chance, and far enough to stand at the minimum."""
 
 
@@ -44,23 +44,23 @@ def test_the_loss_is_the_arithmetic(loss):
     W = np.random.default_rng(1).normal(scale=0.3, size=(40, 40))
     net = spec.net(40, 0)
     net.load_state_dict({"weight": torch.from_numpy(W.astype(np.float32))})
-    batch = batch_of(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=net.normal)
+    batch = make_batch(log.matrix, user, np.random.default_rng(2), 1 / 3, normal=net.l2_normalize_input)
     x, shown = log.matrix.toarray()[user], np.zeros((2, 40))
-    shown[np.repeat([0, 1], np.diff(batch.offsets)), batch.shown] = 1.5
+    shown[np.repeat([0, 1], np.diff(batch.offsets)), batch.input_item] = 1.5
     assert 0 < (shown > 0).sum() < x.sum()
     s = shown @ W
     p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True) if loss == "multinomial" else 1 / (1 + np.exp(-s))
     judged = -(x * np.log(p) + (loss == "bce") * (1 - x) * np.log(1 - p)).sum(axis=1).mean()
-    assert spec.penalised(net, batch, 60).item() == pytest.approx(judged + 7 / 60 * (W**2).sum(), rel=1e-5)
+    assert spec.penalized_loss(net, batch, 60).item() == pytest.approx(judged + 7 / 60 * (W**2).sum(), rel=1e-5)
 
 
 def test_the_gradient_of_the_diagonal_is_zero_and_no_other():
     log = random_log()
     spec = NeuralEASE(loss="mse")
     net = spec.net(40, 0)
-    begin(net, log.matrix, torch.Generator())
+    init_weights(net, log.matrix, torch.Generator())
     assert not net.weight.any()
-    spec.penalised(net, batch_of(log.matrix, np.arange(60), normal=False), 60).backward()
+    spec.penalized_loss(net, make_batch(log.matrix, np.arange(60), normal=False), 60).backward()
     x = log.matrix.toarray().astype(np.float64)
     wanted = -2 * x.T @ x / 60  # of Σ (x − xW)² / 60 at W = 0
     np.fill_diagonal(wanted, 0.0)
@@ -105,14 +105,14 @@ def test_its_limit_is_the_minimum_of_the_header(loss):
 def test_items_nobody_took_together_keep_a_weight_of_zero_under_squared_errors():
     log = random_log(rows=150)
     together = (log.matrix.T @ log.matrix).toarray() > 0
-    weights = NeuralEASE(**TOY | {"epochs": 1, "batch": 60, "loss": "mse"}).fit(log).weights
+    weights = NeuralEASE(**TOY | {"epochs": 1, "batch_size": 60, "loss": "mse"}).fit(log).weights
     np.testing.assert_array_equal(weights != 0, together & ~np.eye(40, dtype=bool))
 
 
 def test_every_knob_changes_what_is_learnt():
     log = random_log()
     base = NeuralEASE(**TOY | {"epochs": 3})
-    changes = [{}, {"l2": 50.0}, {"dropout": 0.5}, {"batch": 7}, {"learning_rate": 0.01}]
+    changes = [{}, {"l2": 50.0}, {"dropout": 0.5}, {"batch_size": 7}, {"learning_rate": 0.01}]
     changes += [{"loss": loss} for loss in ("multinomial", "focal", "mse")]
     scores = [base.model_copy(update=change).fit(log).score(log.histories()) for change in changes]
     for place, one in enumerate(scores):

@@ -23,7 +23,7 @@ def test_the_whole_walk_is_a_product_of_steps(alpha):
     if alpha == 1.0:
         np.testing.assert_allclose(W.sum(axis=1), 1.0)  # a walk goes somewhere: before the diagonal is left out
     np.fill_diagonal(W, 0.0)
-    model = P3Alpha(neighbours=1000, alpha=alpha, normalise=False).fit(log)
+    model = P3Alpha(neighbours=1000, alpha=alpha, normalize=False).fit(log)
     np.testing.assert_allclose(model.weights.toarray(), W, rtol=1e-5)
     np.testing.assert_allclose(model.score(log.histories()), log.matrix @ W, rtol=1e-4)
 
@@ -39,7 +39,7 @@ def test_the_walk_is_where_random_walkers_end():
         i = rng.choice(mine)
         j = rng.choice(np.flatnonzero(X[rng.choice(np.flatnonzero(X[:, i]))]))
         ends[j] += i != j
-    scores = P3Alpha(neighbours=1000, alpha=1.0, normalise=False).fit(log).score(log.histories())[0] / len(mine)
+    scores = P3Alpha(neighbours=1000, alpha=1.0, normalize=False).fit(log).score(log.histories())[0] / len(mine)
     np.testing.assert_allclose(ends / walkers, scores, atol=5 * 0.5 / np.sqrt(walkers))
 
 
@@ -55,8 +55,8 @@ def test_the_cut_is_by_the_side_that_is_named(keep):
         best = np.argsort(-values, kind="stable")[:4]
         kept[row, best] = values[best]
     expected = kept if keep == "rows" else kept.T
-    found = P3Alpha(neighbours=4, alpha=0.8, keep=keep, normalise=False).fit(log).weights.toarray()
+    found = P3Alpha(neighbours=4, alpha=0.8, prune=keep, normalize=False).fit(log).weights.toarray()
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     rows = expected.sum(axis=1, keepdims=True)
-    normalised = P3Alpha(neighbours=4, alpha=0.8, keep=keep, normalise=True).fit(log).weights.toarray()
+    normalised = P3Alpha(neighbours=4, alpha=0.8, prune=keep, normalize=True).fit(log).weights.toarray()
     np.testing.assert_allclose(normalised, np.divide(expected, rows, where=rows > 0, out=np.zeros_like(W)), rtol=1e-5)

@@ -16,11 +16,11 @@ from scipy.stats import norm
 
 from matinee.data import Histories
 from matinee.models import rec_vae
-from matinee.models.rec_vae import RecVAE, begun, divergence, whole
-from matinee.nn.batches import batch_of
-from matinee.nn.encoder import Moment
+from matinee.models.rec_vae import RecVAE, composite_kl, init_weights, without_dropout
+from matinee.nn.batches import make_batch
+from matinee.nn.encoder import StepInfo
 from matinee.nn.losses import LOSSES
-from matinee.nn.train import Plan
+from matinee.nn.train import TrainConfig
 from tests.logs import random_log
 
 TOY = {"factors": 8, "hidden": 32, "epochs": 12, "learning_rate": 0.01}
@@ -72,7 +72,7 @@ def wild(log, seed):
 
 def dense(batch, n):
     """What each row of a batch is shown, as it is weighed, (b, n)."""
-    offsets, shown = batch.offsets.numpy(), batch.shown.numpy()
+    offsets, shown = batch.offsets.numpy(), batch.input_item.numpy()
     return csr_array((batch.weight.double().numpy(), shown, offsets), shape=(len(batch), n)).toarray()
 
 
@@ -97,13 +97,13 @@ def test_the_encoders_loss_is_the_arithmetic(beta):
     log = random_log(seed=3)
     spec = SMALL.model_copy(update={"gamma": 0.02, "beta": beta})
     net, was = wild(log, 5)
-    begun(net, log.matrix, torch.Generator())
-    net.remember()
+    init_weights(net, log.matrix, torch.Generator())
+    net.snapshot()
     other, state = wild(log, 6)
     net.load_state_dict(other.state_dict())
     user = np.array([4, 0, 17])
-    batch = batch_of(log.matrix, user, np.random.default_rng(1), 0.5)
-    assert 0 < len(batch.shown) < len(batch.item)
+    batch = make_batch(log.matrix, user, np.random.default_rng(1), 0.5)
+    assert 0 < len(batch.input_item) < len(batch.target_item)
     x = log.matrix.toarray()[user].astype(np.float64)
     mean, log_variance = encoded(state, dense(batch, log.n_items))
     assert log_variance.max() == 10
@@ -113,9 +113,9 @@ def test_the_encoders_loss_is_the_arithmetic(beta):
     said = norm.logpdf(z, mean, np.exp(log_variance / 2)) - np.log(mixture(z, encoded(was, unit(x))))
     weight = 0.02 * x.sum(axis=1) if beta is None else 0.3
     for turn in (0, 1):  # in the second pass the old encoder is not asked again
-        made = spec.bound(net, batch, Moment(3.0, torch.Generator().manual_seed(9), turn))
+        made = spec.negative_elbo(net, batch, StepInfo(3.0, torch.Generator().manual_seed(9), turn))
         assert made.item() == pytest.approx((nll + weight * said.sum(axis=1)).mean(), rel=1e-4)
-        net.before = {}
+        net.old_encoder = {}
     assert abs((weight * said.sum(axis=1)).mean()) > 0.01 * nll.mean()
 
 
@@ -127,7 +127,9 @@ def test_the_decoders_loss_is_the_reconstruction_alone():
     mean, log_variance = encoded(state, unit(x))
     noise = torch.randn((3, 3), generator=torch.Generator().manual_seed(9)).double().numpy()
     wanted = -(x * log_softmax(decoded(state, mean + np.exp(log_variance / 2) * noise), axis=1)).sum(axis=1).mean()
-    made = SMALL.bound(net, batch_of(log.matrix, user), Moment(3.0, torch.Generator().manual_seed(9), turn=3))
+    made = SMALL.negative_elbo(
+        net, make_batch(log.matrix, user), StepInfo(3.0, torch.Generator().manual_seed(9), phase=3)
+    )
     assert made.item() == pytest.approx(wanted, rel=1e-4)
 
 
@@ -140,7 +142,7 @@ def expected(weights):
     node, share = np.polynomial.hermite_e.hermegauss(80)
     z = NOW[0] + np.exp(NOW[1] / 2) * node[:, None]
     now, old = ([torch.from_numpy(part).repeat(80, 1) for part in pair] for pair in (NOW, OLD))
-    return share @ divergence(torch.from_numpy(z), now, old, weights).numpy() / share.sum()
+    return share @ composite_kl(torch.from_numpy(z), now, old, weights).numpy() / share.sum()
 
 
 @pytest.mark.parametrize(
@@ -165,8 +167,8 @@ def test_the_kl_to_the_mixture_is_its_integral():
         )
     assert expected(WEIGHTS) == pytest.approx(wanted, rel=1e-3)
     now, old = ([torch.from_numpy(part).repeat(200_000, 1) for part in pair] for pair in (NOW, OLD))
-    moment = Moment(0.0, torch.Generator().manual_seed(4))
-    drawn = divergence(now[0] + torch.exp(0.5 * now[1]) * moment.normal(now[0]), now, old).numpy()
+    moment = StepInfo(0.0, torch.Generator().manual_seed(4))
+    drawn = composite_kl(now[0] + torch.exp(0.5 * now[1]) * moment.randn_like(now[0]), now, old).numpy()
     assert drawn.mean() == pytest.approx(wanted, abs=4 * drawn.std() / np.sqrt(len(drawn)))
 
 
@@ -174,37 +176,37 @@ def test_densities_far_out_stay_finite():
     z = torch.tensor([[1e4, -1e4]])
     narrow = (torch.zeros(1, 2), torch.full((1, 2), -10.0))
     wanted = (norm.logpdf(1e4, 1e4, np.exp(-5)) - np.log(0.1) - norm.logpdf(1e4, 0, np.exp(5))) * 2
-    assert divergence(z, (z, narrow[1]), narrow).item() == pytest.approx(wanted, rel=1e-5)
+    assert composite_kl(z, (z, narrow[1]), narrow).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def noted(monkeypatch):
     """What every step of the fits to come was given: turn, batch, noise, and the weights before it."""
-    steps, bound = [], RecVAE.bound
+    steps, bound = [], RecVAE.negative_elbo
 
     def noting(self, net, batch, moment):
         state = {name: p.detach().clone() for name, p in net.state_dict().items()}
-        noise = torch.Generator().set_state(moment.noise.get_state())
+        noise = torch.Generator().set_state(moment.generator.get_state())
         loss = bound(self, net, batch, moment)
-        steps.append((moment, batch, noise, state, dict(net.before)))
+        steps.append((moment, batch, noise, state, dict(net.old_encoder)))
         return loss
 
-    monkeypatch.setattr(RecVAE, "bound", noting)
+    monkeypatch.setattr(RecVAE, "negative_elbo", noting)
     return steps
 
 
 def test_encoder_and_decoder_take_turns(monkeypatch):
     """Weight decay included; the old encoder is that of the epoch's first step, through all passes."""
     steps = noted(monkeypatch)
-    spec = SMALL.model_copy(update={"l2": 0.1, "batch": 30})
+    spec = SMALL.model_copy(update={"weight_decay": 0.1, "batch_size": 30})
     model = spec.fit(random_log())
-    assert [step[0].turn for step in steps] == [0, 0, 1, 1, 2, 2, 3, 3] * 2
-    assert [step[0].begins for step in steps] == [True, *[False] * 7] * 2
+    assert [step[0].phase for step in steps] == [0, 0, 1, 1, 2, 2, 3, 3] * 2
+    assert [step[0].epoch_start for step in steps] == [True, *[False] * 7] * 2
     after = [step[3] for step in steps[1:]]
     for (moment, batch, _, before, _), then in zip(steps, after, strict=False):
         moved = {name for name in before if not torch.equal(before[name], then[name])}
         of_encoder = {name for name in before if name.startswith("posterior.")}
-        assert moved == ({"output.weight", "output.bias"} if moment.turn == 3 else of_encoder)
-        assert (len(batch.shown) == len(batch.item)) == (moment.turn == 3)
+        assert moved == ({"output.weight", "output.bias"} if moment.phase == 3 else of_encoder)
+        assert (len(batch.input_item) == len(batch.item)) == (moment.phase == 3)
     for n, step in enumerate(steps):
         found = steps[n // 8 * 8][3]
         assert step[4].keys() == {name.removeprefix("posterior.") for name in found if name.startswith("posterior.")}
@@ -247,15 +249,15 @@ class Twin(torch.nn.Module):
 
 def test_training_is_that_of_two_optimisers(monkeypatch):
     """The whole loss and all gradients in every pass, in float64; one Adam steps for the encoder, one for the other."""
-    monkeypatch.setattr(rec_vae, "Plan", partial(Plan, quick=False))
+    monkeypatch.setattr(rec_vae, "TrainConfig", partial(TrainConfig, allow_bf16=False))
     steps = noted(monkeypatch)
-    spec = SMALL.model_copy(update={"batch": 20, "epochs": 3, "gamma": 0.1})
+    spec = SMALL.model_copy(update={"batch_size": 20, "epochs": 3, "gamma": 0.1})
     log = random_log(seed=8)
     spec.fit(log)
     n, start = log.n_items, steps[0][3]
     now, old, output = Twin(n, 5, 3).double(), Twin(n, 5, 3).double(), torch.nn.Linear(3, n).double()
     now.take(start, 3)
-    output.load_state_dict({"weight": start["output.weight"], "bias": start["output.bias"]})
+    output.load_state_dict({"kl_weight": start["output.weight"], "bias": start["output.bias"]})
     optimisers = torch.optim.Adam(now.parameters(), lr=0.01), torch.optim.Adam(output.parameters(), lr=0.01)
     for at, (moment, batch, noise, _, _) in enumerate(steps[:-1]):
         if at % 12 == 0:
@@ -274,7 +276,7 @@ def test_training_is_that_of_two_optimisers(monkeypatch):
         for optimiser in optimisers:
             optimiser.zero_grad()
         (nll + 0.1 * x.sum(dim=1) * kl).mean().backward()
-        optimisers[moment.turn == 3].step()
+        optimisers[moment.phase == 3].step()
     end = steps[-1][3]
     now_end = Twin(n, 5, 3).double()
     now_end.take(end, 3)
@@ -289,12 +291,12 @@ def test_the_whole_batch_is_the_batch_without_dropout():
     log = random_log()
     matrix = csr_array(log.matrix.toarray() * (np.arange(log.n_users) != 2)[:, None])
     user = np.array([5, 2, 9, 1])
-    made = whole(batch_of(matrix, user, np.random.default_rng(0), 0.7))
-    wanted = batch_of(matrix, user)
+    made = without_dropout(make_batch(matrix, user, np.random.default_rng(0), 0.7))
+    wanted = make_batch(matrix, user)
     assert wanted.offsets.diff()[1] == 0
     for name in ("user", "row", "item", "offsets", "shown"):
         assert torch.equal(getattr(made, name), getattr(wanted, name)), name
-    torch.testing.assert_close(made.weight, wanted.weight)
+    torch.testing.assert_close(made.input_weight, wanted.input_weight)
 
 
 @pytest.mark.parametrize("beta", [None, 0.2])
@@ -302,14 +304,14 @@ def test_the_whole_batch_is_the_batch_without_dropout():
 def test_empty_rows_do_no_harm(beta, turn):
     matrix = csr_array(random_log().matrix.toarray() * (np.arange(60) % 2)[:, None])
     net, _ = wild(random_log(), 1)
-    begun(net, matrix, torch.Generator())
+    init_weights(net, matrix, torch.Generator())
     spec = SMALL.model_copy(update={"beta": beta})
-    batch = batch_of(matrix, np.arange(6), np.random.default_rng(0), 0.5)
-    loss = spec.bound(net, batch, Moment(0.0, torch.Generator().manual_seed(0), turn, begins=True))
+    batch = make_batch(matrix, np.arange(6), np.random.default_rng(0), 0.5)
+    loss = spec.negative_elbo(net, batch, StepInfo(0.0, torch.Generator().manual_seed(0), turn, epoch_start=True))
     loss.backward()
     assert np.isfinite(loss.item())
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
-    assert spec.weight(batch).tolist()[::2] == [pytest.approx(beta or 0.0)] * 3
+    assert spec.kl_weight(batch).tolist()[::2] == [pytest.approx(beta or 0.0)] * 3
 
 
 def test_layer_normalisation_starts_as_the_identity():
@@ -323,7 +325,7 @@ def test_layer_normalisation_starts_as_the_identity():
 def test_every_loss_of_lists_learns(loss):
     """Two tastes: somebody who took items of one side gets that side first."""
     log = random_log(users=120, rows=2400)
-    model = RecVAE(**TOY | {"loss": loss, "batch": 40}).fit(log)
+    model = RecVAE(**TOY | {"loss": loss, "batch_size": 40}).fit(log)
     scores = model.score(Histories.of([[0, 2, 4, 6], [1, 3, 5, 7]], log.items))
     sides = [scores[:, side::2].mean(axis=1) for side in (0, 1)]
     assert sides[0][0] > sides[1][0]

@@ -17,7 +17,7 @@ def test_the_whole_walk_with_popularity_divided_out(alpha, beta):
     n, length = X.sum(axis=0), X.sum(axis=1, keepdims=True)
     W = ((X / n) ** alpha).T @ (X / length) ** alpha / n**beta
     np.fill_diagonal(W, 0.0)
-    model = RP3Beta(neighbours=1000, alpha=alpha, beta=beta, normalise=False).fit(log)
+    model = RP3Beta(neighbours=1000, alpha=alpha, beta=beta, normalize=False).fit(log)
     np.testing.assert_allclose(model.weights.toarray(), W, rtol=1e-5)
 
 
@@ -37,11 +37,11 @@ def test_beta_comes_before_the_cut_and_the_rows_after(keep, normalise):
     if normalise:
         rows = expected.sum(axis=1, keepdims=True)
         expected = np.divide(expected, rows, where=rows > 0, out=np.zeros_like(W))
-    found = RP3Beta(neighbours=5, alpha=1.0, beta=0.7, keep=keep, normalise=normalise).fit(log).weights.toarray()
+    found = RP3Beta(neighbours=5, alpha=1.0, beta=0.7, prune=keep, normalize=normalise).fit(log).weights.toarray()
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_beta_zero_is_p3alpha():
     log = random_log(seed=4)
-    walk = P3Alpha(neighbours=6, alpha=0.9, normalise=True).fit(log).weights.toarray()
+    walk = P3Alpha(neighbours=6, alpha=0.9, normalize=True).fit(log).weights.toarray()
     np.testing.assert_array_equal(RP3Beta(neighbours=6, alpha=0.9, beta=0).fit(log).weights.toarray(), walk)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Histories
-from matinee.models.vasp import SEATS, VASP, begun
+from matinee.models.vasp import MAX_ITEMS, VASP, init_weights
 from matinee.nn import encoder
-from matinee.nn.batches import batch_of, halves
-from matinee.nn.blocks import start
-from matinee.nn.encoder import Moment
+from matinee.nn.batches import half_split_batches, make_batch
+from matinee.nn.blocks import init_parameters
+from matinee.nn.encoder import StepInfo
 from tests.logs import random_log
 
 TOY = {"factors": 8, "hidden": 24, "epochs": 20, "learning_rate": 0.02}
-SMALL = VASP(factors=3, hidden=5, epochs=6, learning_rate=0.02, ease_items=0.5)
+SMALL = VASP(factors=3, hidden=5, epochs=6, learning_rate=0.02, shallow_item_share=0.5)
 """Deep enough that every sum of layers has two terms or more where there is one."""
 DEEP = SMALL.model_copy(update={"encoder_layers": 4, "decoder_layers": 3})
 
@@ -50,10 +50,10 @@ def encoded(state, x):
 
 def factors(state, z, x):
     """The three logits (b, n) whose sigmoids are multiplied."""
-    d = layers(state, "decoder", z @ state["opening.weight"].T + state["opening.bias"])
+    d = layers(state, "decoder", z @ state["decoder_in.weight"].T + state["decoder_in.bias"])
     deep = d @ state["deep.weight"].T + state["deep.bias"]
-    straight = z @ state["straight.weight"].T + state["straight.bias"]
-    wide, seat = np.zeros((x.shape[1], x.shape[1])), state["shallow.seat"].astype(int)
+    straight = z @ state["skip.weight"].T + state["skip.bias"]
+    wide, seat = np.zeros((x.shape[1], x.shape[1])), state["shallow.slot"].astype(int)
     for i in np.flatnonzero(seat >= 0):
         for j in np.flatnonzero(seat >= 0):
             wide[i, j] = state["shallow.weight"][seat[i], seat[j]]
@@ -70,7 +70,7 @@ def loaded(spec, model, n_items):
     return net
 
 
-@pytest.mark.parametrize("spec", [SMALL, DEEP, DEEP.model_copy(update={"ease_items": None})])
+@pytest.mark.parametrize("spec", [SMALL, DEEP, DEEP.model_copy(update={"shallow_item_share": None})])
 def test_scores_are_the_two_paths_of_the_header(spec):
     log = random_log(seed=2)
     model = spec.fit(log)
@@ -92,11 +92,11 @@ def test_scores_go_on_where_the_product_is_nothing():
     net = loaded(SMALL, SMALL.fit(log), log.n_items)
     with torch.no_grad():
         for name, p in net.named_parameters():
-            p.fill_({"deep.bias": -60.0, "straight.bias": -70.0}.get(name, 0.0))
+            p.fill_({"deep.bias": -60.0, "skip.bias": -70.0}.get(name, 0.0))
         net.shallow.weight.fill_(-80.0)
-        seats = (net.shallow.seat >= 0).numpy()
-        asked = batch_of(log.matrix[[0]][:, :], np.array([0]), normal=False)
-        shown = int(np.isin(asked.shown.numpy(), np.flatnonzero(seats)).sum())
+        seats = (net.shallow.slot >= 0).numpy()
+        asked = make_batch(log.matrix[[0]][:, :], np.array([0]), normal=False)
+        shown = int(np.isin(asked.input_item.numpy(), np.flatnonzero(seats)).sum())
         made = net(asked)[0].numpy()
     np.testing.assert_allclose(made[seats], -130 - 80 * shown, rtol=1e-6)
     np.testing.assert_allclose(made[~seats], -130 - np.log(2), rtol=1e-6)
@@ -111,10 +111,10 @@ def test_the_bound_is_the_arithmetic(beta):
     with torch.no_grad():
         net.posterior.bias.copy_(torch.tensor([0.3, -0.2, 0.1, -1.0, 0.5, 14.0]))  # the last is kept at 10
     state = in_long_numbers({name: tensor.numpy() for name, tensor in net.state_dict().items()})
-    batch = next(halves(log.matrix, 3, np.random.default_rng(5)))
+    batch = next(half_split_batches(log.matrix, 3, np.random.default_rng(5)))
     x, y = np.zeros((6, log.n_items)), np.zeros((6, log.n_items))
-    x[np.repeat(np.arange(6), np.diff(batch.offsets)), batch.shown] = 1
-    y[batch.row, batch.item] = 1
+    x[np.repeat(np.arange(6), np.diff(batch.offsets)), batch.input_item] = 1
+    y[batch.target_row, batch.target_item] = 1
     assert (x * y).sum() == 0
     np.testing.assert_array_equal(x[:3] + x[3:], log.matrix.toarray()[batch.user[:3]])
     mean, log_variance = encoded(state, x)
@@ -124,7 +124,7 @@ def test_the_bound_is_the_arithmetic(beta):
     p = np.exp(sum(log_sigma(part) for part in factors(state, mean + np.exp(log_variance / 2) * noise, x)))
     focal = -(0.4 * y * (1 - p) ** 1.5 * np.log(p) + 0.6 * (1 - y) * p**1.5 * np.log(1 - p)).sum(axis=1)
     divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).mean(axis=1)
-    made = spec.bound(net, batch, Moment(0.0, torch.Generator().manual_seed(9)))
+    made = spec.negative_elbo(net, batch, StepInfo(0.0, torch.Generator().manual_seed(9)))
     assert made.item() == pytest.approx((focal + beta * divergence).mean(), rel=1e-4)
 
 
@@ -133,9 +133,9 @@ def test_every_weight_learns():
     log = random_log()
     spec = DEEP.model_copy(update={"epochs": 1})
     net = loaded(spec, spec.fit(log), log.n_items)
-    begun(net, log.matrix, torch.Generator())
-    for batch in halves(log.matrix, 60, np.random.default_rng(1)):
-        spec.bound(net, batch, Moment(0.0, torch.Generator().manual_seed(0))).backward()
+    init_weights(net, log.matrix, torch.Generator())
+    for batch in half_split_batches(log.matrix, 60, np.random.default_rng(1)):
+        spec.negative_elbo(net, batch, StepInfo(0.0, torch.Generator().manual_seed(0))).backward()
     for name, p in net.named_parameters():
         assert p.grad is not None, name
         assert p.grad.abs().max() > 1e-9, name
@@ -153,8 +153,8 @@ def test_the_diagonal_stays_exactly_nothing(l2, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)
     log = random_log()
     for epochs in (4, 9):
-        spec = SMALL.model_copy(update={"epochs": epochs, "l2": l2, "ease_items": None})
-        weight = spec.fit(log, Context(checkpoint=tmp_path)).state["shallow.weight"]
+        spec = SMALL.model_copy(update={"epochs": epochs, "weight_decay": l2, "shallow_item_share": None})
+        weight = spec.fit(log, FitContext(checkpoint_dir=tmp_path)).state["shallow.weight"]
         assert weight.shape == (40, 40)
         assert (np.diag(weight) == 0).all()
         assert (weight != 0).sum() > 0.9 * 40 * 39
@@ -163,7 +163,7 @@ def test_the_diagonal_stays_exactly_nothing(l2, tmp_path, monkeypatch):
 def test_seats_are_those_of_the_most_popular_whatever_their_codes():
     log = random_log()
     model = SMALL.fit(log)
-    seat = model.state["shallow.seat"].astype(int)
+    seat = model.state["shallow.slot"].astype(int)
     assert sorted(seat[seat >= 0].tolist()) == list(range(20))
     assert (seat < 0).sum() == 20
     assert log.popularity[seat >= 0].min() >= log.popularity[seat < 0].max()
@@ -175,13 +175,13 @@ def test_half_of_the_seats_is_the_whole_with_nothing_between_others():
     """W (m, m) of the popular half scores as the whole W does that is 0 but in that block."""
     log = random_log()
     model = SMALL.fit(log)
-    seat, n = model.state["shallow.seat"].astype(int), log.n_items
+    seat, n = model.state["shallow.slot"].astype(int), log.n_items
     wide = np.zeros((n, n), dtype=np.float32)
     some = np.flatnonzero(seat >= 0)
     wide[np.ix_(some, some)] = model.state["shallow.weight"][np.ix_(seat[some], seat[some])]
-    state = model.state | {"shallow.weight": wide, "shallow.seat": np.arange(n, dtype=np.float32)}
-    whole = SMALL.model_copy(update={"ease_items": 1.0})
-    again = encoder.Encoder(whole, model.items, state, model.prior, model.epochs)
+    state = model.state | {"shallow.weight": wide, "shallow.slot": np.arange(n, dtype=np.float32)}
+    whole = SMALL.model_copy(update={"shallow_item_share": 1.0})
+    again = encoder.TrainedAutoEncoder(whole, model.items, state, model.popularity, model.epochs)
     np.testing.assert_allclose(again.score(log.histories()), model.score(log.histories()), rtol=1e-5, atol=1e-6)
 
 
@@ -190,13 +190,13 @@ def test_at_first_norms_have_scale_one_and_the_shallow_path_says_nothing():
     net = SMALL.net(log.n_items, 0)
     for p in net.parameters():
         torch.nn.init.constant_(p, 0.3)
-    start(net, torch.Generator())
-    begun(net, log.matrix, torch.Generator())
+    init_parameters(net, torch.Generator())
+    init_weights(net, log.matrix, torch.Generator())
     for norm in (*net.encoder.norms, *net.decoder.norms):
         assert (norm.weight == 1).all()
         assert (norm.bias == 0).all()
     assert (net.shallow.weight == 0).all()
-    assert net.shallow.seat.tolist() == [*range(20), *[-1] * 20]
+    assert net.shallow.slot.tolist() == [*range(20), *[-1] * 20]
     assert (net.first.weight != 0.3).all()
 
 
@@ -204,15 +204,15 @@ def test_at_first_norms_have_scale_one_and_the_shallow_path_says_nothing():
     ("share", "n_items", "seats"),
     [
         (None, 40, 40),
-        (None, SEATS, SEATS),
-        (None, 30_001, SEATS),
+        (None, MAX_ITEMS, MAX_ITEMS),
+        (None, 30_001, MAX_ITEMS),
         (0.33, 1000, 330),
         (1.0, 50_000, 50_000),
         (0.1, 3, 1),
     ],
 )
 def test_how_many_have_a_seat(share, n_items, seats):
-    net = encoder.empty(VASP(ease_items=share, hidden=2, factors=2), n_items, 0)
+    net = encoder.meta_network(VASP(shallow_item_share=share, hidden=2, factors=2), n_items, 0)
     assert net.get_parameter("shallow.weight").shape == (seats, seats)
 
 
@@ -228,18 +228,18 @@ def test_a_tastes_side_comes_first():
 
 def test_what_is_learnt_from_is_halves(monkeypatch):
     """Nothing shown is asked for, all is shown and asked for once an epoch, and other halves come in each epoch."""
-    log, drawn, bound = random_log(), [], VASP.bound
+    log, drawn, bound = random_log(), [], VASP.negative_elbo
 
     def noting(self, net, batch, moment):
         row = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))
-        shown = set(zip(row.tolist(), batch.shown.tolist(), strict=True))
+        shown = set(zip(row.tolist(), batch.input_item.tolist(), strict=True))
         asked = set(zip(batch.row.tolist(), batch.item.tolist(), strict=True))
         assert not shown & asked
         assert (batch.weight == 1).all()
-        drawn.append((int(moment.now), len(shown), len(asked)))
+        drawn.append((int(moment.epoch), len(shown), len(asked)))
         return bound(self, net, batch, moment)
 
-    monkeypatch.setattr(VASP, "bound", noting)
+    monkeypatch.setattr(VASP, "negative_elbo", noting)
     SMALL.fit(log)
     for epoch in range(SMALL.epochs):
         for part in (1, 2):
@@ -257,9 +257,9 @@ def test_the_rate_falls_from_the_first_epoch_to_the_hundredth_whatever_the_epoch
         raise Stop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoder, "learn", noting)
+        patch.setattr(encoder, "fit_autoencoder", noting)
         for epochs in (5, 100):
             with pytest.raises(Stop):
                 VASP(epochs=epochs, learning_rate=0.002).fit(random_log())
     for plan in plans:
-        np.testing.assert_allclose([plan.rate(now) for now in (0, 50, 100)], [0.002, 0.001, 0], atol=1e-12)
+        np.testing.assert_allclose([plan.lr_at(now) for now in (0, 50, 100)], [0.002, 0.001, 0], atol=1e-12)

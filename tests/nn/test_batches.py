@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.nn.batches import Batch, batch_of, batches, halves, unnamed
+from matinee.nn.batches import Batch, batches, canonical_order, half_split_batches, make_batch
 from tests.logs import random_log
 
 
 def shown(batch: Batch) -> list[dict[int, float]]:
-    o, i, w = batch.offsets.tolist(), batch.shown.tolist(), batch.weight.tolist()
+    o, i, w = batch.offsets.tolist(), batch.input_item.tolist(), batch.input_weight.tolist()
     return [dict(zip(i[a:b], w[a:b], strict=True)) for a, b in pairwise(o)]
 
 
 def taken(batch: Batch) -> list[set[int]]:
-    row, item = batch.row.numpy(), batch.item.numpy()
+    row, item = batch.target_row.numpy(), batch.target_item.numpy()
     return [set(item[row == r].tolist()) for r in range(len(batch))]
 
 
@@ -47,18 +47,18 @@ def test_everybody_comes_once_with_what_they_took(m, n, size, shuffled, dropout,
 def test_weights_are_one_where_nothing_is_normalised():
     matrix = random_log().matrix
     batch = next(batches(matrix, 10, normal=False))
-    assert (batch.weight == 1).all()
-    np.testing.assert_array_equal(batch.shown, matrix.indices[: matrix.indptr[10]])
+    assert (batch.input_weight == 1).all()
+    np.testing.assert_array_equal(batch.input_item, matrix.indices[: matrix.indptr[10]])
 
 
 @pytest.mark.parametrize("dropout", [0.2, 0.7])
 def test_each_entry_is_dropped_as_often_as_said(dropout):
     """5,000 entries: the share left lies within four standard errors, on both sides; the mean weight stays."""
     matrix = csr_array(np.ones((100, 50)))
-    batch = batch_of(matrix, np.arange(100), np.random.default_rng(5), dropout, normal=False)
+    batch = make_batch(matrix, np.arange(100), np.random.default_rng(5), dropout, normal=False)
     error = (dropout * (1 - dropout) / 5000) ** 0.5
-    assert abs(len(batch.shown) / 5000 - (1 - dropout)) < 4 * error
-    assert abs(batch.weight.sum().item() / 5000 - 1) < 4 * error / (1 - dropout)
+    assert abs(len(batch.input_item) / 5000 - (1 - dropout)) < 4 * error
+    assert abs(batch.input_weight.sum().item() / 5000 - 1) < 4 * error / (1 - dropout)
     assert len(set(np.diff(batch.offsets).tolist())) > 3
 
 
@@ -67,7 +67,7 @@ def test_the_generator_decides_everything():
     one, two, other = (list(batches(matrix, 16, np.random.default_rng(seed), 0.5)) for seed in (1, 1, 2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a.user, b.user)
-        np.testing.assert_array_equal(a.shown, b.shown)
+        np.testing.assert_array_equal(a.input_item, b.input_item)
     assert any((a.user != b.user).any() for a, b in zip(one, other, strict=True))
 
 
@@ -78,7 +78,10 @@ def test_new_names_change_nothing(seed):
     x[5] = 0  # somebody without an entry is left out
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(len(x)), rng.permutation(x.shape[1])
-    (one, people, items), (other, _, renamed) = unnamed(csr_array(x)), unnamed(csr_array(x[rows][:, columns]))
+    (one, people, items), (other, _, renamed) = (
+        canonical_order(csr_array(x)),
+        canonical_order(csr_array(x[rows][:, columns])),
+    )
     np.testing.assert_array_equal(one.toarray(), other.toarray())
     np.testing.assert_array_equal(items, columns[renamed])
     np.testing.assert_array_equal(one.toarray(), x[people][:, items])
@@ -94,11 +97,11 @@ def test_halves_are_shown_and_asked_for_both_ways():
     """Of each history the half that is larger is shown first; what is shown is never asked for, and nothing is lost."""
     matrix = random_log().matrix
     come, draws = [], []
-    for batch in halves(matrix, 25, np.random.default_rng(4)):
+    for batch in half_split_batches(matrix, 25, np.random.default_rng(4)):
         b = len(batch) // 2
         assert b <= 25
-        assert batch.row.tolist() == sorted(batch.row.tolist())
-        assert (batch.weight == 1).all()
+        assert batch.target_row.tolist() == sorted(batch.target_row.tolist())
+        assert (batch.input_weight == 1).all()
         user, answers, seen = batch.user.tolist(), taken(batch), [set(one) for one in shown(batch)]
         assert user[:b] == user[b:]
         come += user[:b]
@@ -111,15 +114,15 @@ def test_halves_are_shown_and_asked_for_both_ways():
             draws.append((user[r], min(whole) in seen[r]))
     assert sorted(come) == list(range(matrix.shape[0]))
     assert 0.3 < np.mean([first for _, first in draws]) < 0.7
-    again = next(halves(matrix, 25, np.random.default_rng(5)))
+    again = next(half_split_batches(matrix, 25, np.random.default_rng(5)))
     assert [set(one) for one in shown(again)] != [
-        set(one) for one in shown(next(halves(matrix, 25, np.random.default_rng(4))))
+        set(one) for one in shown(next(half_split_batches(matrix, 25, np.random.default_rng(4))))
     ]
 
 
 def test_who_took_one_item_is_asked_for_it_and_not_for_nothing_after_it():
     matrix = csr_array(np.array([[0, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]]))
-    (batch,) = halves(matrix, 3, np.random.default_rng(4))
+    (batch,) = half_split_batches(matrix, 3, np.random.default_rng(4))
     assert sorted(batch.user.tolist()) == [0, 1, 1, 2]
     rows = {
         u: (seen, asked)

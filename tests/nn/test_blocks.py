@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from matinee.nn.batches import batch_of
-from matinee.nn.blocks import bag, directions
-from matinee.nn.train import quick_products
+from matinee.nn.batches import make_batch
+from matinee.nn.blocks import normalize_rows, sparse_matmul
+from matinee.nn.train import bf16_matmul
 from tests.logs import random_log
 
 
@@ -17,13 +17,13 @@ def test_a_bag_is_a_product_with_the_rows(dropout):
     """Rows without an entry and items nobody is shown are among them."""
     matrix = random_log().matrix.copy()
     matrix = matrix[[3, 5, 8, 3]]
-    batch = batch_of(matrix, np.arange(4), np.random.default_rng(1), dropout)
+    batch = make_batch(matrix, np.arange(4), np.random.default_rng(1), dropout)
     dense = np.zeros(matrix.shape)
     row = np.repeat(np.arange(4), np.diff(batch.offsets.numpy()))
-    dense[row, batch.shown.numpy()] = batch.weight.numpy()
+    dense[row, batch.input_item.numpy()] = batch.input_weight.numpy()
     weight = torch.randn(matrix.shape[1], 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     weight.requires_grad_()
-    made = bag(weight, batch)
+    made = sparse_matmul(weight, batch)
     np.testing.assert_allclose(made.detach().numpy(), dense @ weight.detach().numpy(), atol=1e-7)
     grad = torch.randn(made.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     made.backward(grad)
@@ -33,10 +33,10 @@ def test_a_bag_is_a_product_with_the_rows(dropout):
 
 def test_an_empty_batch_of_entries_has_no_gradient():
     matrix = random_log().matrix
-    batch = batch_of(matrix[[0]][:, :0], np.arange(1))
-    assert len(batch.shown) == 0
+    batch = make_batch(matrix[[0]][:, :0], np.arange(1))
+    assert len(batch.input_item) == 0
     weight = torch.ones(5, 2, requires_grad=True)
-    made = bag(weight, batch)
+    made = sparse_matmul(weight, batch)
     made.sum().backward()
     assert weight.grad is not None
     assert (made == 0).all()
@@ -48,13 +48,13 @@ def test_products_are_exact_again_after_training():
     before = [place.fp32_precision for place in places]
 
     def fails_within():
-        with quick_products():
+        with bf16_matmul():
             assert [place.fp32_precision for place in places] == ["bf16", "tf32"]
             raise KeyError
 
     with pytest.raises(KeyError):
         fails_within()
-    with quick_products(quick=False):
+    with bf16_matmul(quick=False):
         assert [place.fp32_precision for place in places] == before
     assert [place.fp32_precision for place in places] == before
 
@@ -65,7 +65,7 @@ def test_directions_against_autograd():
     weight[2] = 0.0
     grad = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     found = []
-    for way in (directions, lambda w: torch.nn.functional.normalize(w, dim=1)):
+    for way in (normalize_rows, lambda w: torch.nn.functional.normalize(w, dim=1)):
         one = weight.clone().requires_grad_()
         made = way(one)
         made.backward(grad)

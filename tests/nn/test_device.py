@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 import torch
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Histories
-from matinee.errors import MatineeError, TooLarge
+from matinee.errors import InsufficientMemoryError, MatineeError
 from matinee.fitted import save
 from matinee.models import load
 from matinee.models.mult_vae import MultVAE
-from matinee.nn.device import admit, found
-from matinee.runs import Stage
+from matinee.nn.device import check_gpu_memory, resolve_device
+from matinee.runs import RunOptions
 from tests.logs import random_log
 from tests.test_zoo import toy
 from tests.test_zoo_trained import KINDS
 
 
 def test_the_cpu_is_always_there():
-    assert found("cpu") == "cpu"
+    assert resolve_device("cpu") == "cpu"
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", ""])
 def test_another_is_refused_with_what_there_is(name):
     with pytest.raises(MatineeError, match="what this machine has: cpu"):
-        found(name)
+        resolve_device(name)
 
 
 def test_the_command_line_refuses_it_before_anything_is_computed(tmp_path):
@@ -43,8 +43,8 @@ def test_the_command_line_refuses_it_before_anything_is_computed(tmp_path):
 
 
 def test_every_fit_of_a_stage_gets_its_device_and_a_folder_of_its_own(tmp_path):
-    ctx = Stage(tmp_path, device="cuda:1").context(5, tmp_path / "kept")
-    assert (ctx.seed, ctx.device, ctx.checkpoint, ctx.validate) == (5, "cuda:1", tmp_path / "kept", None)
+    ctx = RunOptions(tmp_path, device="cuda:1").context(5, tmp_path / "kept")
+    assert (ctx.seed, ctx.device, ctx.checkpoint_dir, ctx.validate) == (5, "cuda:1", tmp_path / "kept", None)
 
 
 @pytest.mark.gpu
@@ -54,7 +54,7 @@ def test_cuda_learns_what_the_cpu_learns(kind, tmp_path):
     """Noise and order are drawn on the CPU, so only roundings differ; a kept model is scored where it is loaded."""
     log = random_log()
     spec = toy(kind).model_copy(update={"epochs": 3})
-    one, other, again = (spec.fit(log, Context(seed=3, device=device)) for device in ("cpu", "cuda", "cuda"))
+    one, other, again = (spec.fit(log, FitContext(seed=3, device=device)) for device in ("cpu", "cuda", "cuda"))
     asked = Histories.of([[0, 3, 5], [], [1]], log.items)
     np.testing.assert_array_equal(other.score(asked), again.score(asked))
     for ours, theirs in zip(one.score(asked), other.score(asked), strict=True):
@@ -68,13 +68,13 @@ def test_a_model_kept_from_a_larger_machine_is_scored_where_there_is_a_place(mon
     log = random_log()
     fitted = MultVAE(factors=8, hidden=32, epochs=1).fit(log)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert replace(fitted, device="cuda:1")._place == "cpu"
-    assert replace(fitted, device="cuda:0")._place == "cuda:0"
+    assert replace(fitted, device="cuda:1")._device == "cpu"
+    assert replace(fitted, device="cuda:0")._device == "cuda:0"
 
 
 def test_what_no_gpu_has_room_for_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000, 2_000))
-    with pytest.raises(TooLarge, match="elsa on cuda:0"):
-        admit("elsa", 1_001, "cuda:0", "Use a k-core.")
-    admit("elsa", 1_000, "cuda:0", "Use a k-core.")
-    admit("elsa", 2**62, "cpu", "Use a k-core.")
+    with pytest.raises(InsufficientMemoryError, match="elsa on cuda:0"):
+        check_gpu_memory("elsa", 1_001, "cuda:0", "Use a k-core.")
+    check_gpu_memory("elsa", 1_000, "cuda:0", "Use a k-core.")
+    check_gpu_memory("elsa", 2**62, "cpu", "Use a k-core.")

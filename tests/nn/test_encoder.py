@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from matinee import models
-from matinee.contract import Context, Mask
+from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import RunError
 from matinee.fitted import save
@@ -25,7 +25,7 @@ SPEC = MultDAE(factors=4, epochs=3)
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SPEC.fit(random_log(), Context(seed=1))
+    return SPEC.fit(random_log(), FitContext(seed=1))
 
 
 def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
@@ -106,16 +106,16 @@ def test_every_epoch_draws_anew_by_its_number_alone(monkeypatch):
     """Order of people, what is dropped, and noise: other in each epoch, the same in the same epoch of another fit."""
     import torch
 
-    drawn, bound = [], MultVAE.bound
+    drawn, bound = [], MultVAE.negative_elbo
 
     def noting(self, net, batch, moment):
         noise = moment.normal(torch.empty(3))
-        drawn.append((int(moment.now), tuple(batch.user.tolist()), len(batch.shown), *noise.tolist()))
+        drawn.append((int(moment.epoch), tuple(batch.user.tolist()), len(batch.input_item), *noise.tolist()))
         return bound(self, net, batch, moment)
 
-    monkeypatch.setattr(MultVAE, "bound", noting)
+    monkeypatch.setattr(MultVAE, "negative_elbo", noting)
     for _ in range(2):
-        MultVAE(factors=2, hidden=3, epochs=3, batch=20).fit(random_log(), Context(seed=8))
+        MultVAE(factors=2, hidden=3, epochs=3, batch_size=20).fit(random_log(), FitContext(seed=8))
     assert drawn[:9] == drawn[9:]
     for part in (1, 2, 3):
         epochs = [tuple(one[part] for one in drawn[:9] if one[0] == epoch) for epoch in range(3)]

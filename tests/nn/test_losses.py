@@ -171,9 +171,9 @@ def test_kl_is_the_mean_log_ratio_of_many_draws():
 
 
 def test_annealing_is_a_straight_line_up_to_the_cap():
-    made = [losses.annealed(now, 20.0, 0.2) for now in (0.0, 5.0, 10.0, 19.999, 20.0, 21.0, 1e9)]
+    made = [losses.linear_anneal(now, 20.0, 0.2) for now in (0.0, 5.0, 10.0, 19.999, 20.0, 21.0, 1e9)]
     np.testing.assert_allclose(made, [0.0, 0.05, 0.1, 0.19999, 0.2, 0.2, 0.2])
-    assert losses.annealed(0.0, 0.0, 0.3) == 0.3
+    assert losses.linear_anneal(0.0, 0.0, 0.3) == 0.3
 
 
 @pytest.mark.parametrize("seed", range(3))

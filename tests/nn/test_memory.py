@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from matinee import models
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.nn import train
 from tests.logs import log_of
 
@@ -35,12 +35,12 @@ CASES = [
     ("elsa", WIDE, {}),
     ("item_vae", PEOPLE, {"hidden": 200, "factors": 100}),
     *(
-        ("mult_dae", CROWD, {"factors": 16, "batch": 1_000, "loss": loss})
+        ("mult_dae", CROWD, {"factors": 16, "batch_size": 1_000, "loss": loss})
         for loss in ("multinomial", "bce", "focal", "mse")
     ),
-    *((kind, CROWD, {"factors": 16, "batch": 1_000}) for kind in ("mult_vae", "elsa")),
-    ("rec_vae", CROWD, {"factors": 16, "hidden": 16, "batch": 1_000}),
-    ("vasp", CROWD, {"factors": 16, "hidden": 16, "batch": 1_000, "ease_items": 0.01}),
+    *((kind, CROWD, {"factors": 16, "batch_size": 1_000}) for kind in ("mult_vae", "elsa")),
+    ("rec_vae", CROWD, {"factors": 16, "hidden": 16, "batch_size": 1_000}),
+    ("vasp", CROWD, {"factors": 16, "hidden": 16, "batch_size": 1_000, "shallow_item_share": 0.01}),
 ]
 
 
@@ -69,7 +69,7 @@ def taken(spec, data, folder: Path) -> int:
         model.score(few)
         return next(better)
 
-    spec.fit(data, Context(seed=1, validate=validate, checkpoint=folder))
+    spec.fit(data, FitContext(seed=1, validate=validate, checkpoint_dir=folder))
     return resident("VmHWM") - before
 
 
@@ -77,8 +77,8 @@ def taken(spec, data, folder: Path) -> int:
 def test_a_fit_takes_what_it_said(kind, size, knobs, tmp_path, monkeypatch):
     data = log(**size)
     spec = models.get(kind)(**knobs, epochs=2)
-    spec.fit(log(60, 60, 600), Context(seed=1))  # what is loaded once, by whoever comes first
+    spec.fit(log(60, 60, 600), FitContext(seed=1))  # what is loaded once, by whoever comes first
     monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)
-    said = spec.memory(data.n_users, data.n_items, len(data))
+    said = spec.estimate_memory(data.n_users, data.n_items, len(data))
     share = taken(spec, data, tmp_path) / said
     assert 0.5 < share < 1.35

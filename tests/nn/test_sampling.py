@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.stats import chi2
 
-from matinee.errors import CannotDo
+from matinee.errors import UnsupportedError
 from matinee.nn.losses import sampled_softmax
-from matinee.nn.sampling import Negatives, hardest
+from matinee.nn.sampling import NegativeSampler, hardest_negative
 
 
 @st.composite
@@ -31,7 +31,7 @@ def matrices(draw):
 def test_a_negative_is_never_a_positive(x, seed):
     rng = np.random.default_rng(seed)
     user = rng.integers(0, len(x), 40)
-    drawn = Negatives.of("m", csr_array(x)).draw(user, 5, rng)
+    drawn = NegativeSampler.of("m", csr_array(x)).draw(user, 5, rng)
     assert drawn.shape == (40, 5)
     assert ((drawn >= 0) & (drawn < x.shape[1])).all()
     assert not x[user[:, None], drawn].any()
@@ -46,7 +46,7 @@ def test_a_negative_by_law_is_neither_a_positive_nor_an_item_nobody_took(x, powe
     if len(some) == 0:
         return
     user = rng.choice(some, 20)
-    drawn = Negatives.of("m", csr_array(x), power).draw(user, 5, rng)
+    drawn = NegativeSampler.of("m", csr_array(x), power).draw(user, 5, rng)
     assert not x[user[:, None], drawn].any()
     assert popular[drawn].all()
 
@@ -67,7 +67,7 @@ def test_draws_follow_the_law(power, user):
     x, m = skewed(), 20_000
     law = np.where(x[user] > 0, 0.0, x.sum(axis=0) ** power)
     law /= law.sum()
-    drawn = Negatives.of("m", csr_array(x), power).draw(np.full(m, user), 1, np.random.default_rng(11))
+    drawn = NegativeSampler.of("m", csr_array(x), power).draw(np.full(m, user), 1, np.random.default_rng(11))
     count = np.bincount(drawn[:, 0], minlength=25)
     assert (count[law == 0] == 0).all()
     there = law * m >= 5
@@ -82,7 +82,7 @@ def test_places_are_independent(power, apart):
     """A draw and the one so many rows and places further, counted as pairs, chi-square with both tails."""
     rows, places = apart
     matrix = csr_array(np.vstack([np.zeros(4), np.ones((3, 4))]))
-    drawn = Negatives.of("m", matrix, power).draw(np.zeros(20_000, dtype=int), 4, np.random.default_rng(2))
+    drawn = NegativeSampler.of("m", matrix, power).draw(np.zeros(20_000, dtype=int), 4, np.random.default_rng(2))
     one, other = drawn[: 20_000 - rows, 1], drawn[rows:, 1 + places]
     count = np.bincount(one * 4 + other, minlength=16)
     low, high = chi2.ppf([1e-4, 1 - 1e-4], 15)
@@ -92,7 +92,7 @@ def test_places_are_independent(power, apart):
 def test_the_same_generator_gives_the_same_draws_and_another_does_not():
     x, user = csr_array(skewed()), np.arange(30)
     for power in (0.0, 0.75):
-        one, two, other = (Negatives.of("m", x, power).draw(user, 9, np.random.default_rng(s)) for s in (1, 1, 2))
+        one, two, other = (NegativeSampler.of("m", x, power).draw(user, 9, np.random.default_rng(s)) for s in (1, 1, 2))
         np.testing.assert_array_equal(one, two)
         assert (one != other).any()
 
@@ -100,16 +100,16 @@ def test_the_same_generator_gives_the_same_draws_and_another_does_not():
 def test_who_took_everything_is_refused():
     x = np.array([[1, 1, 0, 0], [1, 0, 0, 0]])
     everything = np.vstack([x, np.ones(4)])
-    with pytest.raises(CannotDo, match="'mf' cannot draw a negative for a person who took all 4 items"):
-        Negatives.of("mf", csr_array(everything)).draw(np.array([1, 2]), 3, np.random.default_rng(0))
-    with pytest.raises(CannotDo, match="all 2 items there are to draw"):
-        Negatives.of("mf", csr_array(x), 0.5).draw(np.array([0]), 3, np.random.default_rng(0))
-    Negatives.of("mf", csr_array(everything)).draw(np.array([0, 1]), 3, np.random.default_rng(0))
+    with pytest.raises(UnsupportedError, match="'mf' cannot draw a negative for a person who took all 4 items"):
+        NegativeSampler.of("mf", csr_array(everything)).draw(np.array([1, 2]), 3, np.random.default_rng(0))
+    with pytest.raises(UnsupportedError, match="all 2 items there are to draw"):
+        NegativeSampler.of("mf", csr_array(x), 0.5).draw(np.array([0]), 3, np.random.default_rng(0))
+    NegativeSampler.of("mf", csr_array(everything)).draw(np.array([0, 1]), 3, np.random.default_rng(0))
 
 
 def test_rows_out_of_order_are_put_in_order():
     x = csr_array((np.ones(3), np.array([4, 0, 2]), np.array([0, 3])), shape=(1, 6))
-    drawn = Negatives.of("m", x).draw(np.zeros(300, dtype=int), 1, np.random.default_rng(0))
+    drawn = NegativeSampler.of("m", x).draw(np.zeros(300, dtype=int), 1, np.random.default_rng(0))
     assert set(drawn[:, 0].tolist()) == {1, 3, 5}
 
 
@@ -118,15 +118,15 @@ def test_rows_out_of_order_are_put_in_order():
 def test_in_batch_negatives_are_masked_where_they_were_taken(x, seed):
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, len(x), 6), rng.integers(0, x.shape[1], 9)
-    np.testing.assert_array_equal(Negatives.of("m", csr_array(x)).outside(user, item), x[user][:, item] == 0)
+    np.testing.assert_array_equal(NegativeSampler.of("m", csr_array(x)).is_negative(user, item), x[user][:, item] == 0)
 
 
 def test_log_expected_counts_the_draws():
     x = skewed()
     item = np.array([[0, 3], [24, 24]])
-    np.testing.assert_allclose(np.exp(Negatives.of("m", csr_array(x)).log_expected(item, 50)), 50 / 25)
+    np.testing.assert_allclose(np.exp(NegativeSampler.of("m", csr_array(x)).log_expected(item, 50)), 50 / 25)
     q = x.sum(axis=0) ** 0.75 / (x.sum(axis=0) ** 0.75).sum()
-    np.testing.assert_allclose(np.exp(Negatives.of("m", csr_array(x), 0.75).log_expected(item, 50)), 50 * q[item])
+    np.testing.assert_allclose(np.exp(NegativeSampler.of("m", csr_array(x), 0.75).log_expected(item, 50)), 50 * q[item])
 
 
 @pytest.mark.parametrize("power", [0.0, 0.75])
@@ -136,7 +136,7 @@ def test_the_sampled_softmax_of_verified_draws_is_that_of_the_positive_and_all_n
     scores = np.random.default_rng(1).normal(size=(3, 25))
     there = (x[user] == 0) & (x.sum(axis=0) > 0)
     positive = scores[np.arange(3), x[user].argmax(axis=1)]
-    negatives = Negatives.of("m", csr_array(x), power)
+    negatives = NegativeSampler.of("m", csr_array(x), power)
     drawn = negatives.draw(user, m, np.random.default_rng(5))
     expected = torch.from_numpy(negatives.log_expected(drawn, m, user))
     of_drawn = torch.from_numpy(np.take_along_axis(scores, drawn.astype(int), axis=1))
@@ -149,7 +149,7 @@ def test_a_crowded_law_leaves_the_others_their_share():
     """Item 0 is in every history and has all but 1e-17 of the law; of five draws each is one of the others."""
     x = np.zeros((20_000, 3))
     x[:, 0], x[0, 1], x[1, 2] = 1, 1, 1
-    negatives, user = Negatives.of("m", csr_array(x), 4.0), np.array([0, 1, 2])
+    negatives, user = NegativeSampler.of("m", csr_array(x), 4.0), np.array([0, 1, 2])
     drawn = negatives.draw(user, 5, np.random.default_rng(0))
     assert (drawn[0] == 2).all()
     assert (drawn[1] == 1).all()
@@ -159,4 +159,4 @@ def test_a_crowded_law_leaves_the_others_their_share():
 def test_the_hardest_is_the_best_scored():
     candidates = torch.tensor([[5, 3, 9], [1, 1, 2]])
     scores = torch.tensor([[0.1, 0.4, -2.0], [7.0, 7.0, 6.0]])
-    assert hardest(candidates, scores).tolist() == [3, 1]
+    assert hardest_negative(candidates, scores).tolist() == [3, 1]

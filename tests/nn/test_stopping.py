@@ -10,29 +10,29 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data.simulate import Simulate
 from matinee.metrics import compare, evaluate
 from matinee.models.mult_dae import MultDAE
-from matinee.runs import Stage, board_of, execute, prepare
-from matinee.runs.deliver import deliver
-from matinee.runs.experiment import Submission, read
-from matinee.runs.stopping import stopped
+from matinee.runs import RunOptions, execute, leaderboard, prepare
+from matinee.runs.experiment import Submission, read_experiment
+from matinee.runs.refit import submit_experiment
+from matinee.runs.validation import fit_early_stopped
 from matinee.split import new_users
 from matinee.topk import recommend
 
 TABLES = {
     "seed": 5,
     "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-    "task": {"k": 5, "metric": "recall@5", "also": ["ndcg@5"], "depth": 20},
-    "split": {"kind": "mixture", "random": 3, "tail": 2},
+    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5"], "depth": 20},
+    "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
     "model": [{"kind": "mult_dae", "factors": 8, "epochs": 8, "learning_rate": 0.01}],
 }
 
 
 @pytest.fixture
 def prepared():
-    return prepare(read(TABLES, "exp.toml"))
+    return prepare(read_experiment(TABLES, "exp.toml"))
 
 
 def watched(monkeypatch):
@@ -49,13 +49,13 @@ def watched(monkeypatch):
 
 def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(prepared, tmp_path, monkeypatch):
     fits = watched(monkeypatch)
-    run = execute(prepared, Stage(tmp_path))[-1]
+    run = execute(prepared, RunOptions(tmp_path))[-1]
     (stop_data, stop_ctx, _), (data, ctx, settled) = fits
-    stop = prepared.split.stop()
-    assert stop_data.fingerprint == stop.learn.fingerprint != data.fingerprint == prepared.split.learn.fingerprint
+    stop = prepared.split.validation_split()
+    assert stop_data.fingerprint == stop.train.fingerprint != data.fingerprint == prepared.split.train.fingerprint
     assert stop_ctx.validate is not None
     assert ctx.validate is None
-    stopped = prepared.experiment.model[-1].fit(stop_data, Context(seed=5, validate=stop_ctx.validate))
+    stopped = prepared.experiment.model[-1].fit(stop_data, FitContext(seed=5, validate=stop_ctx.validate))
     assert settled == stopped.refit_spec()
     assert run.producer.refit.epochs == settled.epochs
     assert run.producer.spec.epochs == 8
@@ -71,37 +71,37 @@ def test_the_stop_fold_knows_no_answer(prepared):
     split = prepared.split
     row = np.repeat(split.answer.user, split.answer.count)
     answers = set(zip(row.tolist(), split.answer.item.tolist(), strict=True))
-    stop = split.stop()
+    stop = split.validation_split()
     held = np.repeat(stop.answer.user, stop.answer.count)
-    for user, item in ((stop.learn.user, stop.learn.item), (held, stop.answer.item)):
+    for user, item in ((stop.train.user, stop.train.item), (held, stop.answer.item)):
         assert not answers & set(zip(user.tolist(), item.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("die_in", ["stop", "fit", "between"])
 def test_a_killed_run_ends_like_one_that_was_not(prepared, tmp_path, monkeypatch, die_in):
-    whole = execute(prepared, Stage(tmp_path / "whole"))[-1]
+    whole = execute(prepared, RunOptions(tmp_path / "whole"))[-1]
     from matinee.nn import train
 
     monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)  # every epoch takes long
-    fits, loss, begun = watched(monkeypatch), MultDAE.rebuilding, []
+    fits, loss, begun = watched(monkeypatch), MultDAE.reconstruction_loss, []
 
     def noting(self, net, batch, moment):
-        begun.append(moment.now)
+        begun.append(moment.epoch)
         return loss(self, net, batch, moment)
 
     def dying(self, net, batch, moment):
         at_fit = len(fits) == (1 if die_in == "stop" else 2)
-        if at_fit and moment.now >= (0.0 if die_in == "between" else 1.5):
+        if at_fit and moment.epoch >= (0.0 if die_in == "between" else 1.5):
             raise KeyboardInterrupt
         return loss(self, net, batch, moment)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MultDAE, "rebuilding", dying)
+        patch.setattr(MultDAE, "reconstruction_loss", dying)
         with pytest.raises(KeyboardInterrupt):
-            execute(prepared, Stage(tmp_path / "killed"))
+            execute(prepared, RunOptions(tmp_path / "killed"))
     before = len(fits)
-    monkeypatch.setattr(MultDAE, "rebuilding", noting)
-    again = execute(prepared, Stage(tmp_path / "killed"))[-1]
+    monkeypatch.setattr(MultDAE, "reconstruction_loss", noting)
+    again = execute(prepared, RunOptions(tmp_path / "killed"))[-1]
     assert len(fits) - before == (2 if die_in == "stop" else 1)
     assert begun[0] == (0.0 if die_in == "between" else 1.0)
     assert again.record.metrics == whole.record.metrics
@@ -114,30 +114,30 @@ def test_a_killed_run_ends_like_one_that_was_not(prepared, tmp_path, monkeypatch
 
 
 def test_a_killed_submission_goes_on_where_it_was(prepared, tmp_path, monkeypatch):
-    stage = Stage(tmp_path / "runs", device="cpu")
-    board, to = board_of(execute(prepared, stage)), Submission(path=str(tmp_path / "s.csv"), model="mult_dae")
-    deliver(prepared, board, to, stage)
+    stage = RunOptions(tmp_path / "runs", device="cpu")
+    board, to = leaderboard(execute(prepared, stage)), Submission(path=str(tmp_path / "s.csv"), model="mult_dae")
+    submit_experiment(prepared, board, to, stage)
     whole = (tmp_path / "s.csv").read_bytes()
     assert not list((tmp_path / "runs").rglob("checkpoint*"))
     (tmp_path / "s.csv").unlink()
     from matinee.nn import train
 
     monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)
-    fits, loss, begun = watched(monkeypatch), MultDAE.rebuilding, []
+    fits, loss, begun = watched(monkeypatch), MultDAE.reconstruction_loss, []
     dies = [True]
 
     def noting(self, net, batch, moment):
-        if dies[0] and moment.now >= 1.0:
+        if dies[0] and moment.epoch >= 1.0:
             raise KeyboardInterrupt
-        begun.append(moment.now)
+        begun.append(moment.epoch)
         return loss(self, net, batch, moment)
 
-    monkeypatch.setattr(MultDAE, "rebuilding", noting)
+    monkeypatch.setattr(MultDAE, "reconstruction_loss", noting)
     with pytest.raises(KeyboardInterrupt):
-        deliver(prepared, board, to, stage)
+        submit_experiment(prepared, board, to, stage)
     assert not (tmp_path / "s.csv").exists()
     dies[0], stopped = False, len(begun)
-    deliver(prepared, board, to, stage)
+    submit_experiment(prepared, board, to, stage)
     assert begun[stopped] == 1.0
     assert (tmp_path / "s.csv").read_bytes() == whole
     assert len(fits) == 2
@@ -149,9 +149,9 @@ def test_a_log_too_small_for_a_stop_fold_is_learnt_as_long_as_the_knobs_say(tmp_
     rows = [{"user": u, "item": (u + i) % 9, "time": 10**9 + 100 * u + i} for u in range(30) for i in range(2)]
     path = tmp_path / "log.csv"
     pl.DataFrame(rows).write_csv(path)
-    tables = {**TABLES, "data": {"kind": "delimited", "path": str(path)}, "split": {"kind": "tail", "k": 1}}
+    tables = {**TABLES, "data": {"kind": "delimited", "path": str(path)}, "split": {"kind": "last_n", "n": 1}}
     said = []
-    runs = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path / "runs", say=said.append))
+    runs = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path / "runs", say=said.append))
     assert runs[-1].producer.refit.epochs == 8
     assert any("warning: no stop fold" in line for line in said)
 
@@ -165,15 +165,15 @@ def test_the_refit_does_not_lose_against_the_stopped_model_on_people_held_out():
     split = new_users(log, users=200, seed=3)
 
     def judged(model):
-        return evaluate(replace(recommend(model, split.ask, 10), user=split.answer.user), split.answer, ["recall@10"])
+        return evaluate(replace(recommend(model, split.query, 10), user=split.target.user), split.target, ["recall@10"])
 
     gains, losses = [], []
     for seed in range(2):
-        before = stopped(MultDAE(factors=32, learning_rate=3e-3), split, ctx=Context(seed=seed))
+        before = fit_early_stopped(MultDAE(factors=32, learning_rate=3e-3), split, ctx=FitContext(seed=seed))
         assert 10 < before.epochs < 100
         spec = before.refit_spec()
         short = spec.model_copy(update={"epochs": before.epochs // 10})
         for one, found in ((spec, gains), (short, losses)):
-            found.append(compare(judged(one.fit(split.learn, Context(seed=seed))), judged(before), "recall@10").mean)
+            found.append(compare(judged(one.fit(split.train, FitContext(seed=seed))), judged(before), "recall@10").mean)
     assert -0.01 < np.mean(gains) < 0.04
     assert np.mean(losses) < -0.03

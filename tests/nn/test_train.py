@@ -14,14 +14,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matinee.contract import Context
-from matinee.errors import ModelFailed
-from matinee.nn.checkpoint import Story
-from matinee.nn.train import KEPT, USUAL, Plan, kept_pages, quick_products, resident, train
+from matinee.contract import FitContext
+from matinee.errors import TrainingError
+from matinee.nn.checkpoint import TrainingHistory
+from matinee.nn.train import DEFAULT_BYTES, KEEP_BYTES, TrainConfig, bf16_matmul, keep_freed_memory, resident, train
 
 UPDATES = 5
-PLAN = Plan(
-    epochs=6, learning_rate=0.05, l2=0.1, clip=1.0, warmup=1.5, kind="toy", mark="a", updates=UPDATES, seconds=0
+PLAN = TrainConfig(
+    epochs=6,
+    learning_rate=0.05,
+    weight_decay=0.1,
+    max_grad_norm=1.0,
+    warmup=1.5,
+    kind="toy",
+    fingerprint="a",
+    steps_per_epoch=UPDATES,
+    checkpoint_every_s=0,
 )
 
 
@@ -30,14 +38,14 @@ class Net(torch.nn.Module):
 
     def __init__(self, seed=0):
         super().__init__()
-        self.inner, self.late = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+        self.validation_protocol, self.late = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for p in self.parameters():
                 p.copy_(torch.randn(p.shape, generator=generator))
 
     def forward(self, x, now):
-        h = torch.tanh(self.inner(x))
+        h = torch.tanh(self.validation_protocol(x))
         return self.late(h)[:, 0] if now >= 2 else h.sum(dim=1)
 
 
@@ -48,7 +56,7 @@ class KilledError(Exception):
 def run(folder=None, *, plan=PLAN, die_at=None, validate=None, spoil=None, seed=3):
     """Train on noise drawn by (seed, epoch); die before update `die_at`; `spoil` changes a batch."""
     net, done = Net(), []
-    ctx = Context(seed=seed, checkpoint=folder, validate=validate)
+    ctx = FitContext(seed=seed, checkpoint_dir=folder, validate=validate)
 
     def batches(epoch):
         rng = ctx.rng(epoch)
@@ -76,14 +84,14 @@ def same(one, other):
 
 def wobbling(net):
     """A metric of the weights that goes up and down."""
-    return math.sin(40 * float(net.inner.weight.detach().sum()))
+    return math.sin(40 * float(net.validation_protocol.weight.detach().sum()))
 
 
 @pytest.mark.parametrize("validate", [None, wobbling])
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("kills", [[0], [7], [UPDATES], [13, 4], [29], [3, 3, 11, 0, 6]])
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path, validate, schedule, kills):
-    plan = replace(PLAN, schedule=schedule, horizon=5.0)
+    plan = replace(PLAN, schedule=schedule, decay_epochs=5.0)
     story, net, done = run(plan=plan, validate=validate)
     times = []
     for at in kills:
@@ -123,7 +131,7 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(tmp_path, 
 
 
 def test_the_checkpoint_of_another_fit_and_a_damaged_one_are_not_taken_up(tmp_path):
-    run(tmp_path, plan=replace(PLAN, mark="b"))
+    run(tmp_path, plan=replace(PLAN, fingerprint="b"))
     _, net, _ = run()
     assert len(run(tmp_path)[2]) == 30
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no such thing")
@@ -133,7 +141,7 @@ def test_the_checkpoint_of_another_fit_and_a_damaged_one_are_not_taken_up(tmp_pa
 
 
 def test_checkpoints_are_as_rare_as_said(tmp_path):
-    run(tmp_path, plan=replace(PLAN, seconds=3600.0))
+    run(tmp_path, plan=replace(PLAN, checkpoint_every_s=3600.0))
     assert not list(tmp_path.iterdir())
 
 
@@ -146,40 +154,40 @@ def test_the_best_weights_are_kept(best_at):
         return -abs(len(seen) - best_at)
 
     story, net, _ = run(validate=validate)
-    assert story.best == best_at
-    assert story.ran == 6
+    assert story.best_epoch == best_at
+    assert story.epochs_run == 6
     for name, array in weights(net).items():
         np.testing.assert_array_equal(array, seen[best_at - 1][name])
     shorter, frozen, _ = run(plan=replace(PLAN, epochs=best_at))
-    assert shorter.ran == best_at
+    assert shorter.epochs_run == best_at
     same(net, frozen)  # fewer epochs go the same way, only less far
 
 
 @pytest.mark.parametrize(("every", "patience", "wanted"), [(1, 2, 3), (1, 1, 2), (2, 1, 4), (4, 5, 6)])
 def test_it_ends_when_patience_does(every, patience, wanted):
     looks = []
-    plan = replace(PLAN, every=every, patience=patience)
+    plan = replace(PLAN, eval_every=every, patience=patience)
     story, _, done = run(plan=plan, validate=lambda net: looks.append(1) or 1.0 / len(looks))
     assert len(done) == wanted * UPDATES
-    assert story.best == every
+    assert story.best_epoch == every
     assert [at for at, _ in story.metrics] == [e for e in range(1, wanted + 1) if e % every == 0 or e == 6]
 
 
 def test_a_metric_that_stays_equal_is_no_better():
     story, _, _ = run(validate=lambda net: 0.5, plan=replace(PLAN, patience=3))
-    assert (story.best, story.ran) == (1, 4)
+    assert (story.best_epoch, story.epochs_run) == (1, 4)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_the_story_is_told_as_by_hand(values):
-    story = Story((0.0,) * len(values), tuple(enumerate(values, 1)))
-    assert story.best == values.index(max(values)) + 1
-    assert story.idle == len(values) - story.best
+    story = TrainingHistory((0.0,) * len(values), tuple(enumerate(values, 1)))
+    assert story.best_epoch == values.index(max(values)) + 1
+    assert story.evals_since_best == len(values) - story.best_epoch
 
 
 def test_without_validation_the_last_weights_stand():
     story, net, done = run()
-    assert (story.ran, story.best, story.metrics, len(done)) == (6, 6, (), 30)
+    assert (story.epochs_run, story.best_epoch, story.metrics, len(done)) == (6, 6, (), 30)
     same(net, run(plan=replace(PLAN, patience=1))[1])
     assert done == pytest.approx([e + n / UPDATES for e in range(6) for n in range(UPDATES)])
 
@@ -193,18 +201,20 @@ def test_losses_are_the_means_of_the_epochs_and_fall():
         return loss
 
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 20, 3)).astype(np.float32))
-    plan = replace(PLAN, epochs=30, updates=2, l2=0.0, clip=math.inf)
-    story = train(net, lambda epoch: list(x), step, plan, Context(), lambda: net)
+    plan = replace(PLAN, epochs=30, steps_per_epoch=2, weight_decay=0.0, max_grad_norm=math.inf)
+    story = train(net, lambda epoch: list(x), step, plan, FitContext(), lambda: net)
     np.testing.assert_allclose(story.losses, np.reshape(said, (30, 2)).mean(axis=1))
     assert story.losses[-1] < 0.1 * story.losses[0]
 
 
 def test_one_update_is_adamw_by_hand():
     """First step of AdamW: p (1 − rate · l2) − rate · g / (|g| + ε), vectors without the decay."""
-    plan = replace(PLAN, epochs=1, clip=math.inf, warmup=0.0, learning_rate=0.1, l2=0.5, updates=1)
+    plan = replace(
+        PLAN, epochs=1, max_grad_norm=math.inf, warmup=0.0, learning_rate=0.1, weight_decay=0.5, steps_per_epoch=1
+    )
     net, x = Net(), torch.ones(2, 3)
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
-    train(net, lambda epoch: [x], lambda x, now: net(x, 9.0).sum(), plan, Context(), lambda: net)
+    train(net, lambda epoch: [x], lambda x, now: net(x, 9.0).sum(), plan, FitContext(), lambda: net)
     twin = Net()
     twin(x, 9.0).sum().backward()
     for name, p in twin.named_parameters():
@@ -218,9 +228,9 @@ def test_gradients_are_clipped():
 
     def moved(clip):
         net = Net()
-        plan = replace(PLAN, epochs=1, clip=clip, updates=2, l2=0.0, warmup=0.0)
+        plan = replace(PLAN, epochs=1, max_grad_norm=clip, steps_per_epoch=2, weight_decay=0.0, warmup=0.0)
         scales = [torch.tensor(1.0), torch.tensor(100.0)]
-        train(net, lambda epoch: scales, lambda s, now: s * net(torch.ones(1, 3), 9.0).sum(), plan, Context(), Net)
+        train(net, lambda epoch: scales, lambda s, now: s * net(torch.ones(1, 3), 9.0).sum(), plan, FitContext(), Net)
         return (net.late.weight - Net().late.weight).detach().abs() / PLAN.learning_rate
 
     np.testing.assert_allclose(moved(1e-3), 2.0, rtol=0.05)
@@ -228,10 +238,10 @@ def test_gradients_are_clipped():
 
 
 def test_the_rate_rises_and_falls_as_said():
-    plan = Plan(10, 0.4, warmup=2.0)
-    assert [plan.rate(t) for t in (0.0, 0.5, 2.0, 7.0)] == pytest.approx([0.0, 0.1, 0.4, 0.4])
-    plan = Plan(10, 0.4, schedule="cosine", horizon=8.0)
-    assert [plan.rate(t) for t in (0.0, 2.0, 4.0, 8.0, 9.0)] == pytest.approx(
+    plan = TrainConfig(10, 0.4, warmup=2.0)
+    assert [plan.lr_at(t) for t in (0.0, 0.5, 2.0, 7.0)] == pytest.approx([0.0, 0.1, 0.4, 0.4])
+    plan = TrainConfig(10, 0.4, schedule="cosine", decay_epochs=8.0)
+    assert [plan.lr_at(t) for t in (0.0, 2.0, 4.0, 8.0, 9.0)] == pytest.approx(
         [0.4, 0.2 * (1 + math.cos(math.pi / 4)), 0.2, 0.0, 0.0]
     )
 
@@ -240,9 +250,9 @@ def test_the_rate_rises_and_falls_as_said():
 def test_a_metric_that_is_no_number_stops_it(bad):
     """Nothing is better than NaN, so that the first look would win for ever."""
     looks = iter([0.1, bad, 0.3])
-    ctx, net = Context(validate=lambda net: next(looks)), Net()
+    ctx, net = FitContext(validate=lambda net: next(looks)), Net()
     x = torch.ones(2, 3)
-    with pytest.raises(ModelFailed, match=r"'toy': its metric on the stop fold was (nan|inf) after 2 epochs"):
+    with pytest.raises(TrainingError, match=r"'toy': its metric on the stop fold was (nan|inf) after 2 epochs"):
         train(
             net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=3), ctx, Net
         )
@@ -254,7 +264,7 @@ def test_a_bad_input_is_named(bad):
         return torch.full_like(x, bad) if (epoch, n) == (1, 3) else x
 
     with pytest.raises(
-        ModelFailed, match=r"'toy': its loss was (nan|inf) in epoch 2, step 4; all parameters are finite"
+        TrainingError, match=r"'toy': its loss was (nan|inf) in epoch 2, step 4; all parameters are finite"
     ):
         run(spoil=spoil)
 
@@ -265,19 +275,19 @@ def test_a_bad_parameter_is_named():
             net.late.bias.data[0] = math.nan
         return x
 
-    with pytest.raises(ModelFailed, match=r"loss was nan in epoch 3, step 2; parameter 'late.bias' is not finite"):
+    with pytest.raises(TrainingError, match=r"loss was nan in epoch 3, step 2; parameter 'late.bias' is not finite"):
         run(spoil=spoil)
 
 
 def test_a_weight_lost_by_the_last_step_of_an_epoch_is_named():
     net = Net()
-    plan = replace(PLAN, epochs=1, clip=math.inf, updates=1)
+    plan = replace(PLAN, epochs=1, max_grad_norm=math.inf, steps_per_epoch=1)
 
     def step(x, now):
         return torch.sqrt(net(x, 9.0).sum() * 0.0)  # the loss is 0, its gradient is not finite
 
-    with pytest.raises(ModelFailed, match="a weight was not finite after epoch 1; parameter"):
-        train(net, lambda epoch: [torch.ones(1, 3)], step, plan, Context(), Net)
+    with pytest.raises(TrainingError, match="a weight was not finite after epoch 1; parameter"):
+        train(net, lambda epoch: [torch.ones(1, 3)], step, plan, FitContext(), Net)
 
 
 def test_the_bar_says_epoch_loss_metric_and_time_left():
@@ -293,7 +303,7 @@ def test_the_bar_says_epoch_loss_metric_and_time_left():
 
     net = Net()
     x = torch.ones(2, 3)
-    ctx = Context(progress=progress, validate=lambda net: 0.25)
+    ctx = FitContext(progress=progress, validate=lambda net: 0.25)
     train(net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=2), ctx, Net)
     assert [total for _, total, _ in told] == [UPDATES, UPDATES] == [n for *_, n in told]
     assert told[0][0] == "training toy, epoch 1 of 2"
@@ -312,7 +322,7 @@ def test_freed_memory_is_kept_while_training():
             torch.ones(2**24)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    with kept_pages(2**40):
+    with keep_freed_memory(2**40):
         faults(1)
         assert faults(16) < 50_000
 
@@ -331,7 +341,7 @@ def test_what_is_kept_stays_within_the_room():
     """Half a gigabyte is freed; it stays where there is room for it, and goes back where there is not."""
     for room, stays in ((2**40, True), (2**26, False)):
         before = resident()
-        with kept_pages(before + room) as tidy:
+        with keep_freed_memory(before + room) as tidy:
             held = torch.ones(2**27)
             after = torch.ones(8)  # freed memory below something that lives is not at the end of the heap
             del held
@@ -376,16 +386,16 @@ def overlapping(first, second):
 
 def test_overlapping_trainings_leave_the_precision_of_products_as_it_was():
     before = precisions()
-    both, after_first, still = overlapping(quick_products, quick_products)
+    both, after_first, still = overlapping(bf16_matmul, bf16_matmul)
     assert both == after_first == still == ["bf16", "tf32"]
     assert precisions() == before
 
 
 def test_exact_products_win_over_rounded_ones_in_another_thread():
     before = precisions()
-    assert overlapping(quick_products, lambda: quick_products(quick=False))[0] == before
-    assert overlapping(lambda: quick_products(quick=False), quick_products)[0] == before
-    assert overlapping(lambda: quick_products(quick=False), quick_products)[1] == ["bf16", "tf32"]
+    assert overlapping(bf16_matmul, lambda: bf16_matmul(quick=False))[0] == before
+    assert overlapping(lambda: bf16_matmul(quick=False), bf16_matmul)[0] == before
+    assert overlapping(lambda: bf16_matmul(quick=False), bf16_matmul)[1] == ["bf16", "tf32"]
     assert precisions() == before
 
 
@@ -396,7 +406,7 @@ def test_a_validation_is_exact_while_another_training_rounds():
         found.append(precisions())
         return 0.0
 
-    with quick_products():
+    with bf16_matmul():
         run(plan=replace(PLAN, epochs=1), validate=validate)
     assert found == [before]
 
@@ -413,6 +423,6 @@ def test_memory_is_kept_until_the_last_of_two_overlapping_trainings_ends(monkeyp
             calls.append("trim")
 
     monkeypatch.setattr("matinee.nn.train.ctypes.CDLL", lambda name: Recorder())
-    overlapping(lambda: kept_pages(2**40), lambda: kept_pages(2**40))
-    assert set(calls[:-3]) == {KEPT}
-    assert calls[-3:] == [USUAL, USUAL, "trim"]
+    overlapping(lambda: keep_freed_memory(2**40), lambda: keep_freed_memory(2**40))
+    assert set(calls[:-3]) == {KEEP_BYTES}
+    assert calls[-3:] == [DEFAULT_BYTES, DEFAULT_BYTES, "trim"]

@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 
 from matinee import models
-from matinee.contract import Context
-from matinee.ensemble.plan import read as read_plan
-from matinee.errors import RunError, SpecError, SubmissionError, UnknownName
-from matinee.runs import Stage, board_of, open_run, prepare
+from matinee.contract import FitContext
+from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.errors import RunError, SpecError, SubmissionError, UnknownNameError
+from matinee.runs import RunOptions, leaderboard, open_run, prepare
 from matinee.runs.combine import chosen_members, combine, execute_all
-from matinee.runs.deliver import deliver, experiment_of, made_again
-from matinee.runs.experiment import read
-from matinee.runs.outside import bring_in
+from matinee.runs.experiment import read_experiment
+from matinee.runs.imported import import_lists
+from matinee.runs.refit import experiment_of, refit_lists, submit_experiment
 from matinee.runs.text import ensemble_lines as lines
 from matinee.topk import recommend
 from tests.runs.test_execute import TABLES
@@ -29,8 +29,8 @@ def tables(**changes):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    prepared = prepare(read(tables(), "exp.toml"))
-    return prepared, root, execute_all(prepared, Stage(root))
+    prepared = prepare(read_experiment(tables(), "exp.toml"))
+    return prepared, root, execute_all(prepared, RunOptions(root))
 
 
 def test_the_ensemble_is_a_run_on_the_board(done):
@@ -38,7 +38,7 @@ def test_the_ensemble_is_a_run_on_the_board(done):
     run = runs[-1]
     assert run.kind == "ensemble"
     assert open_run(run.folder).record == run.record
-    assert run in board_of(runs).runs
+    assert run in leaderboard(runs).runs
     report = run.record.ensemble
     assert report.out_of_fold == pytest.approx(run.record.metrics["recall@5"].mean)
     assert report.optimism == pytest.approx(report.in_sample - report.out_of_fold)
@@ -55,49 +55,49 @@ def test_the_ensemble_is_a_run_on_the_board(done):
 def test_running_again_searches_nothing(done, monkeypatch):
     prepared, root, runs = done
     monkeypatch.setattr("matinee.runs.combine.search", lambda *a, **k: pytest.fail("searched again"))
-    assert [run.name for run in execute_all(prepared, Stage(root))] == [run.name for run in runs]
+    assert [run.name for run in execute_all(prepared, RunOptions(root))] == [run.name for run in runs]
 
 
 def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tmp_path):
     prepared, _, runs = done
-    experiment = read(tables(submission={"path": str(tmp_path / "s.csv"), "model": "ensemble"}), "exp.toml")
-    said = deliver(prepared, board_of(runs), experiment.submission, Stage(tmp_path))
+    experiment = read_experiment(tables(submission={"path": str(tmp_path / "s.csv"), "model": "ensemble"}), "exp.toml")
+    said = submit_experiment(prepared, leaderboard(runs), experiment.submission, RunOptions(tmp_path))
     assert "ensemble refitted" in said
     assert "no seen item" in said
     recipe = runs[-1].producer.recipe
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     total = np.zeros((log.n_users, log.n_items))
     for name, weight in zip(recipe.members, recipe.weight, strict=True):
-        model = models.get(name)(**({"l2": 20} if name == "ease" else {})).fit(log, Context(seed=5))
+        model = models.get(name)(**({"l2": 20} if name == "ease" else {})).fit(log, FitContext(seed=5))
         lists = recommend(model, log.histories(users), 20)
         for p in range(20):
             total[users, lists.item[:, p]] += weight / np.log2(p + 2)
-    again = made_again(runs[-1], log, users, prepared.experiment.task, {}, Stage(tmp_path))
+    again = refit_lists(runs[-1], log, users, prepared.experiment.task, {}, RunOptions(tmp_path))
     kept = np.take_along_axis(total, again.item.astype(np.int64), 1)
     np.testing.assert_allclose(kept, -np.sort(-total, axis=1)[:, :5], rtol=1e-5)
 
 
 def test_members_are_named_by_kind_or_by_run(done):
     prepared, root, runs = done
-    plan = read(tables(ensemble={**GREEDY, "members": ["ease", runs[1].name]}), "exp.toml").ensemble
+    plan = read_experiment(tables(ensemble={**GREEDY, "members": ["ease", runs[1].name]}), "exp.toml").ensemble
     assert list(chosen_members(runs, plan)) == ["ease", "item_knn"]
-    made = combine(prepared, runs, plan, Stage(root))
-    assert made.knobs["members"] == [runs[2].name, runs[1].name]
+    made = combine(prepared, runs, plan, RunOptions(root))
+    assert made.params["members"] == [runs[2].name, runs[1].name]
     unknown = read_plan({**GREEDY, "members": ["eas"]}, "ensemble")
-    with pytest.raises(UnknownName, match="did you mean 'ease'"):
-        combine(prepared, runs, unknown, Stage(root))
+    with pytest.raises(UnknownNameError, match="did you mean 'ease'"):
+        combine(prepared, runs, unknown, RunOptions(root))
 
 
 def test_several_seeds_of_a_model_are_one_line(tmp_path):
     model = [{"kind": "pure_svd", "factors": 5, "seeds": 3}, {"kind": "ease"}]
-    experiment = read({**TABLES, "model": model}, "exp.toml")
-    assert read(experiment.written(), "run.json") == experiment
-    runs = execute_all(prepare(experiment), Stage(tmp_path))
+    experiment = read_experiment({**TABLES, "model": model}, "exp.toml")
+    assert read_experiment(experiment.to_dict(), "run.json") == experiment
+    runs = execute_all(prepare(experiment), RunOptions(tmp_path))
     assert [run.kind for run in runs] == ["popularity", "pure_svd", "pure_svd", "pure_svd", "ease", "ensemble"]
     assert [run.record.seed for run in runs[1:4]] == [5, 6, 7]
     assert runs[-1].record.ensemble.recipe.weight == pytest.approx([1 / 3] * 3)
     with pytest.raises(SpecError, match="seeds"):
-        read({**TABLES, "model": [{"kind": "ease", "seeds": 0}]}, "exp.toml")
+        read_experiment({**TABLES, "model": [{"kind": "ease", "seeds": 0}]}, "exp.toml")
 
 
 def written(lists, path, depth=None):
@@ -109,24 +109,24 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     prepared, root, runs = done
     elsewhere = tmp_path / "theirs.csv"
     written(runs[2].lists(prepared.log.users, prepared.log.items), elsewhere)
-    theirs = bring_in(elsewhere, "theirs", prepared, Stage(root))
+    theirs = import_lists(elsewhere, "theirs", prepared, RunOptions(root))
     assert theirs.kind == "theirs"
     assert theirs.record.metrics["recall@5"] == runs[2].record.metrics["recall@5"]
     plan = read_plan({"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}, "ensemble")
-    made = combine(prepared, [*runs, theirs], plan, Stage(root))
+    made = combine(prepared, [*runs, theirs], plan, RunOptions(root))
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     task = prepared.experiment.task
     with pytest.raises(RunError, match="--lists theirs=FILE"):
-        made_again(made, log, users, task, {}, Stage(root))
-    model = models.get("ease")(l2=20).fit(log, Context(seed=5))
+        refit_lists(made, log, users, task, {}, RunOptions(root))
+    model = models.get("ease")(l2=20).fit(log, FitContext(seed=5))
     whole = tmp_path / "whole.csv"
     written(recommend(model, log.histories(users), 20), whole)
-    again = made_again(made, log, users, task, {"theirs": whole}, Stage(root))
+    again = refit_lists(made, log, users, task, {"theirs": whole}, RunOptions(root))
     assert (again.length == 5).all()
-    alone = made_again(theirs, log, users, task, {"theirs": whole}, Stage(root))
+    alone = refit_lists(theirs, log, users, task, {"theirs": whole}, RunOptions(root))
     np.testing.assert_array_equal(alone.item[:, :5], recommend(model, log.histories(users), 5).item)
-    with pytest.raises(UnknownName, match="did you mean 'theirs'"):
-        made_again(made, log, users, task, {"their": whole}, Stage(root))
+    with pytest.raises(UnknownNameError, match="did you mean 'theirs'"):
+        refit_lists(made, log, users, task, {"their": whole}, RunOptions(root))
 
 
 @pytest.mark.parametrize(
@@ -147,33 +147,33 @@ def test_files_that_cannot_join(done, tmp_path, name, spoil, complaint):
     from matinee.errors import MatineeError
 
     with pytest.raises(MatineeError, match=complaint):
-        bring_in(path, name, prepared, Stage(root))
+        import_lists(path, name, prepared, RunOptions(root))
     assert not list((root / ".partial").iterdir())
 
 
 def test_a_seen_item_cannot_join(done, tmp_path):
     prepared, root, _ = done
-    log = prepared.split.learn
+    log = prepared.split.train
     frame = pl.DataFrame({"user": log.users.decode(log.user[:1]), "item": log.items.decode(log.item[:1])})
     frame.write_csv(tmp_path / "seen.csv")
     with pytest.raises(SubmissionError, match="seen item"):
-        bring_in(tmp_path / "seen.csv", "seen", prepared, Stage(root))
+        import_lists(tmp_path / "seen.csv", "seen", prepared, RunOptions(root))
 
 
 @pytest.mark.parametrize("gate", ["segments", "logit"])
 def test_a_gate_that_finds_nothing_leaves_everybody_alone(done, gate):
     prepared, root, runs = done
-    plan = read(tables(ensemble={**GREEDY, "gate": gate}), "exp.toml").ensemble
-    made = combine(prepared, runs, plan, Stage(root))
+    plan = read_experiment(tables(ensemble={**GREEDY, "gate": gate}), "exp.toml").ensemble
+    made = combine(prepared, runs, plan, RunOptions(root))
     assert made.record.ensemble.recipe.gate is None
 
 
 def test_weights_for_each_person_are_kept_and_delivered(done):
     """`sure = 1` takes the gate unlooked."""
     prepared, root, runs = done
-    plan = read(tables(ensemble={**GREEDY, "gate": {"kind": "logit", "sure": 1.0}}), "exp.toml").ensemble
-    made = combine(prepared, runs, plan, Stage(root))
+    plan = read_experiment(tables(ensemble={**GREEDY, "gate": {"kind": "logit", "sure": 1.0}}), "exp.toml").ensemble
+    made = combine(prepared, runs, plan, RunOptions(root))
     assert made.record.ensemble.recipe.gate.kind == "logit"
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
-    lists = made_again(open_run(made.folder), log, users, prepared.experiment.task, {}, Stage(root))
+    lists = refit_lists(open_run(made.folder), log, users, prepared.experiment.task, {}, RunOptions(root))
     assert (lists.length == 5).all()

@@ -10,20 +10,20 @@ import polars as pl
 import pytest
 
 from matinee import models
-from matinee.ensemble.choosers import CHOOSERS
-from matinee.errors import CannotDo, RunError, SpecError, TooLarge, UnknownName
+from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
+from matinee.errors import InsufficientMemoryError, RunError, SpecError, UnknownNameError, UnsupportedError
 from matinee.models.ease import EASE
-from matinee.runs import Stage, board_of, execute, open_run, prepare, runs_in
+from matinee.runs import RunOptions, execute, leaderboard, open_run, prepare, runs_in
 from matinee.runs import execute as execute_verb
-from matinee.runs.deliver import deliver, experiment_of
-from matinee.runs.experiment import read, schema
+from matinee.runs.experiment import read_experiment, schema
+from matinee.runs.refit import experiment_of, submit_experiment
 from matinee.runs.text import warnings
 
 TABLES = {
     "seed": 5,
     "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-    "task": {"k": 5, "metric": "recall@5", "also": ["ndcg@5", "coverage@5"], "depth": 20},
-    "split": {"kind": "mixture", "random": 3, "tail": 2},
+    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5", "coverage@5"], "depth": 20},
+    "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
     "model": [{"kind": "item_knn"}, {"kind": "ease", "l2": 20}],
 }
 
@@ -35,8 +35,8 @@ def with_(**changes):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    prepared = prepare(read(TABLES, "exp.toml"))
-    return prepared, root, execute(prepared, Stage(root))
+    prepared = prepare(read_experiment(TABLES, "exp.toml"))
+    return prepared, root, execute(prepared, RunOptions(root))
 
 
 def test_a_run_folder_holds_everything(done):
@@ -66,7 +66,7 @@ def test_numbers_read_back_are_those_written(done):
         assert set(said) == {"recall@5", "ndcg@5", "coverage@5"}
         assert evaluation["recall@5"] == pytest.approx(said["recall@5"].mean)
         assert evaluation.interval("ndcg@5") == pytest.approx((said["ndcg@5"].low, said["ndcg@5"].high))
-        assert evaluation.part("tail")["recall@5"] == pytest.approx(said["recall@5"].parts["tail"].mean)
+        assert evaluation.part("last")["recall@5"] == pytest.approx(said["recall@5"].parts["last"].mean)
         lists = run.lists(prepared.log.users, prepared.log.items)
         assert lists.item.shape == (len(prepared.split.ask), 20)
         assert (np.diff(lists.score, axis=1) <= 0).all()
@@ -74,7 +74,7 @@ def test_numbers_read_back_are_those_written(done):
 
 def test_the_catalogue_and_the_split_are_kept(done):
     prepared, root, runs = done
-    train, query, target = prepared.split.learn, prepared.split.ask, prepared.split.answer
+    train, query, target = prepared.split.train, prepared.split.ask, prepared.split.answer
     catalogue = runs[0].catalogue()
     assert catalogue["item"].to_list() == train.items.ids.to_list()
     assert catalogue["title"].to_list() == train.titles.to_list()
@@ -93,21 +93,21 @@ def test_the_catalogue_and_the_split_are_kept(done):
 
 
 def test_the_catalogue_says_what_is_available(tmp_path):
-    tables = with_(task={**TABLES["task"], "available": "learned"}, data={**TABLES["data"], "items": 300, "rows": 900})
-    prepared = prepare(read(tables, "exp.toml"))
-    run = execute(prepared, Stage(tmp_path))[0]
-    allowed = prepared.experiment.task.allowed(prepared.split.learn)
+    tables = with_(task={**TABLES["task"], "available": "train"}, data={**TABLES["data"], "items": 300, "rows": 900})
+    prepared = prepare(read_experiment(tables, "exp.toml"))
+    run = execute(prepared, RunOptions(tmp_path))[0]
+    allowed = prepared.experiment.task.available_items(prepared.split.train)
     assert not allowed.all()
     assert run.catalogue()["available"].to_list() == allowed.tolist()
 
 
 def test_the_kept_model_gives_the_kept_lists(done):
-    from matinee.runs.stopping import mask_of
+    from matinee.runs.validation import task_mask
     from matinee.topk import recommend
 
     prepared, _, runs = done
     for run in runs:
-        again = recommend(run.model(), prepared.split.ask, 20, mask_of(prepared.experiment.task, prepared.split))
+        again = recommend(run.model(), prepared.split.ask, 20, task_mask(prepared.experiment.task, prepared.split))
         np.testing.assert_array_equal(again.item, run.lists(prepared.log.users, prepared.log.items).item)
 
 
@@ -115,7 +115,7 @@ def test_running_again_computes_nothing(done, monkeypatch):
     prepared, root, runs = done
     monkeypatch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
     said = []
-    again = execute(prepared, Stage(root, say=said.append))
+    again = execute(prepared, RunOptions(root, say=said.append))
     assert [run.name for run in again] == [run.name for run in runs]
     assert all("done before" in line for line in said)
 
@@ -123,45 +123,45 @@ def test_running_again_computes_nothing(done, monkeypatch):
 def test_any_change_is_another_run(done, tmp_path):
     _, _, runs = done
     names = {run.name for run in runs}
-    for changes in ({"seed": 6}, {"task": {**TABLES["task"], "k": 4}}, {"split": {"kind": "tail", "k": 2}}):
-        other = execute(prepare(read(with_(**changes), "exp.toml")), Stage(tmp_path))
+    for changes in ({"seed": 6}, {"task": {**TABLES["task"], "k": 4}}, {"split": {"kind": "last_n", "n": 2}}):
+        other = execute(prepare(read_experiment(with_(**changes), "exp.toml")), RunOptions(tmp_path))
         assert not names & {run.name for run in other}
         names |= {run.name for run in other}
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    prepared = prepare(read(TABLES, "exp.toml"))
+    prepared = prepare(read_experiment(TABLES, "exp.toml"))
     module = __import__("matinee.runs.execute", fromlist=["judged"])
     judged = module.judged
     monkeypatch.setattr(module, "judged", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        execute_verb(prepared, Stage(tmp_path))
+        execute_verb(prepared, RunOptions(tmp_path))
     assert not runs_in(tmp_path)
     monkeypatch.setattr(module, "judged", judged)
     fits = []
     real = models.get("popularity").fit
     monkeypatch.setattr(models.get("popularity"), "fit", lambda self, *a: fits.append(1) or real(self, *a))
     said = []
-    runs = execute_verb(prepared, Stage(tmp_path, say=said.append))
+    runs = execute_verb(prepared, RunOptions(tmp_path, say=said.append))
     assert len(runs) == 3
     assert not fits
     assert any("going on from there" in line for line in said)
 
 
 def test_a_half_written_model_is_fitted_anew(tmp_path):
-    prepared = prepare(read(TABLES, "exp.toml"))
+    prepared = prepare(read_experiment(TABLES, "exp.toml"))
     from matinee.runs.execute import ModelJob
 
-    job = ModelJob(prepared, prepared.experiment.model[0], 5, Stage(tmp_path))
+    job = ModelJob(prepared, prepared.experiment.model[0], 5, RunOptions(tmp_path))
     half = job.work / "model.half"
     half.mkdir(parents=True)
     (half / "model.json").write_text("{")
-    assert len(execute(prepared, Stage(tmp_path))) == 3
+    assert len(execute(prepared, RunOptions(tmp_path))) == 3
 
 
 def test_the_board_ranks_with_intervals_and_gaps(done):
     _, root, _ = done
-    board = board_of(runs_in(root))
+    board = leaderboard(runs_in(root))
     rows = board.rows()
     means = [row["recall@5"]["mean"] for row in rows]
     assert means == sorted(means, reverse=True)
@@ -171,28 +171,28 @@ def test_the_board_ranks_with_intervals_and_gaps(done):
     assert rows[0]["behind"] is None
     assert rows[-1]["behind"]["mean"] == pytest.approx(means[0] - means[-1])
     assert board.frame().height == 3
-    assert board_of(runs_in(root), "ndcg@5").metric == "ndcg@5"
+    assert leaderboard(runs_in(root), "ndcg@5").metric == "ndcg@5"
     with pytest.raises(RunError, match="did not compute map@5"):
-        board_of(runs_in(root), "map@5")
+        leaderboard(runs_in(root), "map@5")
 
 
 def test_a_blend_may_be_written_with_spaces(tmp_path):
-    task = {"k": 5, "metric": "0.75*recall@5 + 0.25 * ndcg@5", "also": ["recall@5"]}
-    board = board_of(execute(prepare(read(with_(task=task), "exp.toml")), Stage(tmp_path)))
+    task = {"k": 5, "metric": "0.75*recall@5 + 0.25 * ndcg@5", "extra_metrics": ["recall@5"]}
+    board = leaderboard(execute(prepare(read_experiment(with_(task=task), "exp.toml")), RunOptions(tmp_path)))
     assert board.metric == "0.75*recall@5+0.25*ndcg@5"
-    assert len(board.gaps) == 2
+    assert len(board.differences) == 2
 
 
 def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     _, _, runs = done
-    other = execute(prepare(read(with_(seed=6), "exp.toml")), Stage(tmp_path))
+    other = execute(prepare(read_experiment(with_(seed=6), "exp.toml")), RunOptions(tmp_path))
     with pytest.raises(RunError, match=r"2 different splits.*mixture.*--split"):
-        board_of([*runs, *other])
-    ruled = execute(prepare(read(with_(task={**TABLES["task"], "k": 4}), "exp.toml")), Stage(tmp_path))
+        leaderboard([*runs, *other])
+    ruled = execute(prepare(read_experiment(with_(task={**TABLES["task"], "k": 4}), "exp.toml")), RunOptions(tmp_path))
     with pytest.raises(RunError, match="different rules"):
-        board_of([*runs, *ruled])
+        leaderboard([*runs, *ruled])
     with pytest.raises(RunError, match="no finished runs"):
-        board_of([])
+        leaderboard([])
 
 
 @pytest.mark.parametrize(
@@ -228,21 +228,21 @@ def test_a_guard_warns_when_a_model_does_not_beat_popularity(tmp_path, monkeypat
 
     def broken(self, data, ctx):
         fitted = real(self, data, ctx)
-        return type(fitted)(fitted.spec, fitted.items, -fitted.weights, fitted.prior)
+        return type(fitted)(fitted.spec, fitted.items, -fitted.weights, fitted.popularity)
 
     monkeypatch.setattr(EASE, "fit", broken)
-    runs = execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))
+    runs = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
     assert any("does not beat popularity" in warning for warning in warnings(runs[-1]))
     assert not runs[0].record.findings
 
 
 def test_the_submission_is_refitted_written_and_checked(done, tmp_path):
     prepared, _, runs = done
-    board = board_of(runs)
+    board = leaderboard(runs)
     from matinee.runs.experiment import Submission
 
     path = tmp_path / "new" / "submission.csv"
-    said = deliver(prepared, board, Submission(path=str(path), model="ease"), Stage(tmp_path))
+    said = submit_experiment(prepared, board, Submission(path=str(path), model="ease"), RunOptions(tmp_path))
     assert "checked" in said
     frame = pl.read_csv(path)
     assert frame.columns == ["user", "item"]
@@ -261,8 +261,8 @@ def test_what_a_run_keeps_is_the_experiment(done):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"model": [{"kind": "easy"}]}, UnknownName, r"exp.toml: model 1: .*'easy'; did you mean 'ease'"),
-        ({"model": [{"kind": "ease", "l3": 1}]}, UnknownName, r"model 1 \(ease\): .*knob 'l3'; did you mean 'l2'"),
+        ({"model": [{"kind": "easy"}]}, UnknownNameError, r"exp.toml: model 1: .*'easy'; did you mean 'ease'"),
+        ({"model": [{"kind": "ease", "l3": 1}]}, UnknownNameError, r"model 1 \(ease\): .*knob 'l3'; did you mean 'l2'"),
         (
             {"model": [{"kind": "ease", "l2": -1}]},
             SpecError,
@@ -270,54 +270,58 @@ def test_what_a_run_keeps_is_the_experiment(done):
         ),
         ({"model": [{"kind": "ease", "l2": "abc"}]}, SpecError, r"l2: found 'abc'"),
         ({"model": []}, SpecError, "no model is listed"),
-        ({"split": {"kind": "mixture", "randm": 1}}, UnknownName, "did you mean 'random'"),
-        ({"split": {"kind": "mixtur"}}, UnknownName, "did you mean 'mixture'"),
+        ({"split": {"kind": "mixture", "randm": 1}}, UnknownNameError, "did you mean 'n_random'"),
+        ({"split": {"kind": "mixtur"}}, UnknownNameError, "did you mean 'mixture'"),
         ({"split": {}}, SpecError, "no kind is given"),
-        ({"task": {"metric": "recal@10"}}, UnknownName, "did you mean 'recall'"),
+        ({"task": {"metric": "recal@10"}}, UnknownNameError, "did you mean 'recall'"),
         ({"task": {"k": 0}}, SpecError, r"exp.toml: task.k: found 0"),
-        ({"task": {"profile": "rectool"}}, UnknownName, "did you mean 'rectools'"),
+        ({"task": {"profile": "rectool"}}, UnknownNameError, "did you mean 'rectools'"),
         ({"task": {"metric": "recall@500"}}, SpecError, "500"),
-        ({"task": {"metric": "coverage@10"}}, SpecError, "Put it under task.also"),
-        ({"data": {"kind": "ml-100"}}, UnknownName, "did you mean 'ml-100k'"),
+        ({"task": {"metric": "coverage@10"}}, SpecError, "Put it under task.extra_metrics"),
+        ({"data": {"kind": "ml-100"}}, UnknownNameError, "did you mean 'ml-100k'"),
         ({"data": 3}, SpecError, "expected a table"),
-        ({"modle": 1}, UnknownName, "did you mean 'model'"),
-        ({"submission": {"path": "x.csv", "model": "eas"}}, UnknownName, "did you mean 'ease'"),
+        ({"modle": 1}, UnknownNameError, "did you mean 'model'"),
+        ({"submission": {"path": "x.csv", "model": "eas"}}, UnknownNameError, "did you mean 'ease'"),
     ],
 )
 def test_a_wrong_file_is_refused_when_it_is_read(changes, error, message):
     with pytest.raises(error, match=message):
-        read(with_(**changes), "exp.toml")
+        read_experiment(with_(**changes), "exp.toml")
 
 
 def test_a_missing_table_is_named():
     with pytest.raises(SpecError, match=r"no table \[split\]"):
-        read({k: v for k, v in TABLES.items() if k != "split"}, "exp.toml")
+        read_experiment({k: v for k, v in TABLES.items() if k != "split"}, "exp.toml")
 
 
 def test_set_changes_values():
-    experiment = read(TABLES, "exp.toml", ("model.ease.l2=7", "task.k=4", "seed=9", "split.tail=1"))
-    assert (experiment.model[-1].l2, experiment.task.k, experiment.seed, experiment.split.tail) == (7, 4, 9, 1)
+    experiment = read_experiment(TABLES, "exp.toml", ("model.ease.l2=7", "task.k=4", "seed=9", "split.n_last=1"))
+    assert (experiment.model[-1].l2, experiment.task.k, experiment.seed, experiment.split.n_last) == (7, 4, 9, 1)
     assert experiment.split.seed == 9
-    with pytest.raises(UnknownName, match="did you mean 'ease'"):
-        read(TABLES, "exp.toml", ("model.eas.l2=7",))
+    with pytest.raises(UnknownNameError, match="did you mean 'ease'"):
+        read_experiment(TABLES, "exp.toml", ("model.eas.l2=7",))
     with pytest.raises(SpecError, match="path=value"):
-        read(TABLES, "exp.toml", ("model.ease.l2",))
+        read_experiment(TABLES, "exp.toml", ("model.ease.l2",))
 
 
 def test_what_cannot_be_done_is_refused_before_any_fit(monkeypatch, tmp_path):
     with pytest.raises(SpecError, match=r"at most the 6. items"):
-        prepare(read(with_(task={"k": 500, "depth": 500, "metric": "recall@500", "also": []}), "exp.toml"))
+        prepare(
+            read_experiment(
+                with_(task={"k": 500, "stored_k": 500, "metric": "recall@500", "extra_metrics": []}), "exp.toml"
+            )
+        )
     monkeypatch.setattr("matinee.contract.free_memory", lambda: 1000)
-    with pytest.raises(TooLarge, match=r"nothing was allocated"):
-        prepare(read(TABLES, "exp.toml"))
+    with pytest.raises(InsufficientMemoryError, match=r"nothing was allocated"):
+        prepare(read_experiment(TABLES, "exp.toml"))
     monkeypatch.undo()
     path = tmp_path / "log.csv"
     pl.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 3]}).write_csv(path)
     tables = with_(
-        data={"path": str(path)}, model=[{"kind": "popularity", "half_life": 3}], split={"kind": "random", "k": 1}
+        data={"path": str(path)}, model=[{"kind": "popularity", "half_life_days": 3}], split={"kind": "random", "n": 1}
     )
-    with pytest.raises((CannotDo, SpecError), match=r"half_life|at most"):
-        prepare(read({**tables, "task": {"k": 1, "metric": "recall@1", "also": []}}, "exp.toml"))
+    with pytest.raises((UnsupportedError, SpecError), match=r"half_life|at most"):
+        prepare(read_experiment({**tables, "task": {"k": 1, "metric": "recall@1", "extra_metrics": []}}, "exp.toml"))
 
 
 def test_the_schema_knows_every_kind_and_knob():
@@ -328,7 +332,7 @@ def test_the_schema_knows_every_kind_and_knob():
     assert "Ridge penalty" in text
     assert "ml-100k" in text
     found = {one["properties"]["kind"]["const"]: one["properties"] for one in said["properties"]["ensemble"]["oneOf"]}
-    assert set(found) == set(CHOOSERS.names())
+    assert set(found) == set(WEIGHT_SEARCHES.names())
     assert {"steps", "bags", "members", "rule", "rules", "depth", "folds", "gate"} <= set(found["greedy"])
     assert "rrf" in text
 
@@ -336,8 +340,8 @@ def test_the_schema_knows_every_kind_and_knob():
 @pytest.mark.parametrize(
     "split",
     [
-        {"kind": "random", "k": 2},
-        {"kind": "tail", "k": 2},
+        {"kind": "random", "n": 2},
+        {"kind": "last_n", "n": 2},
         {"kind": "temporal", "fraction": 0.2},
         {"kind": "new_users", "users": 20},
     ],
@@ -345,14 +349,14 @@ def test_the_schema_knows_every_kind_and_knob():
 )
 @pytest.mark.parametrize("seen", ["exclude", "include"])
 def test_every_protocol_goes_from_log_to_board(tmp_path, split, seen):
-    data = {**TABLES["data"], "again": 0.2 if seen == "include" else 0.0}
-    tables = with_(split=split, data=data, task={**TABLES["task"], "seen": seen, "available": "learned"})
-    prepared = prepare(read(tables, "exp.toml"))
-    board = board_of(execute(prepared, Stage(tmp_path)))
+    data = {**TABLES["data"], "repeat_rate": 0.2 if seen == "include" else 0.0}
+    tables = with_(split=split, data=data, task={**TABLES["task"], "seen": seen, "available": "train"})
+    prepared = prepare(read_experiment(tables, "exp.toml"))
+    board = leaderboard(execute(prepared, RunOptions(tmp_path)))
     assert len(board.runs) == 3
-    assert board.gaps
+    assert board.differences
     frame = board.runs[0].lists(prepared.log.users, prepared.log.items)
-    np.testing.assert_array_equal(frame.user, prepared.split.answer.user)
+    np.testing.assert_array_equal(frame.user, prepared.split.target.user)
 
 
 def test_given_files_go_from_log_to_board(tmp_path):
@@ -364,8 +368,8 @@ def test_given_files_go_from_log_to_board(tmp_path):
     rows.filter(~held).write_csv(tmp_path / "train.csv")
     rows.filter(held).write_csv(tmp_path / "test.csv")
     tables = with_(
-        data={"path": str(tmp_path / "train.csv")}, split={"kind": "given", "answer": str(tmp_path / "test.csv")}
+        data={"path": str(tmp_path / "train.csv")}, split={"kind": "predefined", "targets": str(tmp_path / "test.csv")}
     )
-    runs = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path / "runs"))
+    runs = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path / "runs"))
     assert experiment_of(runs[0]).split.answer == tmp_path / "test.csv"
-    assert board_of(runs).runs
+    assert leaderboard(runs).runs

@@ -7,13 +7,13 @@ import pytest
 from matinee.metrics import compare, evaluate
 from matinee.models.ease import EASE
 from matinee.runs import execute, prepare
-from matinee.runs.execute import Stage
-from matinee.runs.experiment import read
+from matinee.runs.execute import RunOptions
+from matinee.runs.experiment import read_experiment
 from matinee.runs.finding import Finding, warning
-from matinee.runs.guards import beats, learnt
-from matinee.runs.log import noted
-from matinee.runs.stopping import stopped
-from matinee.runs.text import SENTENCES, sentence
+from matinee.runs.guards import check_beats_popularity, check_training
+from matinee.runs.log import read_log
+from matinee.runs.text import SENTENCES, finding_text
+from matinee.runs.validation import fit_early_stopped
 from matinee.topk import recommend
 from tests.runs.test_execute import TABLES
 
@@ -30,7 +30,7 @@ from tests.runs.test_execute import TABLES
     ],
 )
 def test_a_network_that_does_not_learn_or_is_not_done(losses, metrics, wanted):
-    found = [sentence(one) for one in learnt([{"losses": losses, "metrics": metrics}])]
+    found = [finding_text(one) for one in check_training([{"losses": losses, "metrics": metrics}])]
     assert len(found) == len(wanted)
     assert all(part in whole for part, whole in zip(wanted, found, strict=True))
 
@@ -40,28 +40,28 @@ def test_a_run_keeps_how_its_network_learnt_and_warns_of_it(tmp_path):
     tables = {
         "seed": 5,
         "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-        "task": {"k": 5, "metric": "recall@5", "also": [], "depth": 20},
-        "split": {"kind": "mixture", "random": 3, "tail": 2},
+        "task": {"k": 5, "metric": "recall@5", "extra_metrics": [], "depth": 20},
+        "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
         "model": [{"kind": "mult_dae", "factors": 8, "epochs": 2, "learning_rate": 0.01}],
     }
     heard = []
-    *_, run = execute(prepare(read(tables, "exp.toml")), Stage(tmp_path, say=heard.append))
-    stop, learn = noted(run.folder, "training")
+    *_, run = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path, say=heard.append))
+    stop, learn = read_log(run.folder, "training")
     assert (stop["fold"], learn["fold"]) == ("stop", "learn")
     assert len(stop["losses"]) == len(stop["metrics"]) == len(learn["losses"]) == run.producer.refit.epochs == 2
     assert learn["metrics"] == []
     assert stop["losses"][1] < stop["losses"][0]
-    warning = sentence(run.record.findings[0])
+    warning = finding_text(run.record.findings[0])
     assert "after the last of 2 epochs" in warning
     assert any(warning in line for line in heard)
 
 
 def test_a_lead_within_the_noise_is_reported(tmp_path):
     """A mean above popularity is not enough: the interval has to be above 0."""
-    popularity, knn, _ = execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))
+    popularity, knn, _ = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
     lead = compare(knn.evaluation, popularity.evaluation, "recall@5")
     assert lead.low < 0 < lead.mean
-    (finding,) = beats(knn.evaluation, popularity.evaluation, "recall@5")
+    (finding,) = check_beats_popularity(knn.evaluation, popularity.evaluation, "recall@5")
     assert finding.code == "popularity_not_beaten"
     assert finding.values["mean"] == pytest.approx(lead.mean)
     assert finding in knn.record.findings
@@ -69,33 +69,35 @@ def test_a_lead_within_the_noise_is_reported(tmp_path):
 
 def test_values_that_do_not_exist_are_shown_as_a_dash():
     found = warning("popularity_not_beaten", metric="recall@5", mean=0.1, low=float("nan"), high=float("nan"))
-    assert "(+0.1000 [–, –])" in sentence(found)
-    assert sentence(Finding(code="of_tomorrow", values={"x": 1})) == "of_tomorrow, x = 1"
+    assert "(+0.1000 [–, –])" in finding_text(found)
+    assert finding_text(Finding(code="of_tomorrow", values={"x": 1})) == "of_tomorrow, x = 1"
     assert set(SENTENCES) >= {"seen_items", "identical_lists", "unsorted_lists", "short_lists"}
 
 
 def test_the_popularity_metric_counts_the_training_set_alone(tmp_path):
-    prepared = prepare(read({**TABLES, "task": {**TABLES["task"], "also": ["popularity@5"]}}, "exp.toml"))
-    run = execute(prepared, Stage(tmp_path))[0]
+    prepared = prepare(
+        read_experiment({**TABLES, "task": {**TABLES["task"], "extra_metrics": ["popularity@5"]}}, "exp.toml")
+    )
+    run = execute(prepared, RunOptions(tmp_path))[0]
     lists = run.lists(prepared.log.users, prepared.log.items)
 
     def by(popularity):
-        return evaluate(lists, prepared.split.answer, ["popularity@5"], popularity=popularity)["popularity@5"]
+        return evaluate(lists, prepared.split.target, ["popularity@5"], popularity=popularity)["popularity@5"]
 
-    assert run.record.metrics["popularity@5"].mean == by(prepared.split.learn.popularity)
-    assert by(prepared.log.popularity) != by(prepared.split.learn.popularity)
+    assert run.record.metrics["popularity@5"].mean == by(prepared.split.train.popularity)
+    assert by(prepared.log.popularity) != by(prepared.split.train.popularity)
 
 
 def test_the_stop_fold_has_no_target_that_cannot_be_listed(monkeypatch):
     """On a log with repeats: targets that occur in the query are excluded from lists, so they must not count."""
-    data = {**TABLES["data"], "again": 0.4}
-    prepared = prepare(read({**TABLES, "data": data}, "exp.toml"))
-    stop, task = prepared.split.stop(), prepared.experiment.task
+    data = {**TABLES["data"], "repeat_rate": 0.4}
+    prepared = prepare(read_experiment({**TABLES, "data": data}, "exp.toml"))
+    stop, task = prepared.split.validation_split(), prepared.experiment.task
     contexts, fit = [], EASE.fit
     monkeypatch.setattr(EASE, "fit", lambda self, data, ctx: contexts.append(ctx) or fit(self, data, ctx))
-    model = stopped(EASE(), prepared.split, task)
-    ranked = recommend(model, stop.without_seen().ask, 5)
-    by_hand = evaluate(ranked, stop.without_seen().answer, ["recall@5"])["recall@5"]
-    ranked = recommend(model, stop.ask, 5)
-    assert evaluate(ranked, stop.answer, ["recall@5"])["recall@5"] != by_hand
+    model = fit_early_stopped(EASE(), prepared.split, task)
+    ranked = recommend(model, stop.drop_seen_targets().query, 5)
+    by_hand = evaluate(ranked, stop.drop_seen_targets().target, ["recall@5"])["recall@5"]
+    ranked = recommend(model, stop.query, 5)
+    assert evaluate(ranked, stop.target, ["recall@5"])["recall@5"] != by_hand
     assert contexts[0].validate(model) == by_hand

@@ -10,10 +10,10 @@ import pytest
 
 from matinee.models.ease import EASE
 from matinee.models.mult_dae import MultDAE
-from matinee.runs import Stage, execute, prepare
+from matinee.runs import RunOptions, execute, prepare
 from matinee.runs.combine import execute_all
 from matinee.runs.execute import ModelJob
-from matinee.runs.experiment import read
+from matinee.runs.experiment import read_experiment
 from matinee.runs.keys import code_of, of_model
 from tests.runs.test_execute import TABLES
 
@@ -22,8 +22,8 @@ EXECUTE = sys.modules["matinee.runs.execute"]
 
 
 def job(spec=None, **changes):
-    prepared = prepare(read({**TABLES, **changes}, "exp.toml"))
-    return ModelJob(prepared, spec or EASE(l2=20), 5, Stage(None))
+    prepared = prepare(read_experiment({**TABLES, **changes}, "exp.toml"))
+    return ModelJob(prepared, spec or EASE(l2=20), 5, RunOptions(None))
 
 
 def task(**changes):
@@ -33,13 +33,13 @@ def task(**changes):
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
-        ({"also": ["hit@5"]}, "fit lists"),
-        ({"also": ["ndcg@5", "coverage@5"]}, "fit lists metrics"),
+        ({"extra_metrics": ["hit@5"]}, "fit lists"),
+        ({"extra_metrics": ["ndcg@5", "coverage@5"]}, "fit lists metrics"),
         ({"metric": "ndcg@5"}, "fit lists"),
         ({"profile": "rectools"}, "fit lists"),
         ({"k": 4}, "fit lists"),
         ({"depth": 30}, "fit"),
-        ({"available": "learned"}, "fit"),
+        ({"available": "train"}, "fit"),
         ({"seen": "include"}, ""),
     ],
 )
@@ -52,18 +52,18 @@ def test_what_a_change_of_the_task_repeats(changes, same):
 def test_a_fit_that_validates_depends_on_the_metric_it_validates_by():
     spec = MultDAE(epochs=2)
     assert job(spec).keys.fit != job(spec, task=task(metric="ndcg@5")).keys.fit
-    assert job(spec).keys.fit == job(spec, task=task(also=["hit@5"])).keys.fit
+    assert job(spec).keys.fit == job(spec, task=task(extra_metrics=["hit@5"])).keys.fit
 
 
 def test_another_metric_fits_and_searches_nothing(tmp_path, monkeypatch):
     tables = {**TABLES, "ensemble": {"kind": "fixed", "members": ["ease", "item_knn"], "depth": 20}}
-    first = execute_all(prepare(read(tables, "exp.toml")), Stage(tmp_path))
+    first = execute_all(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
         patch.setattr(EXECUTE, "recommend", lambda *a, **k: pytest.fail("listed again"))
         patch.setattr("matinee.runs.combine.search", lambda *a, **k: pytest.fail("searched again"))
-        prepared = prepare(read({**tables, "task": task(also=["hit@5", "map@5"])}, "exp.toml"))
-        again = execute_all(prepared, Stage(tmp_path))
+        prepared = prepare(read_experiment({**tables, "task": task(extra_metrics=["hit@5", "map@5"])}, "exp.toml"))
+        again = execute_all(prepared, RunOptions(tmp_path))
     for one, other in zip(first, again, strict=True):
         assert one.name != other.name
         assert set(other.record.metrics) == {"recall@5", "hit@5", "map@5"}
@@ -75,21 +75,21 @@ def test_another_metric_fits_and_searches_nothing(tmp_path, monkeypatch):
 
 
 def test_a_damaged_run_gives_nothing_to_another(tmp_path):
-    first = execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))[-1]
+    first = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))[-1]
     path = first.folder / "lists.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     lines = []
-    changed = prepare(read({**TABLES, "task": task(also=["hit@5"])}, "exp.toml"))
-    again = execute(changed, Stage(tmp_path, say=lines.append))[-1]
+    changed = prepare(read_experiment({**TABLES, "task": task(extra_metrics=["hit@5"])}, "exp.toml"))
+    again = execute(changed, RunOptions(tmp_path, say=lines.append))[-1]
     assert not any(first.name in line and "same fit" in line for line in lines)
     assert again.record.metrics["recall@5"] == first.record.metrics["recall@5"]
 
 
 def test_deeper_lists_are_made_with_the_model_of_another_run(tmp_path, monkeypatch):
-    execute(prepare(read(TABLES, "exp.toml")), Stage(tmp_path))
+    execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
     monkeypatch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
-    prepared = prepare(read({**TABLES, "task": task(depth=30)}, "exp.toml"))
-    run = execute(prepared, Stage(tmp_path))[-1]
+    prepared = prepare(read_experiment({**TABLES, "task": task(depth=30)}, "exp.toml"))
+    run = execute(prepared, RunOptions(tmp_path))[-1]
     assert run.lists(prepared.log.users, prepared.log.items).k == 30
 
 

@@ -17,12 +17,12 @@ import pytest
 import matinee
 from matinee.errors import RunError
 from matinee.models.mult_dae import MultDAE
-from matinee.runs import Stage, execute, open_run, prepare, runs_in
+from matinee.runs import RunOptions, execute, open_run, prepare, runs_in
 from matinee.runs.combine import execute_all
-from matinee.runs.deliver import _refit_folder, experiment_of, submit
-from matinee.runs.experiment import Submission, read
+from matinee.runs.experiment import Submission, read_experiment
 from matinee.runs.lock import locked, locked_if_free
-from matinee.runs.log import last_lines, note, noted
+from matinee.runs.log import append_log, last_lines, read_log
+from matinee.runs.refit import _refit_folder, experiment_of, submit_run
 from matinee.runs.store import discard
 from tests.runs.test_execute import TABLES
 
@@ -36,7 +36,7 @@ ENVIRONMENT = {
 
 
 def executed(tables, root, say=lambda line: None):
-    return execute_all(prepare(read(tables, "exp.toml")), Stage(root, say=say))
+    return execute_all(prepare(read_experiment(tables, "exp.toml")), RunOptions(root, say=say))
 
 
 def content(run):
@@ -51,7 +51,7 @@ def contents(root):
 
 def overlapping(n):
     """Experiments that share fits: some are the same, some report other metrics, some have other models."""
-    tasks = [TABLES["task"], {**TABLES["task"], "also": ["hit@5"]}]
+    tasks = [TABLES["task"], {**TABLES["task"], "extra_metrics": ["hit@5"]}]
     models = [
         [{"kind": "item_knn"}, {"kind": "ease", "l2": 20}],
         [{"kind": "ease", "l2": 20}, {"kind": "ease", "l2": 5}],
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_refused_when_it_is_read(whole, tmp_path, name):
     shutil.copytree(runs[1].folder, tmp_path / "run")
     flipped(tmp_path / "run" / name, 60, 3)
     run = open_run(tmp_path / "run")
-    log = prepare(read(TABLES, "exp.toml")).log
+    log = prepare(read_experiment(TABLES, "exp.toml")).log
     with pytest.raises(RunError, match="damaged"):
         _ = run.evaluation, run.lists(log.users, log.items), run.model()
 
@@ -250,10 +250,10 @@ def stopped_while_learning(root, monkeypatch):
     """The state of a network's run that was stopped in the last epoch of its second fit."""
     from matinee.nn import train
 
-    fits, fit, loss = [], MultDAE.fit, MultDAE.rebuilding
+    fits, fit, loss = [], MultDAE.fit, MultDAE.reconstruction_loss
 
     def dying(self, net, batch, moment):
-        if len(fits) == 2 and moment.now >= 1.0:
+        if len(fits) == 2 and moment.epoch >= 1.0:
             raise KeyboardInterrupt
         return loss(self, net, batch, moment)
 
@@ -291,14 +291,14 @@ def test_damaged_state_of_a_training_is_thrown_away(whole, tmp_path, monkeypatch
 def test_a_submission_leaves_the_work_of_others_alone(whole, tmp_path):
     root, runs = whole
     shutil.copytree(root, tmp_path / "runs")
-    log, stage = prepare(read(TABLES, "exp.toml")).log, Stage(tmp_path / "runs")
+    log, stage = prepare(read_experiment(TABLES, "exp.toml")).log, RunOptions(tmp_path / "runs")
     busy, killed = _refit_folder(runs[1].producer, 5, stage), stage.root / ".partial" / "refit-slim-1"
     for folder in (busy, killed):
         folder.mkdir(parents=True)
     own = _refit_folder(runs[0].producer, 5, stage)
     with locked(busy, print):
         to = Submission(path=str(tmp_path / "s.csv"))
-        submit(runs[0], experiment_of(runs[0]), log, to, stage)
+        submit_run(runs[0], experiment_of(runs[0]), log, to, stage)
         discard(busy)
         assert busy.is_dir()
     assert killed.is_dir()
@@ -307,12 +307,12 @@ def test_a_submission_leaves_the_work_of_others_alone(whole, tmp_path):
 
 def test_the_last_line_of_a_stage_counts(tmp_path):
     for value in (1, 2):
-        note(tmp_path, "training", fold="stop", losses=[value])
-        note(tmp_path, "training", fold="learn", losses=[value])
+        append_log(tmp_path, "training", fold="stop", losses=[value])
+        append_log(tmp_path, "training", fold="learn", losses=[value])
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"stage": "training", "fold": "st')
-    assert [line["losses"] for line in noted(tmp_path, "training")] == [[2], [2]]
-    note(tmp_path, "fit", seconds=1)
+    assert [line["losses"] for line in read_log(tmp_path, "training")] == [[2], [2]]
+    append_log(tmp_path, "fit", seconds=1)
     assert [line["stage"] for line in last_lines(tmp_path)] == ["training", "training", "fit"]
 
 
@@ -320,11 +320,11 @@ def test_the_last_line_of_a_stage_counts(tmp_path):
 def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(whole, tmp_path, limit):
     """A limit on the size of files stands for the disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    prepared = prepare(read(WITH_NETWORK, "exp.toml"))
+    prepared = prepare(read_experiment(WITH_NETWORK, "exp.toml"))
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         with pytest.raises(RunError, match="cannot be") as error:
-            execute(prepared, Stage(tmp_path))
+            execute(prepared, RunOptions(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(error.value)

@@ -9,12 +9,12 @@ import pytest
 from matinee.contract import Task
 from matinee.data import Interactions, Vocabulary
 from matinee.errors import DataError, SpecError, SubmissionError
-from matinee.runs.list_file import pairs, replaced
-from matinee.runs.submission import check, judge, write
+from matinee.runs.list_file import atomic_replace, read_pairs
+from matinee.runs.submission import check_file, evaluate_against_file, write_lists
 from matinee.topk import TopK
 from tests.logs import log_of
 
-TASK = Task(k=2, metric="recall@2", also=("hit@1",))
+TASK = Task(k=2, metric="recall@2", extra_metrics=("hit@1",))
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def file(tmp_path, rows, suffix=".csv"):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_good_file_passes_and_says_who_is_short(tmp_path, log, suffix):
-    checked = check(file(tmp_path, GOOD, suffix), log, TASK)
+    checked = check_file(file(tmp_path, GOOD, suffix), log, TASK)
     assert checked.short == 1
     assert checked.lists.item.tolist() == [[2, 3], [0, 1], [5, -1]]
-    assert "1 users have fewer" in checked.sentence(2)
+    assert "1 users have fewer" in checked.summary(2)
 
 
 @pytest.mark.parametrize(
@@ -55,66 +55,66 @@ def test_a_good_file_passes_and_says_who_is_short(tmp_path, log, suffix):
 )
 def test_every_fault_is_named_with_its_line(tmp_path, log, rows, message):
     with pytest.raises(SubmissionError, match=message):
-        check(file(tmp_path, rows), log, TASK)
+        check_file(file(tmp_path, rows), log, TASK)
 
 
 def test_seen_items_are_counted_where_they_are_allowed(tmp_path, log):
     rows = [(1000, 5000), (1000, 5003), (1001, 5000), (1001, 5001), (1002, 5004), (1002, 5005)]
-    sentence = check(file(tmp_path, rows), log, TASK.model_copy(update={"seen": "include"})).sentence(2)
+    sentence = check_file(file(tmp_path, rows), log, TASK.model_copy(update={"values_or_nan": "include"})).summary(2)
     assert "no seen item" not in sentence
     assert "seen items allowed (33 % of rows repeat an item of the user's history), no item twice" in sentence
-    assert "no seen item, no item twice" in check(file(tmp_path, GOOD), log, TASK).sentence(2)
+    assert "no seen item, no item twice" in check_file(file(tmp_path, GOOD), log, TASK).summary(2)
 
 
 def test_all_faults_come_in_one_message(tmp_path, log):
     with pytest.raises(SubmissionError) as error:
-        check(file(tmp_path, [(9, 5000), (1000, 5000), (1001, 77)]), log, TASK)
+        check_file(file(tmp_path, [(9, 5000), (1000, 5000), (1001, 77)]), log, TASK)
     assert len(error.value.faults) == 5
     assert error.value.exit_code == 2
 
 
 def test_seen_items_pass_where_they_are_allowed(tmp_path, log):
-    task = Task(k=2, metric="recall@2", also=(), seen="include")
+    task = Task(k=2, metric="recall@2", extra_metrics=(), seen="include")
     rows = [(u, i) for u in (1000, 1001, 1002) for i in (5000, 5001)]
-    assert check(file(tmp_path, rows), log, task).short == 0
+    assert check_file(file(tmp_path, rows), log, task).short == 0
 
 
 def test_only_the_users_asked_for_must_be_there(tmp_path, log):
     wanted = log.histories(np.array([1], dtype=np.int32))
-    assert len(check(file(tmp_path, GOOD[2:4]), log, TASK, wanted).lists) == 1
+    assert len(check_file(file(tmp_path, GOOD[2:4]), log, TASK, wanted).lists) == 1
     with pytest.raises(SubmissionError, match="users nobody asked for"):
-        check(file(tmp_path, GOOD), log, TASK, wanted)
+        check_file(file(tmp_path, GOOD), log, TASK, wanted)
 
 
 def test_files_that_are_none(tmp_path, log):
     with pytest.raises(DataError):
-        check(tmp_path / "nowhere.csv", log, TASK)
+        check_file(tmp_path / "nowhere.csv", log, TASK)
     empty = tmp_path / "empty.csv"
     empty.write_text("user,item\n")
     with pytest.raises(DataError, match="no rows"):
-        check(empty, log, TASK)
+        check_file(empty, log, TASK)
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("user,thing\n1,2\n")
     with pytest.raises(DataError, match="item"):
-        check(wrong, log, TASK)
+        check_file(wrong, log, TASK)
 
 
 def test_lists_are_scored_against_answers_and_unknown_items_are_misses(tmp_path, log):
-    checked = check(file(tmp_path, GOOD), log, TASK)
+    checked = check_file(file(tmp_path, GOOD), log, TASK)
     answers = tmp_path / "answers.csv"
     answers.write_text("user,item\n1000,5003\n1001,5000\n1001,9999\n")
-    evaluation = judge(checked.lists, answers, TASK)
+    evaluation = evaluate_against_file(checked.lists, answers, TASK)
     assert evaluation["recall@2"] == pytest.approx((1.0 + 0.5) / 2)
     assert evaluation["hit@1"] == pytest.approx(0.5)
     answers.write_text("user,item\n55,5003\n")
     with pytest.raises(DataError, match="line 2"):
-        judge(checked.lists, answers, TASK)
+        evaluate_against_file(checked.lists, answers, TASK)
 
 
 def test_another_ending_is_refused_and_nothing_is_written(tmp_path, log):
-    lists = check(file(tmp_path, GOOD), log, TASK).lists
+    lists = check_file(file(tmp_path, GOOD), log, TASK).lists
     with pytest.raises(SpecError, match=r"\.csv or \.parquet"):
-        write(lists, tmp_path / "out" / "lists.xls")
+        write_lists(lists, tmp_path / "out" / "lists.xls")
     assert not (tmp_path / "out").exists()
     assert isinstance(lists, TopK)
 
@@ -122,7 +122,7 @@ def test_another_ending_is_refused_and_nothing_is_written(tmp_path, log):
 def test_a_user_who_took_everything_gets_no_list(tmp_path):
     """An empty list is right where no item is allowed."""
     log = log_of([0, 0, 1, 1, 1], [0, 1, 0, 1, 2], users=2, items=3)
-    checked = check(file(tmp_path, [(1000, 5002)]), log, TASK)
+    checked = check_file(file(tmp_path, [(1000, 5002)]), log, TASK)
     assert checked.short == 2
     assert checked.lists.length.tolist() == [1, 0]
 
@@ -133,7 +133,7 @@ def test_a_column_rank_says_the_order(tmp_path, log, suffix):
     frame.columns = ["user", "item", "rank"]
     path = tmp_path / f"ranked{suffix}"
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
-    assert check(path, log, TASK).lists.item.tolist() == [[3, 2], [0, 1], [5, -1]]
+    assert check_file(path, log, TASK).lists.item.tolist() == [[3, 2], [0, 1], [5, -1]]
 
 
 @pytest.mark.parametrize(
@@ -151,24 +151,24 @@ def test_ranks_with_gaps_or_ties_are_refused(tmp_path, log, ranks, message):
     rows = [f"{user},{item},{rank}" for (user, item), rank in zip(GOOD, ranks, strict=True)]
     path.write_text("\n".join(["user,item,rank", *rows]) + "\n")
     with pytest.raises(DataError, match=message):
-        check(path, log, TASK)
+        check_file(path, log, TASK)
 
 
 def test_a_column_of_scores_or_times_says_nothing(tmp_path, log):
     path = tmp_path / "scored.csv"
     rows = [f"{user},{item},-,20240131" for user, item in GOOD]
     path.write_text("\n".join(["user,item,score,date", *rows]) + "\n")
-    assert check(path, log, TASK).short == 1
+    assert check_file(path, log, TASK).short == 1
 
 
 def test_answers_with_ids_of_another_type_are_misses(tmp_path, log):
-    checked = check(file(tmp_path, GOOD), log, TASK)
+    checked = check_file(file(tmp_path, GOOD), log, TASK)
     answers = tmp_path / "answers.csv"
     answers.write_text("user,item\n1000,5003\n1001,abc\n")
-    assert judge(checked.lists, answers, TASK)["recall@2"] == pytest.approx(0.5)
+    assert evaluate_against_file(checked.lists, answers, TASK)["recall@2"] == pytest.approx(0.5)
     answers.write_text("user,item\nabc,5003\n")
     with pytest.raises(DataError, match="line 2"):
-        judge(checked.lists, answers, TASK)
+        evaluate_against_file(checked.lists, answers, TASK)
 
 
 def test_text_ids_that_look_like_numbers_read_back(tmp_path):
@@ -184,12 +184,12 @@ def test_text_ids_that_look_like_numbers_read_back(tmp_path):
         log.users,
         log.items,
     )
-    write(lists, tmp_path / "lists.csv")
-    assert (check(tmp_path / "lists.csv", log, TASK).lists.item == lists.item).all()
+    write_lists(lists, tmp_path / "lists.csv")
+    assert (check_file(tmp_path / "lists.csv", log, TASK).lists.item == lists.item).all()
     many = pl.DataFrame({"user": [str(n) for n in range(1500)] * 2, "item": ["1"] * 2999 + ["007"]})
     many.write_csv(tmp_path / "many.csv")
     wide = Vocabulary.of(many["user"]), Vocabulary.of(many["item"])
-    assert wide[1].decode(pairs(tmp_path / "many.csv", *wide).item).to_list() == many["item"].to_list()
+    assert wide[1].decode(read_pairs(tmp_path / "many.csv", *wide).item).to_list() == many["item"].to_list()
 
 
 def _fail(path):
@@ -201,23 +201,23 @@ def test_an_older_file_stays_where_the_new_one_fails(tmp_path, log):
     path = tmp_path / "lists.csv"
     path.write_text("yesterday")
     path.chmod(0o640)
-    with pytest.raises(RuntimeError), replaced(path) as fresh:
+    with pytest.raises(RuntimeError), atomic_replace(path) as fresh:
         _fail(fresh)
     assert path.read_text() == "yesterday"
-    with replaced(path) as fresh:
+    with atomic_replace(path) as fresh:
         fresh.write_text("today")
     assert path.read_text() == "today"
     assert path.stat().st_mode & 0o777 == 0o640
     assert [one.name for one in tmp_path.iterdir()] == ["lists.csv"]
     (tmp_path / "there.csv").mkdir()
-    with pytest.raises(SpecError, match="folder"), replaced(tmp_path / "there.csv"):
+    with pytest.raises(SpecError, match="folder"), atomic_replace(tmp_path / "there.csv"):
         pass
 
 
 def test_a_link_planted_beside_the_file_is_not_followed(tmp_path, log):
-    lists = check(file(tmp_path, GOOD), log, TASK).lists
+    lists = check_file(file(tmp_path, GOOD), log, TASK).lists
     victim = tmp_path / "victim.txt"
     victim.write_text("mine")
     (tmp_path / ".s.csv.half").symlink_to(victim)
-    write(lists, tmp_path / "s.csv")
+    write_lists(lists, tmp_path / "s.csv")
     assert victim.read_text() == "mine"

@@ -37,7 +37,7 @@ def pairs(log: Interactions) -> Counter[tuple[str, str]]:
 
 def answers(split: Split) -> dict[str, dict[str, str]]:
     """Person → item → the part it belongs to."""
-    answer, out = split.answer, {}
+    answer, out = split.target, {}
     item = answer.items.decode(answer.item).to_list()
     for r, user in enumerate(answer.users.decode(answer.user).to_list()):
         low, high = answer.offsets[r : r + 2]
@@ -52,9 +52,9 @@ def answer_pairs(split: Split) -> Counter[tuple[str, str]]:
 
 def asked(split: Split) -> dict[str, list[tuple[str, int]]]:
     """Person → the history asked about, oldest first."""
-    ask, out = split.ask, {}
+    ask, out = split.query, {}
     item = ask.items.decode(ask.item).to_list()
-    for r, user in enumerate(split.answer.users.decode(split.answer.user).to_list()):
+    for r, user in enumerate(split.target.users.decode(split.target.user).to_list()):
         low, high = ask.offsets[r : r + 2]
         out[user] = list(zip(item[low:high], ask.time[low:high].tolist(), strict=True))
     return out
@@ -62,18 +62,18 @@ def asked(split: Split) -> dict[str, list[tuple[str, int]]]:
 
 def picture(split: Split) -> tuple[object, ...]:
     """All a split says, in raw ids: equal pictures are equal splits."""
-    return sorted(split.learn.frame().rows()), answers(split), asked(split)
+    return sorted(split.train.frame().rows()), answers(split), asked(split)
 
 
 def check_sound(split: Split, log: Interactions) -> None:
     """What every split keeps, whatever the protocol."""
-    assert split.learn.users == log.users
-    assert split.learn.items == log.items
-    assert len(split.ask) == len(split.answer) > 0
-    assert (split.answer.count > 0).all()
-    assert (np.diff(split.ask.offsets) > 0).all()
-    known = np.diff(split.learn.offsets)[split.answer.user] > 0
-    assert split.ask.user.tolist() == np.where(known, split.answer.user, -1).tolist()
+    assert split.train.users == log.users
+    assert split.train.items == log.items
+    assert len(split.query) == len(split.target) > 0
+    assert (split.target.count > 0).all()
+    assert (np.diff(split.query.offsets) > 0).all()
+    known = np.diff(split.train.offsets)[split.target.user] > 0
+    assert split.query.user.tolist() == np.where(known, split.target.user, -1).tolist()
     assert split.source == log.fingerprint
 
 

@@ -43,16 +43,16 @@ def before(module: ModuleType, marks: str | None = None) -> Interactions:
 
 def after(module: ModuleType, split: Split, letters: dict[str, str]) -> list[list[str]]:
     """The marks of each person, found in the split alone."""
-    learn = {tuple(row) for row in split.learn.frame().select("user", "item", "time").rows()}
-    asked = split.answer.users.decode(split.answer.user).to_list()
+    learn = {tuple(row) for row in split.train.frame().select("user", "item", "time").rows()}
+    asked = split.target.users.decode(split.target.user).to_list()
     past, answers = {}, {}
     for r, name in enumerate(asked):
-        low, high = split.ask.offsets[r : r + 2]
-        items = split.ask.items.decode(split.ask.item[low:high]).to_list()
-        past[name] = set(zip(items, split.ask.time[low:high].tolist(), strict=True))
-        low, high = split.answer.offsets[r : r + 2]
-        labels = [split.answer.parts[p] for p in split.answer.part[low:high]]
-        answers[name] = dict(zip(split.answer.items.decode(split.answer.item[low:high]), labels, strict=True))
+        low, high = split.query.offsets[r : r + 2]
+        items = split.query.items.decode(split.query.item[low:high]).to_list()
+        past[name] = set(zip(items, split.query.time[low:high].tolist(), strict=True))
+        low, high = split.target.offsets[r : r + 2]
+        labels = [split.target.parts[p] for p in split.target.part[low:high]]
+        answers[name] = dict(zip(split.target.items.decode(split.target.item[low:high]), labels, strict=True))
 
     def mark(name: str, item: str, day: int) -> str:
         row = (name, item, day * DAY)

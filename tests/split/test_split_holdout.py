@@ -19,10 +19,10 @@ from matinee.split import Split
 
 Cut = Callable[[Interactions], Split]
 CUTS: dict[str, Cut] = {
-    "mixture": lambda log: split.mixture(log, random=2, tail=1, seed=3),
-    "random": lambda log: split.random(log, k=2, seed=3),
+    "mixture": lambda log: split.mixture(log, n_random=2, n_last=1, seed=3),
+    "random": lambda log: split.random(log, n=2, seed=3),
     "fraction": lambda log: split.random(log, fraction=0.4, seed=3),
-    "tail": lambda log: split.tail(log, k=2),
+    "last_n": lambda log: split.last_n(log, n=2),
 }
 
 
@@ -37,15 +37,15 @@ def test_learn_and_answer_are_the_log(name: str, of: list[Row]):
     log = log_of(of)
     found = CUTS[name](log)
     check_sound(found, log)
-    assert pairs(found.learn) + answer_pairs(found) == pairs(log)
-    assert not pairs(found.learn).keys() & answer_pairs(found).keys()
+    assert pairs(found.train) + answer_pairs(found) == pairs(log)
+    assert not pairs(found.train).keys() & answer_pairs(found).keys()
     for user, history in asked(found).items():
         assert Counter(item for item, _ in history) == Counter(
-            {i: n for (u, i), n in pairs(found.learn).items() if u == user}
+            {i: n for (u, i), n in pairs(found.train).items() if u == user}
         )
         assert [t for _, t in history] == sorted(t for _, t in history)
     everybody = {u for u, _, _ in of}
-    assert {u for u, _ in pairs(found.learn)} == everybody
+    assert {u for u, _ in pairs(found.train)} == everybody
 
 
 @pytest.mark.parametrize("name", CUTS)
@@ -72,7 +72,7 @@ def test_mixture_by_definition(of: list[Row], r: int, t: int):
     assume(r + t > 0)
     log = log_of(of)
     try:
-        found = split.mixture(log, random=r, tail=t, seed=1)
+        found = split.mixture(log, n_random=r, n_last=t, seed=1)
     except SplitError:
         assert all(len({i for u2, i, _ in of if u2 == u}) == 1 or r + t == 0 for u, _, _ in of)
         return
@@ -83,7 +83,7 @@ def test_mixture_by_definition(of: list[Row], r: int, t: int):
         total = min(r + t, n - 1)
         tail = t if total == r + t else int(total * t / (r + t) + 0.5)
         rest, end = [i for _, i in own[: n - tail]], {i for _, i in own[n - tail :]}
-        assert {i for i, part in row.items() if part == "tail"} == end
+        assert {i for i, part in row.items() if part == "last"} == end
         drawn = {i for i, part in row.items() if part == "random"}
         pool = set(rest) - end
         assert drawn <= pool
@@ -95,7 +95,7 @@ def test_mixture_by_definition(of: list[Row], r: int, t: int):
 @given(of=rows(), k=st.integers(1, 5))
 def test_tail_is_no_earlier_than_what_is_learnt(of: list[Row], k: int):
     assume(longest(of) > 1)
-    found = split.tail(log_of(of), k=k)
+    found = split.last_n(log_of(of), n=k)
     when = {(u, i): s for u, i, s in of}
     for user, row in answers(found).items():
         n = sum(u == user for u, _, _ in of)
@@ -109,9 +109,9 @@ def test_tail_is_no_earlier_than_what_is_learnt(of: list[Row], k: int):
 )
 def test_short_histories_give_fewer_of_each(length: int, expected: tuple[int, int] | None):
     of = [("long", f"i{i:02}", i) for i in range(30)] + [("own", f"i{i:02}", i) for i in range(length)]
-    parts = answers(split.mixture(log_of(of), random=7, tail=3)).get("own")
+    parts = answers(split.mixture(log_of(of), n_random=7, n_last=3)).get("own")
     count = Counter((parts or {}).values())
-    assert (None if parts is None else (count["random"], count["tail"])) == expected
+    assert (None if parts is None else (count["random"], count["last"])) == expected
 
 
 def test_short_is_skipped_or_refused():
@@ -119,37 +119,37 @@ def test_short_is_skipped_or_refused():
         [("long", f"i{i:02}", i) for i in range(11)] + [("own", f"i{i:02}", i) for i in range(10)] + [("one", "i00", 0)]
     )
     log = log_of(of)
-    skipped = split.mixture(log, short="skip")
+    skipped = split.mixture(log, short_histories="skip")
     assert set(answers(skipped)) == {"long"}
-    assert pairs(skipped.learn) + answer_pairs(skipped) == pairs(log)
+    assert pairs(skipped.train) + answer_pairs(skipped) == pairs(log)
     with pytest.raises(SplitError, match=r"2 of 3 users are too short for 10 answers, the shortest has 1 row;"):
-        split.mixture(log, short="refuse")
-    assert len(split.mixture(log_of(of[:11]), short="refuse").answer) == 1
+        split.mixture(log, short_histories="error")
+    assert len(split.mixture(log_of(of[:11]), short_histories="error").target) == 1
     with pytest.raises(SplitError, match="nobody can be asked"):
-        split.random(log_of([("one", "i00", 0), ("one", "i00", 1), ("two", "i01", 0)]), k=1)
+        split.random(log_of([("one", "i00", 0), ("one", "i00", 1), ("two", "i01", 0)]), n=1)
     with pytest.raises(SplitError, match="nobody can be asked"):
-        split.mixture(log_of(of[11:]), short="skip")
+        split.mixture(log_of(of[11:]), short_histories="skip")
 
 
 def test_most_caps_the_share_of_a_history():
     log = log_of([("own", f"i{i:02}", i) for i in range(10)] + [("two", "i00", 0), ("two", "i01", 1)])
-    capped = answers(split.tail(log, k=8, most=0.3))
+    capped = answers(split.last_n(log, n=8, max_fraction=0.3))
     assert set(capped["own"]) == {"i07", "i08", "i09"}
     assert set(capped["two"]) == {"i01"}
-    assert len(answers(split.random(log, k=8, most=0.5))["own"]) == 5
+    assert len(answers(split.random(log, n=8, max_fraction=0.5))["own"]) == 5
 
 
 def test_a_fraction_is_of_the_different_items():
     of = [("own", f"i{i % 10:02}", i) for i in range(40)]
     found = split.random(log_of(of), fraction=0.25)
     assert len(answers(found)["own"]) == 3
-    assert len(found.learn) == 28
+    assert len(found.train) == 28
 
 
 def test_equal_lengths_do_not_share_their_draw():
     """The seed systems drew the same positions for all users of one length."""
     of = [(f"u{u}", f"i{i:02}", i) for u in range(400) for i in range(20)]
-    found = answers(split.random(log_of(of), k=5, seed=22))
+    found = answers(split.random(log_of(of), n=5, seed=22))
     assert len({frozenset(row) for row in found.values()}) > 380
     where = np.array([int(i[1:]) for row in found.values() for i in row])
     assert abs(where.mean() - 9.5) < 4 * 5.77 / np.sqrt(len(where))
@@ -160,15 +160,15 @@ def test_equal_lengths_do_not_share_their_draw():
 
 def test_all_sets_of_items_are_drawn_alike():
     of = [(f"u{u}", f"i{i}", i) for u in range(6000) for i in range(4)]
-    found = Counter(frozenset(row) for row in answers(split.random(log_of(of), k=2, seed=5)).values())
+    found = Counter(frozenset(row) for row in answers(split.random(log_of(of), n=2, seed=5)).values())
     assert len(found) == 6
     assert sum((n - 1000) ** 2 / 1000 for n in found.values()) < 20.5  # chi², 5 degrees of freedom, p = .001
 
 
-@pytest.mark.parametrize("cut", [split.mixture, split.tail])
+@pytest.mark.parametrize("cut", [split.mixture, split.last_n])
 def test_order_is_needed(cut: Cut):
     log = log_of([("u", f"i{i}", 0) for i in range(5)], clock="none")
     with pytest.raises(SplitError, match="the log has no times"):
         cut(log)
-    assert len(split.mixture(log, random=2, tail=0).answer) == 1
-    assert len(split.random(log, k=2).answer) == 1
+    assert len(split.mixture(log, n_random=2, n_last=0).target) == 1
+    assert len(split.random(log, n=2).target) == 1

@@ -24,11 +24,11 @@ def test_by_definition(of: list[Row], order: str, fold_in: float):
     log = log_of(of)
     found = split.new_users(log, users=1, order=order, fold_in=fold_in, seed=2)  # pyright: ignore[reportArgumentType]
     check_sound(found, log)
-    assert found.ask.user.tolist() == [-1]
+    assert found.query.user.tolist() == [-1]
     (who,) = answers(found)
     shown, answer = [i for i, _ in asked(found)[who]], set(answers(found)[who])
-    assert not {u for u, _ in pairs(found.learn)} & {who}
-    assert pairs(found.learn) + answer_pairs(found) + Counter((who, i) for i in shown) == pairs(log)
+    assert not {u for u, _ in pairs(found.train)} & {who}
+    assert pairs(found.train) + answer_pairs(found) + Counter((who, i) for i in shown) == pairs(log)
     assert len(answer) == min(max(int((1 - fold_in) * sizes[who] + 0.5), 1), sizes[who] - 1)
     if order == "time":
         assert shown + sorted(answer, key=lambda i: next((t, i) for u, j, t in of if (u, j) == (who, i))) == [
@@ -58,8 +58,8 @@ def test_nothing_but_the_person_matters(of: list[Row], data: st.DataObject):
 
 def test_number_and_share():
     log = log_of(MANY)
-    assert len(split.new_users(log, users=37).answer) == 37
-    share = len(split.new_users(log, fraction=0.3).answer) / 190
+    assert len(split.new_users(log, users=37).target) == 37
+    share = len(split.new_users(log, fraction=0.3).target) / 190
     assert abs(share - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 190)
     assert answers(split.new_users(log, users=20)).keys() < answers(split.new_users(log, users=37)).keys()
     assert all(len([1 for u, _, _ in MANY if u == who]) > 1 for who in answers(split.new_users(log, users=190)))
@@ -67,11 +67,11 @@ def test_number_and_share():
 
 def test_stop_asks_other_people():
     outer = split.new_users(log_of(MANY), users=120)
-    inner = outer.stop()
-    assert len(inner.answer) == 35  # half of the 70 that are left
+    inner = outer.validation_split()
+    assert len(inner.target) == 35  # half of the 70 that are left
     assert not answers(inner).keys() & answers(outer).keys()
-    assert not {u for u, _ in pairs(inner.learn)} & answers(outer).keys()
-    assert set(inner.ask.user.tolist()) == {-1}
+    assert not {u for u, _ in pairs(inner.train)} & answers(outer).keys()
+    assert set(inner.query.user.tolist()) == {-1}
 
 
 def test_refusals():
@@ -82,7 +82,7 @@ def test_refusals():
         split.new_users(log_of([("u", "a", 0), ("u", "b", 1)]), users=1)
     with pytest.raises(SplitError, match="no times"):
         split.new_users(log_of(MANY, clock="none"), users=3, order="time")
-    assert len(split.new_users(log_of(MANY, clock="none"), users=3).answer) == 3
+    assert len(split.new_users(log_of(MANY, clock="none"), users=3).target) == 3
     for knobs in ({}, {"users": 3, "fraction": 0.1}, {"users": 0}):
         with pytest.raises(SpecError):
             split.new_users(log, **knobs)

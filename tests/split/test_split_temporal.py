@@ -33,7 +33,7 @@ def test_by_definition(of: list[Row], cut: int, hours: int | None):
         return
     check_sound(found, log)
     assert {(u, i) for u, row in answers(found).items() for i in row} == expected
-    assert sorted(found.learn.frame().rows()) == sorted(row for row in of if row[2] < cut * HOUR)
+    assert sorted(found.train.frame().rows()) == sorted(row for row in of if row[2] < cut * HOUR)
     for user, history in asked(found).items():
         assert sorted(history) == sorted((i, t) for u, i, t in of if u == user and t < cut * HOUR)
 
@@ -60,7 +60,7 @@ YEAR = [(f"u{u}", f"i{(7 * u + d) % 50:02}", d * DAY) for u in range(12) for d i
 def test_fraction_is_the_share_after_the_cut(fraction: float):
     log = log_of(YEAR)
     found = split.temporal(log, fraction=fraction)
-    after = len(log) - len(found.learn)
+    after = len(log) - len(found.train)
     assert fraction * len(log) - 1 <= after <= fraction * len(log) + 5  # ties at the cut stay together
     assert found.protocol == split.temporal(log, at=found.protocol.at).protocol  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -68,27 +68,27 @@ def test_fraction_is_the_share_after_the_cut(fraction: float):
 def test_origins_and_step():
     log = log_of(YEAR)
     protocol = PROTOCOLS.read({"kind": "temporal", "at": date(1970, 3, 31), "days": 10, "origins": 3}, "split")
-    cuts = protocol.cuts(log)  # pyright: ignore[reportAttributeAccessIssue]
+    cuts = protocol.splits(log)  # pyright: ignore[reportAttributeAccessIssue]
     assert [c.protocol.at.day for c in cuts] == [11, 21, 31]
-    assert picture(cuts[-1]) == picture(protocol.cut(log))
+    assert picture(cuts[-1]) == picture(protocol.split(log))
     assert len({c.fingerprint for c in cuts}) == 3
     for c in cuts:
         at = int(c.protocol.at.timestamp())
-        assert c.learn.time.max() < at
+        assert c.train.time.max() < at
         assert sum(map(len, answers(c).values())) == len({(u, i) for u, i, t in YEAR if at <= t < at + 10 * DAY})
 
 
 def test_stop_is_an_earlier_origin_at_the_same_horizon():
     log = log_of(YEAR)
     for outer in (split.temporal(log, at=moment(24 * 80), days=7), split.temporal(log, fraction=0.2)):  # type: ignore[arg-type]
-        inner = outer.stop()
+        inner = outer.validation_split()
         horizon = timedelta(days=outer.protocol.days)  # pyright: ignore[reportAttributeAccessIssue]
         assert inner.protocol.at == outer.protocol.at - horizon  # pyright: ignore[reportAttributeAccessIssue]
         assert inner.protocol.days == outer.protocol.days  # pyright: ignore[reportAttributeAccessIssue]
-        assert inner.learn.time.max() < inner.protocol.at.timestamp()  # pyright: ignore[reportAttributeAccessIssue]
-        assert not pairs(inner.learn).keys() - pairs(outer.learn).keys()
+        assert inner.train.time.max() < inner.protocol.at.timestamp()  # pyright: ignore[reportAttributeAccessIssue]
+        assert not pairs(inner.train).keys() - pairs(outer.train).keys()
     with pytest.raises(SplitError, match="nobody has rows both before"):
-        split.temporal(log, at=moment(24 * 10)).stop()
+        split.temporal(log, at=moment(24 * 10)).validation_split()
 
 
 def test_moments_are_utc_unless_said_otherwise():

@@ -14,9 +14,12 @@ from matinee.data import Interactions
 from matinee.split import PROTOCOLS, Split
 
 CALLS: dict[str, tuple[str, Callable[[Interactions], Split]]] = {
-    "mixture": ("mixture(log, random=2, tail=1, seed=7)", lambda log: split.mixture(log, random=2, tail=1, seed=7)),
-    "random": ("random(log, k=2, seed=7)", lambda log: split.random(log, k=2, seed=7)),
-    "tail": ("tail(log, k=2)", lambda log: split.tail(log, k=2)),
+    "mixture": (
+        "mixture(log, n_random=2, n_last=1, seed=7)",
+        lambda log: split.mixture(log, n_random=2, n_last=1, seed=7),
+    ),
+    "random": ("random(log, n=2, seed=7)", lambda log: split.random(log, n=2, seed=7)),
+    "last_n": ("last_n(log, n=2)", lambda log: split.last_n(log, n=2)),
     "temporal": (
         'temporal(log, at="1970-01-05", days=3)',
         lambda log: split.temporal(log, at="1970-01-05", days=3),  # pyright: ignore[reportArgumentType]
@@ -26,7 +29,7 @@ CALLS: dict[str, tuple[str, Callable[[Interactions], Split]]] = {
         lambda log: split.new_users(log, users=1, fold_in=0.6, seed=7),
     ),
 }
-LETTERS = {"random": "r", "tail": "t", "temporal": "t", "new_users": "n", "given": "g"}
+LETTERS = {"random": "r", "last_n": "t", "temporal": "t", "new_users": "n", "predefined": "g"}
 
 
 def module_of(kind: str) -> ModuleType:
@@ -34,7 +37,7 @@ def module_of(kind: str) -> ModuleType:
 
 
 def test_every_protocol_is_drawn():
-    assert {*CALLS, "given"} == set(PROTOCOLS.names())
+    assert {*CALLS, "predefined"} == set(PROTOCOLS.names())
 
 
 @pytest.mark.parametrize("kind", CALLS)
@@ -46,23 +49,23 @@ def test_timeline(kind: str):
 
 
 def test_timeline_of_given():
-    module = module_of("given")
+    module = module_of("predefined")
     learn, valid, answer = (before(module, marks) for marks in ("=·", "v", "g"))
-    found = split.given(learn, answer, valid=valid)
+    found = split.predefined(learn, answer, validation=valid)
     expected = [marks for _, _, marks in drawn(module)]
     shown = after(module, found, LETTERS)
     # a valid row is past: the test's picture shows it as asked only, for it is not learnt from
     assert shown == [["?" if mark == "v" else mark for mark in marks] for marks in expected]
-    assert found.answer.users.decode(found.answer.user).to_list() == ["ann", "ben", "cat"]
-    assert found.ask.user.tolist() == [0, 1, -1]
-    assert "E" in found.learn.items.ids.to_list()
+    assert found.target.users.decode(found.target.user).to_list() == ["ann", "ben", "cat"]
+    assert found.query.user.tolist() == [0, 1, -1]
+    assert "E" in found.train.items.ids.to_list()
 
 
 def test_temporal_origins_of_the_docstring():
     log = before(module_of("temporal"))
     protocol = PROTOCOLS.read({"kind": "temporal", "at": "1970-01-05", "days": 3, "origins": 2, "step": 2}, "split")
-    older, newest = protocol.cuts(log)  # pyright: ignore[reportAttributeAccessIssue]
-    assert after(module_of("temporal"), newest, LETTERS) == after(module_of("temporal"), protocol.cut(log), LETTERS)
+    older, newest = protocol.splits(log)  # pyright: ignore[reportAttributeAccessIssue]
+    assert after(module_of("temporal"), newest, LETTERS) == after(module_of("temporal"), protocol.split(log), LETTERS)
     assert ["".join(marks) for marks in after(module_of("temporal"), older, LETTERS)] == [
         "==tttxxx",
         ".=.t...x",
@@ -72,7 +75,7 @@ def test_temporal_origins_of_the_docstring():
 
 def test_a_mark_out_of_place_is_seen():
     """The reader of timelines itself: another split of the same log is another picture."""
-    module = module_of("tail")
+    module = module_of("last_n")
     log = before(module)
-    assert after(module, split.tail(log, k=1), LETTERS) != [marks for _, _, marks in drawn(module)]
+    assert after(module, split.last_n(log, n=1), LETTERS) != [marks for _, _, marks in drawn(module)]
     assert len(log_of([("ann", "A", 0)])) == 1

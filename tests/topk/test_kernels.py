@@ -10,11 +10,11 @@ from scipy.sparse import csr_array
 
 from matinee.contract import Mask
 from matinee.data import Histories
-from matinee.errors import ModelFailed, SpecError
-from matinee.fitted import Constant, ItemItem
+from matinee.errors import SpecError, TrainingError
+from matinee.fitted import ItemItem, PopularityScorer
 from matinee.models.popularity import Popularity
-from matinee.topk import choose, item_item, recommend
-from matinee.topk.view import as_set, fading, with_pairs
+from matinee.topk import item_item, recommend, top_k_of_scores
+from matinee.topk.query import append_pairs, binary, decayed
 from tests.logs import random_log
 
 
@@ -51,7 +51,7 @@ def questions(draw):
 @settings(max_examples=150, deadline=None)
 def test_choose_is_a_sort_of_everything(question):
     scores, histories, k, mask = question
-    item, score = choose(scores, histories, k, mask, "test")
+    item, score = top_k_of_scores(scores, histories, k, mask, "test")
     slow_item, slow_score = slow_top(scores, histories, k, mask)
     np.testing.assert_array_equal(item, slow_item)
     np.testing.assert_array_equal(score, slow_score)
@@ -69,11 +69,11 @@ def test_tiles_and_scatter_are_a_matrix_product(n, sparse, seen):
         [rng.integers(0, n, rng.integers(0, 12)).tolist() for _ in range(50)], random_log(items=n, rows=90 + n).items
     )
     slow = np.asarray(histories.matrix @ dense)
-    np.testing.assert_array_equal(item_item.score_tiled(as_set(histories), weights), slow)
+    np.testing.assert_array_equal(item_item.score_tiled(binary(histories), weights), slow)
     if sparse:
-        np.testing.assert_array_equal(item_item.score_scattered(as_set(histories), weights), slow)
+        np.testing.assert_array_equal(item_item.score_scattered(binary(histories), weights), slow)
     mask, k = Mask(seen=seen, available=rng.random(n) < 0.8), max(1, n // 2)
-    item, score = item_item.top_tiled(as_set(histories), weights, k, mask)
+    item, score = item_item.top_tiled(binary(histories), weights, k, mask)
     slow_item, slow_score = slow_top(slow, histories, k, mask)
     np.testing.assert_array_equal(item, slow_item)
     np.testing.assert_array_equal(score, slow_score)
@@ -86,7 +86,7 @@ def test_narrow_tiles_too(monkeypatch):
     weights = rng.integers(-2, 3, (70, 70)).astype(np.float32)
     histories = Histories.of([rng.integers(0, 70, 9).tolist() for _ in range(20)], random_log(items=70, rows=200).items)
     np.testing.assert_array_equal(
-        item_item.score_tiled(as_set(histories), weights), np.asarray(histories.matrix @ weights)
+        item_item.score_tiled(binary(histories), weights), np.asarray(histories.matrix @ weights)
     )
 
 
@@ -100,7 +100,7 @@ def test_fading_weighs_by_the_newest_take(sparse):
         value = {item: np.exp(-(len(row) - 1 - p) / 3.0) for p, item in enumerate(row)}
         for item, v in value.items():
             slow[r] += v * dense[item]
-    asked = fading(Histories.of(rows, random_log(items=30, rows=200).items), 3.0)
+    asked = decayed(Histories.of(rows, random_log(items=30, rows=200).items), 3.0)
     np.testing.assert_allclose(item_item.score_tiled(asked, dense), slow, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(item_item.score_scattered(asked, csr_array(dense)), slow, rtol=1e-4, atol=1e-5)
 
@@ -111,16 +111,16 @@ def test_pairs_stand_where_both_items_do():
     pairs = np.array(
         sorted({tuple(sorted(rng.choice(20, 2, replace=False).tolist())) for _ in range(30)}), dtype=np.int32
     )
-    asked = with_pairs(Histories.of(rows, random_log(items=20, rows=150).items), pairs)
+    asked = append_pairs(Histories.of(rows, random_log(items=20, rows=150).items), pairs)
     for r, row in enumerate(rows):
         found = asked.rows.item[asked.rows.indptr[r] : asked.rows.indptr[r + 1]].tolist()
         wanted = [20 + p for p, (a, b) in enumerate(pairs.tolist()) if a in row and b in row]
         assert found == sorted(row) + wanted
 
 
-def popular(n, scores=None) -> Constant:
+def popular(n, scores=None) -> PopularityScorer:
     items = random_log(items=n, rows=100 + n).items
-    return Constant(Popularity(), items, np.arange(n, dtype=np.float32) if scores is None else scores)
+    return PopularityScorer(Popularity(), items, np.arange(n, dtype=np.float32) if scores is None else scores)
 
 
 def test_fewer_allowed_items_than_k_make_a_short_list():
@@ -138,7 +138,7 @@ def test_ties_go_to_the_smaller_code():
 
 def test_blocks_do_not_change_lists(monkeypatch):
     log = random_log()
-    model = Popularity(repeat=1.0).fit(log)
+    model = Popularity(repeat_weight=1.0).fit(log)
     one = recommend(model, log, 7, Mask(seen=False))
     monkeypatch.setattr("matinee.topk.rank.BLOCK_BYTES", 4 * log.n_items * 7)
     other = recommend(model, log, 7, Mask(seen=False))
@@ -159,7 +159,7 @@ def test_candidates_of_blocks_belong_to_their_rows(monkeypatch):
 def test_nan_scores_are_refused():
     log = random_log()
     model = popular(log.n_items, np.full(log.n_items, np.nan, dtype=np.float32))
-    with pytest.raises(ModelFailed, match="NaN"):
+    with pytest.raises(TrainingError, match="NaN"):
         recommend(model, log, 3)
 
 
@@ -189,9 +189,9 @@ def test_weights_choose_their_path_by_density_alone():
     thin = csr_array((np.ones(n, dtype=np.float32), np.arange(n), np.arange(n + 1)), shape=(n, n))
     dense = np.ones((n, n), dtype=np.float32)
     some = np.ones(n, dtype=np.float32)
-    assert item_item.tiled(dense, some)
-    assert item_item.tiled(csr_array(dense), some)
-    assert not item_item.tiled(thin, some)
+    assert item_item.prefers_tiles(dense, some)
+    assert item_item.prefers_tiles(csr_array(dense), some)
+    assert not item_item.prefers_tiles(thin, some)
     items = random_log(items=n, rows=900).items
     one = ItemItem(Popularity(), items, thin, some)
     assert one.fused

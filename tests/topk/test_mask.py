@@ -11,7 +11,7 @@ from matinee.contract import Mask
 from matinee.data import Histories, Vocabulary
 from matinee.errors import DataError, SpecError
 from matinee.explain import explain
-from matinee.fitted import Constant, ItemItem
+from matinee.fitted import ItemItem, PopularityScorer
 from matinee.metrics import evaluate
 from matinee.models.item_knn import ItemKNN
 from matinee.models.popularity import Popularity
@@ -22,7 +22,7 @@ LOG = random_log()
 N = LOG.n_items
 WEIGHTS = np.random.default_rng(0).random((N, N), dtype=np.float32)
 PRIOR = np.arange(N, 0, -1).astype(np.float32)
-MODELS = [ItemItem(ItemKNN(), LOG.items, WEIGHTS, PRIOR), Constant(Popularity(), LOG.items, PRIOR)]
+MODELS = [ItemItem(ItemKNN(), LOG.items, WEIGHTS, PRIOR), PopularityScorer(Popularity(), LOG.items, PRIOR)]
 EVERYBODY = LOG.histories()
 
 
@@ -91,7 +91,7 @@ def test_users_without_a_history_get_available_items_alone():
     model = MODELS[0]
     available = np.arange(N) % 5 == 4
     for weights in (WEIGHTS, csr_array(np.eye(N, dtype=np.float32))):
-        one = ItemItem(model.spec, model.items, weights, model.prior)
+        one = ItemItem(model.spec, model.items, weights, model.popularity)
         lists = recommend(one, Histories.of([[], [0], []], LOG.items), 4, Mask(available=available))
         assert lists.item[0].tolist() == lists.item[2].tolist() == [4, 9, 14, 19]
         assert available[lists.item[1]].all()

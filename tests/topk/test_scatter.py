@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 
 from matinee.contract import Mask
 from matinee.data import Histories
-from matinee.errors import ModelFailed
+from matinee.errors import TrainingError
 from matinee.fitted import ItemItem
 from matinee.models.popularity import Popularity
-from matinee.topk import choose, item_item, recommend
-from matinee.topk.view import as_set, fading, with_constant
+from matinee.topk import item_item, recommend, top_k_of_scores
+from matinee.topk.query import append_bias, binary, decayed
 from tests.logs import random_log
 
 
@@ -65,8 +65,8 @@ def questions(draw):
     weights = ragged(rng, (n + shifted, n), longest, entries)
     rows = [rng.integers(0, n, rng.integers(0, draw(st.sampled_from([3, 20])))).tolist() for _ in range(m)]
     histories = Histories.of(rows, random_log(items=n, rows=70 + n).items)
-    asked = fading(histories, 2.5) if draw(st.booleans()) else as_set(histories)
-    asked = with_constant(asked, n) if shifted else asked
+    asked = decayed(histories, 2.5) if draw(st.booleans()) else binary(histories)
+    asked = append_bias(asked, n) if shifted else asked
     available = rng.random(n) < draw(st.sampled_from([0.1, 0.8])) if draw(st.booleans()) else None
     return asked, weights, histories, draw(st.integers(1, n)), Mask(draw(st.booleans()), available)
 
@@ -81,7 +81,7 @@ def test_scattered_lists_are_a_sort_of_everything(question):
     slow_item, slow_score = slow_top(scores, histories, k, mask)
     np.testing.assert_array_equal(item, slow_item)
     np.testing.assert_array_equal(score, slow_score)
-    for one, other in zip((item, score), choose(scores, histories, k, mask, "test"), strict=True):
+    for one, other in zip((item, score), top_k_of_scores(scores, histories, k, mask, "test"), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -135,7 +135,7 @@ def test_what_nobody_voted_for_has_score_zero(rows, wanted):
     fitted = model(votes(200, *rows), 200)
     history = Histories.of([list(range(max(2, len(rows))))], fitted.items)
     assert fitted.top(history, 5, Mask())[0][0].tolist() == wanted
-    assert choose(fitted.score(history), history, 5, Mask(), "test")[0][0].tolist() == wanted
+    assert top_k_of_scores(fitted.score(history), history, 5, Mask(), "test")[0][0].tolist() == wanted
 
 
 def test_below_zero_is_listed_when_nothing_else_is_left():
@@ -153,7 +153,7 @@ def test_one_person_leaves_nothing_to_the_next():
     fitted = model(weights, 300)
     rows = [rng.integers(0, 300, rng.integers(1, 60)).tolist() for _ in range(700)]
     histories = Histories.of(rows, fitted.items)
-    scores = slow_scores(as_set(histories), weights)
+    scores = slow_scores(binary(histories), weights)
     for seen in (True, False):
         item, score = fitted.top(histories, 20, Mask(seen=seen))
         slow_item, slow_score = slow_top(scores, histories, 20, Mask(seen=seen))
@@ -202,5 +202,5 @@ def test_nan_among_scores_is_refused_on_every_path(where, shape, bad):
     ask = [Histories.of(rows, fitted.items) for rows in ([[5], [0, 1], [6]], [[5], [2], []])]
     assert recommend(fitted, ask[1], 3, mask).length.tolist() == [3, 3, 3]
     for k in (1, 3, n):
-        with pytest.raises(ModelFailed, match="NaN"):
+        with pytest.raises(TrainingError, match="NaN"):
             recommend(fitted, ask[0], k, mask)

@@ -1,5 +1,5 @@
 """What several models propose for a user: the pool of candidates, normalised scores, features of users."""
 
-from matinee.candidates.pool import Pool
+from matinee.candidates.pool import CandidatePool
 
-__all__ = ["Pool"]
+__all__ = ["CandidatePool"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.kernel import parallel_kernel, prange
-from matinee.topk.kernels import offer, settle
+from matinee.topk.kernels import heap_push, heap_sort
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -70,7 +70,7 @@ def list_candidates(item: I32, n_items: int, offsets: I64, union: I32, rank: U16
 
 
 @parallel_kernel
-def spread(rank: U16, offsets: I64, value: F32, missing: F32, out: F32) -> None:
+def scatter_values(rank: U16, offsets: I64, value: F32, missing: F32, out: F32) -> None:
     """Out (c,) = value[r, rank − 1] of one member's ranks (c,), missing[r] where the rank is 0."""
     for r in prange(len(offsets) - 1):
         for p in range(offsets[r], offsets[r + 1]):
@@ -78,7 +78,7 @@ def spread(rank: U16, offsets: I64, value: F32, missing: F32, out: F32) -> None:
 
 
 @parallel_kernel
-def best(offsets: I64, item: I32, score: F32, k: int) -> tuple[I32, F32]:
+def top_of_candidates(offsets: I64, item: I32, score: F32, k: int) -> tuple[I32, F32]:
     """The best k candidates of each row, best first, padded with −1 and −inf; −inf is never chosen."""
     m = len(offsets) - 1
     out = np.full((m, k), 2**31 - 1, dtype=np.int32)
@@ -87,6 +87,6 @@ def best(offsets: I64, item: I32, score: F32, k: int) -> tuple[I32, F32]:
         own_item, own_score = out[r], value[r]
         for p in range(offsets[r], offsets[r + 1]):
             if score[p] > -np.inf:
-                offer(own_score, own_item, score[p], item[p])
-        settle(own_score, own_item)
+                heap_push(own_score, own_item, score[p], item[p])
+        heap_sort(own_score, own_item)
     return out, value

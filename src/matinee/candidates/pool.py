@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from matinee.candidates import kernels
 from matinee.contract import free_memory
 from matinee.data import Vocabulary
-from matinee.data.ragged import frozen
-from matinee.errors import DataError, SpecError, TooLarge
+from matinee.data.ragged import make_readonly
+from matinee.errors import DataError, InsufficientMemoryError, SpecError
 from matinee.topk import TopK
 
 F32: TypeAlias = NDArray[np.float32]
@@ -22,7 +22,7 @@ I64: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class CandidatePool:
     """M members' lists of m people. What any of them lists are row r's candidates, `item[offsets[r]:offsets[r + 1]]`.
 
     `item` (c,) is ascending in a row; `rank` (M, c) uint16 is where a member lists a candidate, 1 its best, 0 nowhere.
@@ -38,10 +38,10 @@ class Pool:
     rank: NDArray[np.uint16]
 
     def __post_init__(self) -> None:
-        frozen(self.offsets, self.item, self.rank)
+        make_readonly(self.offsets, self.item, self.rank)
 
     @staticmethod
-    def of(members: Mapping[str, TopK], depth: int | None = None) -> Pool:
+    def of(members: Mapping[str, TopK], depth: int | None = None) -> CandidatePool:
         """The pool of named lists, each cut after `depth` items. People are those of the first member, in its order.
 
         Somebody another member has no list for gets an empty one there. Raises `DataError` for lists that encode ids
@@ -50,7 +50,7 @@ class Pool:
         if not members:
             raise SpecError("ensemble", "no member is given", "at least one")
         names = tuple(members)
-        lists = _aligned(members, depth)
+        lists = _align(members, depth)
         deep = max(one.k for one in lists)
         item = np.full((len(lists), len(lists[0]), deep), -1, dtype=np.int32)
         for at, one in enumerate(lists):
@@ -58,11 +58,11 @@ class Pool:
         n_items = len(lists[0].items)
         offsets = np.zeros(len(lists[0]) + 1, dtype=np.int64)
         np.cumsum(kernels.count_candidates(item, n_items), out=offsets[1:])
-        _admit(len(lists), int(offsets[-1]))
+        _check_memory(len(lists), int(offsets[-1]))
         union = np.empty(offsets[-1], dtype=np.int32)
         rank = np.zeros((len(lists), len(union)), dtype=np.uint16)
         kernels.list_candidates(item, n_items, offsets, union, rank)
-        return Pool(lists, names, offsets, union, rank)
+        return CandidatePool(lists, names, offsets, union, rank)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -87,13 +87,13 @@ class Pool:
         """Whose candidate each is, (c,)."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
 
-    def spread(self, member: int, value: F32, missing: F32) -> F32:
+    def scatter(self, member: int, value: F32, missing: F32) -> F32:
         """(c,): a member's `value` (m, depth) by list position, `missing` (m,) for candidates it does not list."""
         out = np.empty(len(self.item), dtype=np.float32)
-        kernels.spread(self.rank[member], self.offsets, np.ascontiguousarray(value), missing, out)
+        kernels.scatter_values(self.rank[member], self.offsets, np.ascontiguousarray(value), missing, out)
         return out
 
-    def listed(self, weights: NDArray[np.floating]) -> NDArray[np.bool_]:
+    def is_listed(self, weights: NDArray[np.floating]) -> NDArray[np.bool_]:
         """(c,): whether a member of weight above 0 lists the candidate; weights (M,), or (m, M) a row for everybody."""
         out = np.zeros(len(self.item), dtype=np.bool_)
         for rank, own in zip(self.rank, weights.T > 0, strict=True):
@@ -101,20 +101,20 @@ class Pool:
                 out |= (rank > 0) & (own if own.ndim == 0 else own[self.row])
         return out
 
-    def keep(self, which: NDArray[np.bool_]) -> Pool:
+    def filter(self, which: NDArray[np.bool_]) -> CandidatePool:
         """The pool of the same members with some of the candidates (c,) only."""
         before = np.zeros(len(which) + 1, dtype=np.int64)
         np.cumsum(which, out=before[1:])
-        return Pool(
+        return CandidatePool(
             self.lists, self.names, before[self.offsets], self.item[which], np.ascontiguousarray(self.rank[:, which])
         )
 
     def top(self, score: NDArray[np.floating], k: int) -> TopK:
         """The best k candidates of every row by `score` (c,), −inf never; ties by item code."""
-        item, best = kernels.best(self.offsets, self.item, score.astype(np.float32, copy=False), k)
+        item, best = kernels.top_of_candidates(self.offsets, self.item, score.astype(np.float32, copy=False), k)
         return TopK(self.user, item, best, self.users, self.items, self.lists[0].titles)
 
-    def rows(self, which: NDArray[np.intp]) -> Pool:
+    def select_rows(self, which: NDArray[np.intp]) -> CandidatePool:
         """The pool of some of the people, in ascending order."""
         size = np.diff(self.offsets)[which]
         offsets = np.concatenate([[0], np.cumsum(size)])
@@ -123,10 +123,10 @@ class Pool:
             TopK(one.user[which], one.item[which], one.score[which], one.users, one.items, one.titles)
             for one in self.lists
         )
-        return Pool(lists, self.names, offsets, self.item[at], np.ascontiguousarray(self.rank[:, at]))
+        return CandidatePool(lists, self.names, offsets, self.item[at], np.ascontiguousarray(self.rank[:, at]))
 
 
-def _aligned(members: Mapping[str, TopK], depth: int | None) -> tuple[TopK, ...]:
+def _align(members: Mapping[str, TopK], depth: int | None) -> tuple[TopK, ...]:
     """Every member's lists, cut, in the rows of the first."""
     first = next(iter(members.values()))
     out: list[TopK] = []
@@ -135,11 +135,11 @@ def _aligned(members: Mapping[str, TopK], depth: int | None) -> tuple[TopK, ...]
             found = f"the lists of {name} encode users or items differently"
             raise DataError("ensemble", found, "one vocabulary for all members", "Read all with the same log.")
         cut = one if depth is None else one.first(min(depth, one.k))
-        out.append(cut if np.array_equal(one.user, first.user) else _rows_of(cut, first.user, name))
+        out.append(cut if np.array_equal(one.user, first.user) else _reorder(cut, first.user, name))
     return tuple(out)
 
 
-def _rows_of(lists: TopK, user: NDArray[np.int32], name: str) -> TopK:
+def _reorder(lists: TopK, user: NDArray[np.int32], name: str) -> TopK:
     """The lists of the given users (m,), empty where there is none."""
     if (user < 0).any() or (lists.user < 0).any():
         found = f"{name} lists other rows, and some are of new people, whom no code tells apart"
@@ -151,9 +151,9 @@ def _rows_of(lists: TopK, user: NDArray[np.int32], name: str) -> TopK:
     return TopK(user, item[place[user]], score[place[user]], lists.users, lists.items, lists.titles)
 
 
-def _admit(n_members: int, candidates: int) -> None:
+def _check_memory(n_members: int, candidates: int) -> None:
     """Refuse a pool whose ranks and points would not fit."""
     needed, available = n_members * candidates * 6 + candidates * 16, free_memory()
     if needed > available:
         what = f"a pool of {n_members} members and {candidates:,} candidates"
-        raise TooLarge(what, needed, available, "Use fewer members or a smaller depth.")
+        raise InsufficientMemoryError(what, needed, available, "Use fewer members or a smaller depth.")

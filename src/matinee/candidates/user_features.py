@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.candidates.pool import Pool
+from matinee.candidates.pool import CandidatePool
 from matinee.data import Histories
-from matinee.data.ragged import frozen
-from matinee.errors import DataError, UnknownName
+from matinee.data.ragged import make_readonly
+from matinee.errors import DataError, UnknownNameError
 from matinee.kernel import parallel_kernel, prange
 
 F64: TypeAlias = NDArray[np.float64]
@@ -29,7 +29,7 @@ TOP = 10
 BINS = 10
 """Bands of popularity, each with a tenth of all that was taken."""
 
-ALWAYS: Mapping[str, str] = MappingProxyType(
+FEATURES: Mapping[str, str] = MappingProxyType(
     {
         "length": "Logarithm of 1 + the rows of the history.",
         "repeats": "Share of the history's rows whose item stands further up in it; 0 for an empty one.",
@@ -41,19 +41,19 @@ ALWAYS: Mapping[str, str] = MappingProxyType(
         "candidates": "Logarithm of 1 + the items any member lists.",
     }
 )
-CLOCKED: Mapping[str, str] = MappingProxyType(
+TIME_FEATURES: Mapping[str, str] = MappingProxyType(
     {
         "span": "Logarithm of 1 + the days from the first row to the last; 0 below two rows.",
         "last_day": "Share of the rows within a day of the last; 1 for who came on one day only, or never.",
         "gap": "Logarithm of 1 + the median minutes from row to row; 0 below two rows.",
     }
 )
-TRAITS: Mapping[str, str] = MappingProxyType({**ALWAYS, **CLOCKED})
+ALL_FEATURES: Mapping[str, str] = MappingProxyType({**FEATURES, **TIME_FEATURES})
 """Every trait with its sentence; those of `CLOCKED` exist only where times are seconds."""
 
 
 @dataclass(frozen=True, eq=False)
-class Traits:
+class UserFeatures:
     """`values` (m, F) of m people, finite, as they are (nobody has standardised them); column f is `names[f]`.
 
     A person's numbers depend on nobody else asked at the same time.
@@ -63,20 +63,20 @@ class Traits:
     values: F64
 
     def __post_init__(self) -> None:
-        frozen(self.values)
+        make_readonly(self.values)
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def rows(self, which: NDArray[np.integer] | NDArray[np.bool_]) -> Traits:
+    def select_rows(self, which: NDArray[np.integer] | NDArray[np.bool_]) -> UserFeatures:
         """The same of some of the people."""
-        return Traits(self.names, self.values[which])
+        return UserFeatures(self.names, self.values[which])
 
     def of(self, names: tuple[str, ...]) -> F64:
         """The columns of the given names (m, len(names))."""
         for name in names:
             if name not in self.names:
-                raise UnknownName("trait", name, self.names, "gate")
+                raise UnknownNameError("trait", name, self.names, "gate")
         return self.values[:, [self.names.index(name) for name in names]]
 
 
@@ -109,7 +109,9 @@ class _Rows:
         return np.arange(len(self.row)) > self.ask.offsets[:-1][self.row]
 
 
-def traits(ask: Histories, pool: Pool, popularity: NDArray[np.integer] | F64, *, clocked: bool) -> Traits:
+def user_features(
+    ask: Histories, pool: CandidatePool, popularity: NDArray[np.integer] | F64, *, clocked: bool
+) -> UserFeatures:
     """The traits of the people asked, whose lists are in `pool`, row by row.
 
     `popularity` (n_items,) is how many people took each item in the learn part; `clocked` says that times are seconds.
@@ -129,7 +131,7 @@ def traits(ask: Histories, pool: Pool, popularity: NDArray[np.integer] | F64, *,
         usual=float((worth * popularity).sum()) / taken if taken > 0 else 0.0,
     )
     agreement = np.ones(len(pool))
-    _agree(pool.offsets, pool.rank, TOP, agreement)
+    _mean_jaccard(pool.offsets, pool.rank, TOP, agreement)
     columns: dict[str, F64] = {
         "length": np.log1p(length.astype(np.float64)),
         "repeats": (length - np.diff(ask.matrix.indptr)) / np.maximum(length, 1),
@@ -142,8 +144,8 @@ def traits(ask: Histories, pool: Pool, popularity: NDArray[np.integer] | F64, *,
     }
     if clocked:
         columns |= {name: of(rows) for name, of in _TIMES.items()}
-    names = tuple(name for name in TRAITS if name in columns)
-    return Traits(names, np.column_stack([columns[name] for name in names]))
+    names = tuple(name for name in ALL_FEATURES if name in columns)
+    return UserFeatures(names, np.column_stack([columns[name] for name in names]))
 
 
 def _change(value: F64) -> F64:
@@ -195,7 +197,7 @@ _TIMES: Mapping[str, Callable[[_Rows], F64]] = MappingProxyType({"span": _span, 
 
 
 @parallel_kernel
-def _agree(offsets: I64, rank: NDArray[np.uint16], top: int, out: F64) -> None:
+def _mean_jaccard(offsets: I64, rank: NDArray[np.uint16], top: int, out: F64) -> None:
     """Mean over pairs of members of |a ∩ b| / |a ∪ b| of their first `top` items; `out` (m,) comes in as ones.
 
     Pairs of two empty lists are left out.

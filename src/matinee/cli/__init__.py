@@ -22,12 +22,12 @@ def commands() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-def app_for(words: Sequence[str]) -> typer.Typer:
+def build_app(argv: Sequence[str]) -> typer.Typer:
     """The application with the command that was typed, or with all of them where help is wanted."""
     app = typer.Typer(help=SUMMARY, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_version)
     known = commands()
-    for name in [words[0]] if words and words[0] in known else known:
+    for name in [argv[0]] if argv and argv[0] in known else known:
         importlib.import_module(f"{__name__}.{name}").add(app)
     return app
 
@@ -40,13 +40,13 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run a command. A user's mistake is one line on stderr and exit code 2; nothing half-written is left behind."""
-    words = sys.argv[1:] if words is None else words
+    argv = sys.argv[1:] if argv is None else argv
     try:
         _streams.prepare()
         try:
-            app_for(words)(args=list(words), prog_name="matinee")
+            build_app(argv)(args=list(argv), prog_name="matinee")
         finally:
             _streams.flush()
     except BaseException as error:

@@ -7,7 +7,7 @@ from matinee.runs.folder import Run
 from matinee.runs.text import ensemble_lines
 
 
-def tell(run: Run) -> None:
+def print_ensemble(run: Run) -> None:
     """Print what a search found; nothing for a run that is no ensemble."""
     for line in ensemble_lines(run):
         out.print(line, markup=False, highlight=False)

@@ -41,7 +41,7 @@ out = Screen(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty(
 err = Screen(stderr=True, soft_wrap=True, highlight=False)
 
 
-def say(line: str) -> None:
+def message(line: str) -> None:
     """A line about what is going on, on stderr; a warning is yellow."""
     err.print(line, style="yellow" if "warning" in line else "dim")
 
@@ -105,13 +105,13 @@ class Lines:
 progress: Stages = Bars() if err.is_interactive else Lines()
 
 
-def placed(device: str) -> str:
+def resolve_device(device: str) -> str:
     """The device, if this machine has it. Torch is asked only about another than the CPU."""
     if device == "cpu":
         return device
-    from matinee.nn.device import found
+    from matinee.nn.device import resolve_device
 
-    return found(device)
+    return resolve_device(device)
 
 
 def table(title: str, headers: list[str], rows: list[list[Any]]) -> Table:

@@ -9,17 +9,17 @@ from typing import Any, get_type_hints
 import typer
 
 from matinee.contract import ModelSpec
-from matinee.spec import Search, Spec
+from matinee.spec import SearchRange, Spec
 
 
-def described(kind: str, spec: type[ModelSpec]) -> dict[str, Any]:
+def describe_model(kind: str, spec: type[ModelSpec]) -> dict[str, Any]:
     """A model in plain values: kind, sentence, what it needs and can, knobs."""
-    can = ("uses_order", "uses_time", "uses_validation", "draws", "query_by", "cold_items")
+    can = ("uses_order", "uses_time", "uses_validation", "is_random", "query_by", "cold_items")
     return {
         "kind": kind,
         "sentence": first_line(spec),
         **{name: getattr(spec, name) for name in can},
-        "knobs": [_knob(spec, name) for name in spec.model_fields],
+        "knobs": [_hyperparameter(spec, name) for name in spec.model_fields],
     }
 
 
@@ -28,13 +28,13 @@ def first_line(spec: type[Spec]) -> str:
     return inspect.cleandoc(spec.__doc__ or "").partition("\n")[0]
 
 
-def _knob(spec: type[Spec], name: str) -> dict[str, Any]:
-    field, search = spec.model_fields[name], spec.searchable().get(name)
+def _hyperparameter(spec: type[Spec], name: str) -> dict[str, Any]:
+    field, search = spec.model_fields[name], spec.search_space().get(name)
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     return {"name": name, "default": default, "search": _range(search), "sentence": field.description or ""}
 
 
-def _range(search: Search | None) -> str | None:
+def _range(search: SearchRange | None) -> str | None:
     if search is None:
         return None
     if search.choices:

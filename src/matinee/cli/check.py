@@ -28,18 +28,18 @@ def check(
 ) -> None:
     """Check a list file: exactly k items a user, none seen, none twice, known ids; score it where answers are given."""
     from matinee.cli._screen import out
-    from matinee.runs import load, open_run
-    from matinee.runs.deliver import experiment_of
-    from matinee.runs.outside import held_against_split, held_against_task, sentences
-    from matinee.runs.recipients import wanted
+    from matinee.runs import load_experiment, open_run
+    from matinee.runs.imported import check_on_split, check_submission, sentences
+    from matinee.runs.recipients import target_users
+    from matinee.runs.refit import experiment_of
 
-    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load(experiment)
+    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     if held_out:
-        checked, evaluation = held_against_split(file, asked)
+        checked, evaluation = check_on_split(file, asked)
     else:
         log = asked.data.read()
-        queries = wanted(str(users), log, unknown).queries if users else None
-        checked, evaluation = held_against_task(file, log, asked.task, queries, answers)
-    out.print(f"{file}: {checked.sentence(asked.task.k)}.", markup=False)
+        queries = target_users(str(users), log, unknown).queries if users else None
+        checked, evaluation = check_submission(file, log, asked.task, queries, answers)
+    out.print(f"{file}: {checked.summary(asked.task.k)}.", markup=False)
     for line in sentences(evaluation):
         out.print(line, markup=False)

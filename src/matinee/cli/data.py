@@ -25,7 +25,14 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
     from matinee.data.datasets import DATASETS
 
     rows = [
-        (e.name, e.description, f"{e.size / 1e6:,.1f} MB", e.archives[0].vouched, "yes" if e.fetched else "", e.licence)
+        (
+            e.name,
+            e.description,
+            f"{e.size / 1e6:,.1f} MB",
+            e.archives[0].checksum_source,
+            "yes" if e.fetched else "",
+            e.licence,
+        )
         for e in DATASETS.values()
     ]
     headers = ["name", "what it is", "download", "verified by", "fetched", "licence"]
@@ -66,10 +73,10 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return
-    out.print(table("", ["", path], [[name, _shown(value)] for name, value in summary.items()]))
+    out.print(table("", ["", path], [[name, _format_value(value)] for name, value in summary.items()]))
 
 
-def _shown(value: int | float | str | bool) -> str:
+def _format_value(value: int | float | str | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value

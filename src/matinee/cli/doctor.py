@@ -20,14 +20,14 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
     from matinee.cli._screen import out, table
 
-    facts = gathered()
+    facts = collect()
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
         out.print(table("", ["", "this machine"], [[name, str(value)] for name, value in facts.items()]))
 
 
-def gathered() -> dict[str, str | int | float]:
+def collect() -> dict[str, str | int | float]:
     """The facts, in plain values."""
     import os
     import platform

@@ -29,25 +29,25 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     split: Annotated[str, typer.Option(help="Only runs whose split's fingerprint starts so.")] = "",
 ) -> None:
     """Search the best combination of finished runs, say honestly what it gains, and keep it as a run."""
-    from matinee.cli._board import show
-    from matinee.cli._ensemble import tell
-    from matinee.cli._screen import progress, say
-    from matinee.ensemble.plan import read as read_plan
-    from matinee.runs import Stage, board_of, open_run, prepare, runs_in
+    from matinee.cli._ensemble import print_ensemble
+    from matinee.cli._leaderboard import print_leaderboard
+    from matinee.cli._screen import message, progress
+    from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+    from matinee.runs import RunOptions, leaderboard, open_run, prepare, runs_in
     from matinee.runs.combine import combine
-    from matinee.runs.deliver import experiment_of
-    from matinee.runs.tables import changed
+    from matinee.runs.refit import experiment_of
+    from matinee.runs.tables import apply_change
 
-    stage = Stage(runs, progress, say, threads=threads)
-    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, say)
+    stage = RunOptions(runs, progress, message, threads=threads)
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, message)
     members = [run for run in found if run.split.startswith(split)]
-    board = board_of(members)
+    board = leaderboard(members)
     words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}
     table: dict[str, Any] = {"ensemble": {name: value for name, value in words.items() if value not in (None, [])}}
     for change in changes or []:
-        table = changed(table, f"ensemble.{change}")
+        table = apply_change(table, f"ensemble.{change}")
     plan = read_plan(table["ensemble"], "ensemble")
     ready = prepare(experiment_of(board.runs[0]))
     made = combine(ready, members, plan, stage)
-    show(board_of([*(run for run in members if run.name != made.name), made]))
-    tell(made)
+    print_leaderboard(leaderboard([*(run for run in members if run.name != made.name), made]))
+    print_ensemble(made)

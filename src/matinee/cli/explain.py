@@ -31,14 +31,14 @@ def explain(
     from matinee.cli._screen import out, table
     from matinee.explain import explain as parts_of
     from matinee.runs import open_run, prepare
-    from matinee.runs.deliver import experiment_of
+    from matinee.runs.refit import experiment_of
 
     chosen = open_run(run)
     model = chosen.model()
     prepared = prepare(experiment_of(chosen))
     log, split = prepared.log, prepared.split
-    row = _row(split.answer.user, _code(log.users, user, "user"), user)
-    history = split.ask.rows(row, row + 1)
+    row = _row(split.target.user, _code(log.users, user, "user"), user)
+    history = split.query.rows(row, row + 1)
     best = chosen.lists(log.users, log.items)
     code = int(best.item[_row(best.user, _code(log.users, user, "user"), user), 0])
     if item is not None:

@@ -10,23 +10,23 @@ import typer
 
 def add(app: typer.Typer) -> None:
     """Put the command on the application."""
-    app.command("import")(bring_in)
+    app.command("import")(import_file)
 
 
-def bring_in(
+def import_file(
     file: Annotated[Path, typer.Argument(help="user,item rows, best first, deeper than k if you can.")],
     experiment: Annotated[Path, typer.Argument(help="The experiment file, or a run folder: its split and its rules.")],
     name: Annotated[str, typer.Option(help="What the lists are called on the board.")] = "",
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
 ) -> None:
     """Bring in lists that were made from the learn part of an experiment's split: to the board, and into ensembles."""
-    from matinee.cli._screen import out, progress, say
-    from matinee.runs import Stage, load, open_run, prepare
-    from matinee.runs.deliver import experiment_of
-    from matinee.runs.outside import bring_in, sentences
+    from matinee.cli._screen import message, out, progress
+    from matinee.runs import RunOptions, load_experiment, open_run, prepare
+    from matinee.runs.imported import import_lists, sentences
+    from matinee.runs.refit import experiment_of
 
-    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load(experiment)
+    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     label = name or file.stem.replace("-", "_").replace(".", "_")
-    run = bring_in(file, label, prepare(asked), Stage(runs, progress, say))
+    run = import_lists(file, label, prepare(asked), RunOptions(runs, progress, message))
     for line in [f"{run.folder}:", *sentences(run.evaluation)]:
         out.print(line, markup=False)

@@ -21,12 +21,12 @@ def models(
 
     from matinee import models as zoo
     from matinee.cli._screen import out, table
-    from matinee.cli._specs import described, first_line
+    from matinee.cli._specs import describe_model, first_line
 
     names = [kind] if kind else zoo.kinds()
     specs = {name: zoo.get(name) for name in names}
     if as_json:
-        typer.echo(json.dumps([described(name, spec) for name, spec in specs.items()], indent=2))
+        typer.echo(json.dumps([describe_model(name, spec) for name, spec in specs.items()], indent=2))
     elif kind:
         import inspect
 
@@ -34,7 +34,7 @@ def models(
         out.print(inspect.cleandoc((module.__doc__ if module else "") or ""), markup=False, highlight=False)
         rows = [
             [k["name"], str(k["default"]), k["search"] or "–", k["sentence"]]
-            for k in described(kind, specs[kind])["knobs"]
+            for k in describe_model(kind, specs[kind])["knobs"]
         ]
         out.print(table("", ["knob", "default", "worth searching", "what it does"], rows))
     else:

@@ -29,26 +29,26 @@ def run(
     """
     import json
 
-    from matinee.cli._board import show
-    from matinee.cli._ensemble import tell
-    from matinee.cli._screen import out, placed, progress, say
-    from matinee.runs import Stage, board_of
+    from matinee.cli._ensemble import print_ensemble
+    from matinee.cli._leaderboard import print_leaderboard
+    from matinee.cli._screen import message, out, progress, resolve_device
+    from matinee.runs import RunOptions, leaderboard
     from matinee.runs.combine import execute_all
-    from matinee.runs.deliver import deliver
-    from matinee.runs.demo import DEMO, prepared
-    from matinee.runs.experiment import load
+    from matinee.runs.demo import DEMO, prepare_demo
+    from matinee.runs.experiment import load_experiment
     from matinee.runs.experiment import schema as schema_of
+    from matinee.runs.refit import submit_experiment
 
     if schema:
         out.print_json(json.dumps(schema_of()))
         return
-    stage = Stage(runs, progress, say, placed(device), threads)
-    ready = prepared(load(experiment or DEMO, tuple(changes or ())), say, demo=experiment is None)
+    stage = RunOptions(runs, progress, message, resolve_device(device), threads)
+    ready = prepare_demo(load_experiment(experiment or DEMO, tuple(changes or ())), message, demo=experiment is None)
     finished = execute_all(ready, stage)
-    board = board_of(finished)
-    show(board)
+    board = leaderboard(finished)
+    print_leaderboard(board)
     for run in finished:
-        tell(run)
+        print_ensemble(run)
     if ready.experiment.submission is not None:
-        out.print(deliver(ready, board, ready.experiment.submission, stage), markup=False)
-    out.print(f"Runs are kept in {runs}/. See them again: matinee board --runs {runs}", markup=False)
+        out.print(submit_experiment(ready, board, ready.experiment.submission, stage), markup=False)
+    out.print(f"Runs are kept in {runs}/. See them again: matinee leaderboard --runs {runs}", markup=False)

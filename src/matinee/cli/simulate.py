@@ -10,7 +10,7 @@ import typer
 from matinee.cli._screen import out
 from matinee.cli._specs import with_options
 from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write
+from matinee.data.simulate_write import write_log
 from matinee.spec import build
 
 
@@ -25,5 +25,5 @@ def simulate(
 ) -> None:
     """Make a log with planted tastes, a popularity law, genres, series, sessions and drift; same seed, same log."""
     log = build(Simulate, knobs, "simulate").read()
-    write(log, to)
+    write_log(log, to)
     out.print(f"{to}: {len(log):,} rows, {log.n_users:,} users, {log.n_items:,} items", markup=False)

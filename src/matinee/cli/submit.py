@@ -30,16 +30,16 @@ def submit(
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
-    from matinee.cli._screen import out, placed, progress, say
+    from matinee.cli._screen import message, out, progress, resolve_device
     from matinee.errors import SpecError
-    from matinee.runs import Stage, board_of, open_run, runs_in
-    from matinee.runs.deliver import Delivery, experiment_of
-    from matinee.runs.deliver import submit as deliver
+    from matinee.runs import RunOptions, leaderboard, open_run, runs_in
     from matinee.runs.experiment import Submission
+    from matinee.runs.refit import Delivery, experiment_of
+    from matinee.runs.refit import submit_run as deliver
     from matinee.spec import build
 
     if run == "best":
-        chosen = board_of([one for one in runs_in(runs, say) if one.split.startswith(split)]).runs[0]
+        chosen = leaderboard([one for one in runs_in(runs, message) if one.split.startswith(split)]).runs[0]
     else:
         chosen = open_run(run)
     experiment = experiment_of(chosen)
@@ -51,5 +51,5 @@ def submit(
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
     delivery = Delivery(given, unknown)
-    stage = Stage(runs, progress, say, placed(device), threads)
+    stage = RunOptions(runs, progress, message, resolve_device(device), threads)
     out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, delivery), markup=False)

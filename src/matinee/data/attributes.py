@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.data.ragged import offsets_of
+from matinee.data.ragged import row_offsets
 from matinee.data.vocabulary import Vocabulary
 from matinee.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Category:
+class Categorical:
     """One value a row: `code` (n,) into `values`; −1 is missing."""
 
     values: Vocabulary
@@ -27,7 +27,7 @@ class Category:
 
 
 @dataclass(frozen=True, eq=False)
-class Many:
+class MultiCategorical:
     """Any number of values a row: row r has `code[offsets[r]:offsets[r + 1]]`, with `weight` beside it or None."""
 
     values: Vocabulary
@@ -37,7 +37,7 @@ class Many:
 
 
 @dataclass(frozen=True, eq=False)
-class Number:
+class Numeric:
     """One number a row, `value` (n,) float64; NaN is missing."""
 
     value: NDArray[np.float64]
@@ -50,14 +50,14 @@ class Text:
     value: pl.Series
 
 
-Column: TypeAlias = Category | Many | Number | Text
+Column: TypeAlias = Categorical | MultiCategorical | Numeric | Text
 
 
 @dataclass(frozen=True)
 class ColumnSchema:
     """The type of a column, and its values where it has codes."""
 
-    type: Literal["Category", "Many", "Number", "Text"]
+    type: Literal["Categorical", "MultiCategorical", "Numeric", "Text"]
     values: Vocabulary | None = None
 
 
@@ -122,7 +122,7 @@ class Attributes:
         """These columns and more; a name that exists is replaced."""
         return Attributes(self.keys, MappingProxyType({**self.columns, **columns}))
 
-    def onto(self, keys: Vocabulary) -> Attributes:
+    def reindex(self, keys: Vocabulary) -> Attributes:
         """The same facts for another vocabulary, joined by raw id; rows nobody described are missing."""
         row = self.keys.encode(keys.ids)
         moved = {name: _take(column, row) for name, column in self.columns.items()}
@@ -130,21 +130,21 @@ class Attributes:
 
 
 def _schema(column: Column) -> ColumnSchema:
-    if isinstance(column, Category):
-        return ColumnSchema("Category", column.values)
-    if isinstance(column, Many):
-        return ColumnSchema("Many", column.values)
-    return ColumnSchema("Number" if isinstance(column, Number) else "Text")
+    if isinstance(column, Categorical):
+        return ColumnSchema("Categorical", column.values)
+    if isinstance(column, MultiCategorical):
+        return ColumnSchema("MultiCategorical", column.values)
+    return ColumnSchema("Numeric" if isinstance(column, Numeric) else "Text")
 
 
 def _content(column: Column) -> list[bytes]:
     """All that a column holds; every NaN counts as one, and −0 as 0."""
-    if isinstance(column, Category):
+    if isinstance(column, Categorical):
         return [column.values.fingerprint.encode(), column.code.tobytes()]
-    if isinstance(column, Many):
+    if isinstance(column, MultiCategorical):
         weight = b"" if column.weight is None else column.weight.tobytes()
         return [column.values.fingerprint.encode(), column.offsets.tobytes(), column.code.tobytes(), weight]
-    if isinstance(column, Number):
+    if isinstance(column, Numeric):
         return [np.where(np.isnan(column.value), np.nan, column.value + 0.0).tobytes()]
     length = column.value.str.len_bytes().cast(pl.Int64).fill_null(-1)
     return [length.to_numpy().tobytes(), "".join(column.value.fill_null("").to_list()).encode()]
@@ -152,29 +152,31 @@ def _content(column: Column) -> list[bytes]:
 
 def _recoded(column: Column, values: Vocabulary | None) -> Column:
     """The column with the codes of other values; an entry whose value is not among them is missing."""
-    if values is None or not isinstance(column, Category | Many) or column.values == values:
+    if values is None or not isinstance(column, Categorical | MultiCategorical) or column.values == values:
         return column
     new = np.append(values.encode(column.values.ids), np.int32(-1))  # the last one is the code of a missing value
     code = new[column.code]
-    if isinstance(column, Category):
-        return Category(values, code)
+    if isinstance(column, Categorical):
+        return Categorical(values, code)
     row = np.repeat(np.arange(len(column.offsets) - 1), np.diff(column.offsets))
     order = np.lexsort((code, row))
     order = order[code[order] >= 0]
     weight = None if column.weight is None else column.weight[order]
-    return Many(values, offsets_of(row[order], len(column.offsets) - 1), code[order], weight)
+    return MultiCategorical(values, row_offsets(row[order], len(column.offsets) - 1), code[order], weight)
 
 
-def category(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Category:
+def categorical(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Categorical:
     """A `Category` from pairs of raw key and value; the first value of a key counts, unknown keys are ignored."""
     row, values = keys.encode(key), Vocabulary.of(value)
     code = np.full(len(keys), -1, dtype=np.int32)
     known = row >= 0
     code[row[known][::-1]] = values.encode(value)[known][::-1]
-    return Category(values, code)
+    return Categorical(values, code)
 
 
-def many(keys: Vocabulary, key: pl.Series, value: pl.Series, weight: pl.Series | None = None) -> Many:
+def multi_categorical(
+    keys: Vocabulary, key: pl.Series, value: pl.Series, weight: pl.Series | None = None
+) -> MultiCategorical:
     """A `Many` from pairs of raw key and value in any order; unknown keys and null values are ignored."""
     row, values = keys.encode(key), Vocabulary.of(value)
     code = values.encode(value)
@@ -183,16 +185,16 @@ def many(keys: Vocabulary, key: pl.Series, value: pl.Series, weight: pl.Series |
     offsets = np.zeros(len(keys) + 1, dtype=np.int64)
     np.cumsum(np.bincount(row[keep], minlength=len(keys)), out=offsets[1:])
     weights = None if weight is None else weight.cast(pl.Float32).to_numpy()[keep][order]
-    return Many(values, offsets, code[keep][order], weights)
+    return MultiCategorical(values, offsets, code[keep][order], weights)
 
 
-def number(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Number:
+def numeric(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Numeric:
     """A `Number` from pairs of raw key and value; the first value of a key counts."""
     row = keys.encode(key)
     filled = np.full(len(keys), np.nan)
     known = row >= 0
     filled[row[known][::-1]] = value.cast(pl.Float64).fill_null(float("nan")).to_numpy()[known][::-1]
-    return Number(filled)
+    return Numeric(filled)
 
 
 def text(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Text:
@@ -207,18 +209,22 @@ def _take(column: Column, row: NDArray[np.int32]) -> Column:
     if isinstance(column, Text):
         at = pl.Series("row", row)
         return Text(column.value.gather(at.set(at < 0, None)))
-    if isinstance(column, Number):
-        return Number(np.where(row >= 0, column.value[row], np.nan) if len(column.value) else np.full(len(row), np.nan))
-    if isinstance(column, Category):
+    if isinstance(column, Numeric):
+        return Numeric(
+            np.where(row >= 0, column.value[row], np.nan) if len(column.value) else np.full(len(row), np.nan)
+        )
+    if isinstance(column, Categorical):
         code = column.code[row] if len(column.code) else np.full(len(row), -1, dtype=np.int32)
-        return Category(column.values, np.where(row >= 0, code, np.int32(-1)).astype(np.int32))
+        return Categorical(column.values, np.where(row >= 0, code, np.int32(-1)).astype(np.int32))
     return _take_many(column, row)
 
 
-def _take_many(column: Many, row: NDArray[np.int32]) -> Many:
+def _take_many(column: MultiCategorical, row: NDArray[np.int32]) -> MultiCategorical:
     lengths = np.append(np.diff(column.offsets), 0)  # the last one is the length of a row that is not there
     length = lengths[row]
     offsets = np.zeros(len(row) + 1, dtype=np.int64)
     np.cumsum(length, out=offsets[1:])
     at = np.repeat(column.offsets[row] - offsets[:-1], length) + np.arange(offsets[-1])
-    return Many(column.values, offsets, column.code[at], None if column.weight is None else column.weight[at])
+    return MultiCategorical(
+        column.values, offsets, column.code[at], None if column.weight is None else column.weight[at]
+    )

@@ -12,12 +12,12 @@ import polars as pl
 from pydantic import field_validator
 
 from matinee.data import readers
-from matinee.data.attributes import Category, Column, Many, Number, Text, many
-from matinee.data.fetch import Archive, Unreachable, forget, kept, obtain, unpacked
-from matinee.data.source import DataSpec, Describe, Table
+from matinee.data.attributes import Categorical, Column, MultiCategorical, Numeric, Text, multi_categorical
+from matinee.data.fetch import Archive, UnreachableError, cache_path, download, evict, unpacked
+from matinee.data.source import AttributeLoader, DataSpec, Table
 from matinee.data.vocabulary import Vocabulary
-from matinee.errors import DownloadError, UnknownName
-from matinee.spec import Kinds, build
+from matinee.errors import DownloadError, UnknownNameError
+from matinee.spec import Registry, build
 
 HOME = "https://files.grouplens.org/datasets/movielens"
 
@@ -30,7 +30,7 @@ GROUPLENS = ", md5 as GroupLens publishes it beside the archive"
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetInfo:
     """A data set people know by name. `archives` are tried in order; the first is the publisher's own.
 
     `licence` says in a sentence what `terms`, an address, says in full.
@@ -60,7 +60,7 @@ class Entry:
     @property
     def fetched(self) -> bool:
         """Whether an archive of it is in the cache; its checksum is looked at when it is read."""
-        return any(kept(archive).exists() for archive in self.archives)
+        return any(cache_path(archive).exists() for archive in self.archives)
 
 
 RECBOLE = Archive(
@@ -70,7 +70,7 @@ RECBOLE = Archive(
     size=2_130_151,
     folder="recbole/dataset_example/ml-100k",
     reader="recbole",
-    vouched="sha256 of the wheel on the package index",
+    checksum_source="sha256 of the wheel on the package index",
 )
 """A wheel that carries the rows of ml-100k as an example: for machines that reach an index and nothing else."""
 
@@ -83,17 +83,17 @@ def _archive(name: str, sha256: str, size: int, vouched: str, *, md5: str = "", 
         size=size,
         folder=folder or name,
         reader="movielens",
-        vouched=vouched + (GROUPLENS if md5 else ""),
+        checksum_source=vouched + (GROUPLENS if md5 else ""),
         md5=md5,
     )
 
 
-def _catalogue(*entries: Entry) -> Mapping[str, Entry]:
+def _catalogue(*entries: DatasetInfo) -> Mapping[str, DatasetInfo]:
     return MappingProxyType({entry.name: entry for entry in entries})
 
 
 DATASETS = _catalogue(
-    Entry(
+    DatasetInfo(
         "ml-100k",
         "MovieLens 100K (1998): 100,000 ratings by 943 people of 1,682 films.",
         CLOSED,
@@ -109,7 +109,7 @@ DATASETS = _catalogue(
             RECBOLE,
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-1m",
         "MovieLens 1M (2003): 1,000,209 ratings by 6,040 people of 3,706 films.",
         CLOSED,
@@ -124,7 +124,7 @@ DATASETS = _catalogue(
             ),
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-10m",
         "MovieLens 10M (2009): 10,000,054 ratings by 69,878 people of 10,677 films.",
         CLOSED,
@@ -140,7 +140,7 @@ DATASETS = _catalogue(
             ),
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-20m",
         "MovieLens 20M (2015): 20,000,263 ratings by 138,493 people of 26,744 films.",
         CLOSED,
@@ -155,7 +155,7 @@ DATASETS = _catalogue(
             ),
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-25m",
         "MovieLens 25M (2019): 25,000,095 ratings by 162,541 people of 59,047 films.",
         CLOSED,
@@ -170,7 +170,7 @@ DATASETS = _catalogue(
             ),
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-32m",
         "MovieLens 32M (2023): 32,000,204 ratings by 200,948 people of 84,432 films.",
         SHARED,
@@ -185,7 +185,7 @@ DATASETS = _catalogue(
             ),
         ),
     ),
-    Entry(
+    DatasetInfo(
         "ml-latest-small",
         "MovieLens latest, small (2018): 100,836 ratings by 610 people of 9,724 films. May change; not for papers.",
         SHARED,
@@ -203,10 +203,10 @@ DATASETS = _catalogue(
 """Every data set that can be asked for by name."""
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> DatasetInfo:
     """The entry of a name; one nobody knows raises `UnknownName` with the nearest."""
     if name not in DATASETS:
-        raise UnknownName("data set", name, DATASETS)
+        raise UnknownNameError("data set", name, DATASETS)
     return DATASETS[name]
 
 
@@ -215,24 +215,24 @@ def fetch(name: str, *, force: bool = False) -> Path:
     entry = find(name)
     if force:
         for archive in entry.archives:
-            forget(name, archive)
-    return unpacked(name, _at_hand(entry))
+            evict(name, archive)
+    return unpacked(name, _available_archive(entry))
 
 
-def _at_hand(entry: Entry) -> Archive:
+def _available_archive(entry: DatasetInfo) -> Archive:
     """The first archive that is in the cache, or else the first that can be fetched."""
     for archive in entry.archives:
-        if kept(archive).exists():
+        if cache_path(archive).exists():
             return archive
     tried: list[str] = []
     for archive in entry.archives:
         try:
-            obtain(entry.name, archive)
-        except Unreachable as error:
+            download(entry.name, archive)
+        except UnreachableError as error:
             tried.append(str(error))
         else:
             return archive
-    todo = f"Connect to the network, or put the file at {kept(entry.archives[0])} and try again"
+    todo = f"Connect to the network, or put the file at {cache_path(entry.archives[0])} and try again"
     raise DownloadError(entry.name, f"nothing could be reached; tried {'; then '.join(tried)}", todo)
 
 
@@ -247,9 +247,9 @@ class Dataset(DataSpec):
         """The name of the data set: in a file, `kind = "ml-100k"` is all there is to say."""
         return self.name
 
-    def written(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """What a file would say: the kind, which is the name, then the knobs."""
-        return {"kind": self.name, **{knob: value for knob, value in self.knobs().items() if knob != "name"}}
+        return {"kind": self.name, **{knob: value for knob, value in self.params().items() if knob != "name"}}
 
     @field_validator("name")
     @classmethod
@@ -259,16 +259,18 @@ class Dataset(DataSpec):
     def table(self) -> Table:
         """The rows of the log as its reader finds them, fetched first if need be."""
         entry = find(self.name)
-        archive = _at_hand(entry)
+        archive = _available_archive(entry)
         values = {"path": str(unpacked(self.name, archive))}
-        reader: Kinds[DataSpec] = Kinds(readers, DataSpec, "reader")
+        reader: Registry[DataSpec] = Registry(readers, DataSpec, "reader")
         table = build(reader.get(archive.reader), values, f"data ({self.name})").table()
         if archive is not RECBOLE:
             return table
-        return replace(table, of_items=_as_published(table.of_items), of_users=_as_published(table.of_users))
+        return replace(
+            table, item_attributes=_harmonize(table.item_attributes), user_attributes=_harmonize(table.user_attributes)
+        )
 
 
-def _as_published(describe: Describe | None) -> Describe | None:
+def _harmonize(describe: AttributeLoader | None) -> AttributeLoader | None:
     """The facts of the wheel under the names, and in the types, that the publisher's own files give them."""
     if describe is None:
         return None
@@ -277,22 +279,26 @@ def _as_published(describe: Describe | None) -> Describe | None:
     def renamed(keys: Vocabulary) -> dict[str, Column]:
         found = dict(facts(keys))
         title, year, genres = found.get("title"), found.get("release_year"), found.get("class")
-        if isinstance(title, Text) and isinstance(year, Category) and isinstance(genres, Many):
+        if isinstance(title, Text) and isinstance(year, Categorical) and isinstance(genres, MultiCategorical):
             dated = pl.Series(year.values.decode(year.code))
             titles = pl.select(pl.lit(title.value) + " (" + pl.lit(dated) + ")").to_series()
             known = genres.values.decode(genres.code)
             row = np.repeat(np.arange(len(keys)), np.diff(genres.offsets))
             known = known.set(known == "unknown", None)
-            return {"title": Text(titles), "year": _number(year), "genres": many(keys, keys.ids.gather(row), known)}
+            return {
+                "title": Text(titles),
+                "year": _number(year),
+                "genres": multi_categorical(keys, keys.ids.gather(row), known),
+            }
         age, sex, occupation = found.get("age"), found.get("gender"), found.get("occupation")
-        if isinstance(age, Category) and sex is not None and occupation is not None:
+        if isinstance(age, Categorical) and sex is not None and occupation is not None:
             return {"age": _number(age), "sex": sex, "occupation": occupation}
         return found
 
     return renamed
 
 
-def _number(column: Category) -> Number:
+def _number(column: Categorical) -> Numeric:
     """The numbers that categories spell out; what spells none is missing."""
     spelt = column.values.ids.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    return Number(np.where(column.code >= 0, spelt[column.code], np.nan))
+    return Numeric(np.where(column.code >= 0, spelt[column.code], np.nan))

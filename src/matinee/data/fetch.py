@@ -51,11 +51,11 @@ class Archive:
     size: int
     folder: str
     reader: str
-    vouched: str
+    checksum_source: str
     md5: str = ""
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """A source that could not be reached at all; the next one may be tried."""
 
 
@@ -65,21 +65,21 @@ def cache() -> Path:
     return Path(named).expanduser() if named else Path(pooch.os_cache("matinee"))
 
 
-def kept(archive: Archive) -> Path:
+def cache_path(archive: Archive) -> Path:
     """The path of the archive in the cache, whether it is there or not."""
     return cache() / archive.file
 
 
-def forget(name: str, archive: Archive) -> None:
+def evict(name: str, archive: Archive) -> None:
     """Remove the archive and its unpacked folder from the cache."""
-    path = kept(archive)
+    path = cache_path(archive)
     if path.is_dir():
         raise DownloadError(name, *_folder_there(path))
     path.unlink(missing_ok=True)
     shutil.rmtree(_root(name, archive), ignore_errors=True)
 
 
-def obtain(name: str, archive: Archive) -> None:
+def download(name: str, archive: Archive) -> None:
     """Put the archive into the cache. A source that cannot be reached raises `Unreachable`."""
     home = cache()
     home.mkdir(parents=True, exist_ok=True)
@@ -89,26 +89,26 @@ def obtain(name: str, archive: Archive) -> None:
             _from_index(archive, fresh)
         else:
             _from_address(archive, fresh)
-        wrong = _wrong(archive, fresh)
+        wrong = _checksum_error(archive, fresh)
         if wrong:
             todo = "Nothing was kept. Try again; if it stays so, the publisher has changed the file"
             raise DownloadError(name, f"{archive.address} gave a file with {wrong}", f"{todo}.")
-        fresh.replace(kept(archive))
+        fresh.replace(cache_path(archive))
 
 
 def unpacked(name: str, archive: Archive) -> Path:
     """The folder of a cached archive, verified every time and unpacked once."""
-    path = kept(archive)
+    path = cache_path(archive)
     if path.is_dir():
         raise DownloadError(name, *_folder_there(path))
-    wrong = _wrong(archive, path)
+    wrong = _checksum_error(archive, path)
     if wrong:
         raise DownloadError(name, f"{path} has {wrong}", "Delete it and fetch again, or fetch with --force")
     root = _root(name, archive)
     if not root.exists():
         with tempfile.TemporaryDirectory(dir=cache(), prefix=".unpacking-") as scratch:
             _unpack(name, archive, Path(scratch) / "all")
-            _settle(Path(scratch) / "all", root)
+            _move_into_place(Path(scratch) / "all", root)
     return root / PurePosixPath(archive.folder).name
 
 
@@ -121,7 +121,7 @@ def _folder_there(path: Path) -> tuple[str, str]:
     return f"{path} is a folder, and an archive belongs there", "Move the folder away"
 
 
-def _settle(fresh: Path, root: Path) -> None:
+def _move_into_place(fresh: Path, root: Path) -> None:
     try:
         fresh.replace(root)
     except OSError:
@@ -129,7 +129,7 @@ def _settle(fresh: Path, root: Path) -> None:
             raise
 
 
-def _wrong(archive: Archive, path: Path) -> str:
+def _checksum_error(archive: Archive, path: Path) -> str:
     """What is wrong with the file, found and expected; empty if it is what the entry promises."""
     for algorithm, expected in (("sha256", archive.sha256), ("md5", archive.md5)):
         found = pooch.file_hash(str(path), alg=algorithm) if expected else ""
@@ -147,7 +147,7 @@ def _from_address(archive: Archive, to: Path) -> None:
     try:
         download(archive.address, str(to), None)
     except requests.RequestException as error:
-        raise Unreachable(f"{archive.address}: {_cause(error)}") from None
+        raise UnreachableError(f"{archive.address}: {_cause(error)}") from None
 
 
 def _from_index(archive: Archive, to: Path) -> None:
@@ -168,10 +168,10 @@ def _from_index(archive: Archive, to: Path) -> None:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise Unreachable(f"pip download {wanted}: no answer in {PIP_SECONDS} s") from None
+        raise UnreachableError(f"pip download {wanted}: no answer in {PIP_SECONDS} s") from None
     if done.returncode or not to.exists():
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
-        raise Unreachable(f"pip download {wanted}: {said[-1].strip()}")
+        raise UnreachableError(f"pip download {wanted}: {said[-1].strip()}")
 
 
 def _cause(error: Exception) -> str:
@@ -188,13 +188,15 @@ def _unpack(name: str, archive: Archive, to: Path) -> None:
     with _opened(name, archive) as (bundle, members):
         wanted = [member for member in members if PurePosixPath(member.filename).is_relative_to(archive.folder)]
         if not any(not member.is_dir() for member in wanted):
-            raise DownloadError(name, f"{kept(archive)} has no folder {archive.folder!r}", "Fetch with --force")
+            raise DownloadError(name, f"{cache_path(archive)} has no folder {archive.folder!r}", "Fetch with --force")
         for member in wanted:
             path = to / PurePosixPath(member.filename).relative_to(parent)
             try:
                 _extract(bundle, member, path)
             except OSError as error:  # a file and a folder of one name, a name that is too long, no room
-                found = f"{member.filename[:80]!r} of {kept(archive)} cannot be written ({error.strerror or error})"
+                found = (
+                    f"{member.filename[:80]!r} of {cache_path(archive)} cannot be written ({error.strerror or error})"
+                )
                 raise DownloadError(name, found, "Nothing was kept of it; look at the disk, or delete it") from None
 
 
@@ -210,7 +212,7 @@ def _extract(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> No
 @contextmanager
 def _opened(name: str, archive: Archive) -> Generator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
     """The zip and its members, all of them harmless; anything else is a `DownloadError`."""
-    path = kept(archive)
+    path = cache_path(archive)
     try:
         with zipfile.ZipFile(path) as bundle:
             members = bundle.infolist()

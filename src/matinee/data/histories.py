@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from matinee.data.codes import check_codes, check_columns, check_offsets, codes_of, numbers_of
-from matinee.data.ragged import counts_matrix, frozen, offsets_of, ones_matrix, order_by_row_time_item
+from matinee.data.ragged import binary_csr, count_csr, make_readonly, order_by_row_time_item, row_offsets
 from matinee.data.vocabulary import Vocabulary, raw_ids
 from matinee.errors import DataError
 
@@ -46,7 +46,7 @@ class Histories:
         check_offsets("Histories.offsets", self.offsets, len(self.user), len(self.item))
         check_codes("Histories.item", self.item, len(self.items))
         check_columns("Histories", len(self.item), item=(self.item, np.int32), time=(self.time, np.int64))
-        frozen(self.user, self.offsets, self.item, self.time)
+        make_readonly(self.user, self.offsets, self.item, self.time)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -72,7 +72,7 @@ class Histories:
         item = items.encode(raw_ids(flat))
         known = item >= 0
         row = np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(offsets))[known]
-        found = _new_users(item[known], offsets_of(row, len(rows)), items)
+        found = _new_users(item[known], row_offsets(row, len(rows)), items)
         if times is not None:
             when, beside = _flat("Histories.from_raw: times", times)
             if not np.array_equal(beside, offsets):
@@ -87,12 +87,12 @@ class Histories:
     @cached_property
     def matrix(self) -> csr_array:
         """(m, n_items) float32 CSR of 0 and 1; items ascending in a row, repeats folded."""
-        return ones_matrix(self.offsets, self.item, len(self.items))
+        return binary_csr(self.offsets, self.item, len(self.items))
 
     @cached_property
     def counts(self) -> csr_array:
         """(m, n_items) float32 CSR of how often each item was taken."""
-        return counts_matrix(self.offsets, self.item, len(self.items))
+        return count_csr(self.offsets, self.item, len(self.items))
 
     def last(self) -> NDArray[np.int32]:
         """The newest item of each row (m,); −1 where the row is empty."""
@@ -131,7 +131,7 @@ class Histories:
         part = object.__new__(Histories)
         rest = {"users": self.users, "items": self.items, "titles": self.titles}
         part.__dict__.update(user=user, offsets=offsets, item=item, time=time, **rest)
-        frozen(user, offsets, item, time)
+        make_readonly(user, offsets, item, time)
         return part
 
 

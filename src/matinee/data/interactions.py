@@ -15,11 +15,11 @@ from scipy.sparse import csr_array
 from matinee.data.attributes import Attributes
 from matinee.data.codes import check_codes, check_columns, codes_of, numbers_of
 from matinee.data.histories import Histories
-from matinee.data.ragged import counts_matrix, frozen, in_order, offsets_of, ones_matrix, order_by_row_time_item
+from matinee.data.ragged import binary_csr, count_csr, in_order, make_readonly, order_by_row_time_item, row_offsets
 from matinee.data.vocabulary import Vocabulary
 from matinee.errors import DataError
 
-Clock: TypeAlias = Literal["seconds", "order", "none"]
+TimeKind: TypeAlias = Literal["seconds", "order", "none"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Interactions:
     user: NDArray[np.int32]
     item: NDArray[np.int32]
     time: NDArray[np.int64]
-    clock: Clock = "seconds"
+    time_kind: TimeKind = "seconds"
     weight: NDArray[np.float32] | None = None
     user_attributes: Attributes | None = None
     item_attributes: Attributes | None = None
@@ -57,7 +57,7 @@ class Interactions:
             if attributes is not None and attributes.keys != keys:
                 todo = "Use attributes.onto(vocabulary)."
                 raise DataError(f"Interactions.{name}", "its ids are not those of the log", "one vocabulary", todo)
-        frozen(self.user, self.item, self.time, self.weight)
+        make_readonly(self.user, self.item, self.time, self.weight)
 
     @staticmethod
     def of(
@@ -65,7 +65,7 @@ class Interactions:
         user: ArrayLike,
         item: ArrayLike,
         time: ArrayLike | None = None,
-        clock: Clock = "seconds",
+        clock: TimeKind = "seconds",
         weight: ArrayLike | None = None,
     ) -> Interactions:
         """From codes (N,) in any order. Without times all are zero and the clock is "none".
@@ -95,7 +95,7 @@ class Interactions:
         return len(self.users)
 
     @cached_property
-    def n_active(self) -> int:
+    def n_active_users(self) -> int:
         """How many users have a row: those who can be learnt from."""
         return int(np.count_nonzero(np.diff(self.offsets)))
 
@@ -107,23 +107,23 @@ class Interactions:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Where each user's rows start, (n_users + 1,)."""
-        return offsets_of(self.user, self.n_users)
+        return row_offsets(self.user, self.n_users)
 
     @cached_property
     def matrix(self) -> csr_array:
         """(n_users, n_items) float32 CSR of 0 and 1; items ascending in a row, repeats folded."""
-        return ones_matrix(self.offsets, self.item, self.n_items)
+        return binary_csr(self.offsets, self.item, self.n_items)
 
     @cached_property
     def counts(self) -> csr_array:
         """(n_users, n_items) float32 CSR of how often each user took each item."""
-        return counts_matrix(self.offsets, self.item, self.n_items)
+        return count_csr(self.offsets, self.item, self.n_items)
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """How many different users took each item, (n_items,)."""
         count = np.bincount(self.matrix.indices, minlength=self.n_items)
-        frozen(count)
+        make_readonly(count)
         return count
 
     @property
@@ -134,7 +134,7 @@ class Interactions:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of ids, rows and attributes: equal logs have equal ones, whatever file or row order they came from."""
-        digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.clock}".encode())
+        digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.time_kind}".encode())
         for array in (self.user, self.item, self.time, self.weight):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
@@ -143,7 +143,7 @@ class Interactions:
                 digest.update(f"{name} {attributes.fingerprint}".encode())
         return digest.hexdigest()
 
-    def where(self, keep: NDArray[np.bool_]) -> Interactions:
+    def filter(self, keep: NDArray[np.bool_]) -> Interactions:
         """The rows where `keep` (N,) is true, with the same vocabularies and attributes."""
         return replace(
             self,
@@ -169,7 +169,7 @@ class Interactions:
     def frame(self) -> pl.DataFrame:
         """The log with raw ids: user, item, and time and weight where it has them."""
         columns = {"user": self.users.decode(self.user), "item": self.items.decode(self.item)}
-        if self.clock != "none":
+        if self.time_kind != "none":
             columns["time"] = pl.Series("time", self.time)
         if self.weight is not None:
             columns["weight"] = pl.Series("weight", self.weight)
@@ -186,7 +186,7 @@ class Interactions:
             "density": pairs / max(1, self.n_users * self.n_items),
             "repeats": len(self) - pairs,
             "median rows a user": float(np.median(lengths)) if len(lengths) else 0.0,
-            "clock": self.clock,
+            "clock": self.time_kind,
             "titles": self.titles is not None,
         }
 

@@ -12,37 +12,37 @@ from matinee.data.vocabulary import Vocabulary
 from matinee.kernel import kernel
 
 
-def folded(log: Interactions) -> Interactions:
+def merge_duplicates(log: Interactions) -> Interactions:
     """Each (user, item) once, at its earliest row; weights add up."""
     first = _first_rows(log.offsets, log.item, log.n_items)
     keep = first == np.arange(len(first))
     weight = log.weight
     if weight is not None:
         weight = np.bincount(first, weights=weight, minlength=len(first)).astype(np.float32)
-    return replace(log, weight=weight).where(keep)
+    return replace(log, weight=weight).filter(keep)
 
 
-def first_repeat(log: Interactions) -> int | None:
+def first_duplicate(log: Interactions) -> int | None:
     """The first row whose (user, item) stood before, or None."""
     first = _first_rows(log.offsets, log.item, log.n_items)
     repeats = first != np.arange(len(first))
     return int(repeats.argmax()) if repeats.any() else None
 
 
-def core(log: Interactions, least: int) -> Interactions:
+def k_core(log: Interactions, least: int) -> Interactions:
     """The largest part where every user has `least` distinct items and every item `least` distinct users."""
     first = _first_rows(log.offsets, log.item, log.n_items) == np.arange(len(log))
     users, items = _core(log.user[first], log.item[first], log.n_users, log.n_items, least)
     if users.all() and items.all():
         return log
     keep = users[log.user] & items[log.item]
-    rows = log.where(keep)
+    rows = log.filter(keep)
     user = (np.cumsum(users, dtype=np.int32) - np.int32(1))[rows.user]
     item = (np.cumsum(items, dtype=np.int32) - np.int32(1))[rows.item]
-    return replace(rows, users=_only(log.users, users), items=_only(log.items, items), user=user, item=item)
+    return replace(rows, users=_subset(log.users, users), items=_subset(log.items, items), user=user, item=item)
 
 
-def positioned(log: Interactions) -> Interactions:
+def rank_times(log: Interactions) -> Interactions:
     """The same order with times 0, 1, 2 … inside each user; rows at the same time share a position."""
     return replace(log, time=_positions(log.offsets, log.time))
 
@@ -53,7 +53,7 @@ def ties_out_of_order(log: Interactions) -> bool:
     return weight is not None and bool(_ties_out_of_order(log.user, log.item, log.time, weight))
 
 
-def _only(vocabulary: Vocabulary, keep: NDArray[np.bool_]) -> Vocabulary:
+def _subset(vocabulary: Vocabulary, keep: NDArray[np.bool_]) -> Vocabulary:
     return Vocabulary(vocabulary.ids.gather(np.flatnonzero(keep)))
 
 

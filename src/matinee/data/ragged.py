@@ -11,33 +11,33 @@ from scipy.sparse import csr_array
 from matinee.kernel import kernel, parallel_kernel, prange
 
 
-def frozen(*arrays: NDArray[Any] | None) -> None:
+def make_readonly(*arrays: NDArray[Any] | None) -> None:
     """Make arrays read-only: what stands in a value cannot be changed through any view taken of it later."""
     for array in arrays:
         if array is not None:
             array.flags.writeable = False
 
 
-def offsets_of(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
+def row_offsets(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
     """Where each row starts, (n_rows + 1,), given the row (N,) of every entry in ascending order."""
     offsets = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(row, minlength=n_rows), out=offsets[1:])
-    frozen(offsets)
+    make_readonly(offsets)
     return offsets
 
 
-def ones_matrix(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
+def binary_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
     """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, repeats folded."""
-    counts = counts_matrix(offsets, column, n_columns)
+    counts = count_csr(offsets, column, n_columns)
     return _csr(np.ones_like(counts.data), counts.indices, counts.indptr, n_columns)
 
 
-def counts_matrix(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
+def count_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
     """(rows, n_columns) float32 CSR of how often a column stands in a row, columns ascending."""
     sorted_column, count, length = _sort_and_count(offsets, column)
     indptr = np.zeros(len(offsets), dtype=np.int64)
     np.cumsum(length, out=indptr[1:])
-    indices, data = _squeeze(offsets, indptr, sorted_column, count)
+    indices, data = _compact(offsets, indptr, sorted_column, count)
     return _csr(data, indices, indptr, n_columns)
 
 
@@ -50,7 +50,7 @@ def _csr(
     matrix = csr_array((data, indices, indptr), shape=(len(indptr) - 1, n_columns), copy=False)
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
-    frozen(matrix.indptr, matrix.indices, matrix.data)
+    make_readonly(matrix.indptr, matrix.indices, matrix.data)
     return matrix
 
 
@@ -81,7 +81,7 @@ def _sort_and_count(
 
 
 @parallel_kernel
-def _squeeze(
+def _compact(
     offsets: NDArray[np.int64],
     indptr: NDArray[np.int64],
     column: NDArray[np.int32],
@@ -108,7 +108,7 @@ def order_by_row_time_item(
         return None
     order = _counting_order(item, n_items, np.arange(len(item), dtype=np.int64))
     order = _counting_order(row, n_rows, order)
-    _sort_rows_by_time(offsets_of(row, n_rows), time, order)
+    _sort_rows_by_time(row_offsets(row, n_rows), time, order)
     return order
 
 

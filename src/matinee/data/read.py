@@ -14,17 +14,17 @@ from matinee.data import readers
 from matinee.data.datasets import DATASETS, Dataset
 from matinee.data.interactions import Interactions
 from matinee.data.readers._bytes import check_file
-from matinee.data.readers._columns import Columned, by_alias, refuse_twice
+from matinee.data.readers._columns import TabularSpec, by_alias, refuse_twice
 from matinee.data.readers._delimited import fields, text_column
 from matinee.data.readers._frames import frame_table, is_frame
-from matinee.data.readers._ids import Place, ids
+from matinee.data.readers._ids import Locator, ids
 from matinee.data.simulate import Simulate
 from matinee.data.source import DataSpec
-from matinee.data.source import build as encode
-from matinee.errors import DataError, SpecError, UnknownName
-from matinee.spec import Kinds, build
+from matinee.data.source import encode_log as encode
+from matinee.errors import DataError, SpecError, UnknownNameError
+from matinee.spec import Registry, build
 
-READERS: Kinds[DataSpec] = Kinds(readers, DataSpec, "reader")
+READERS: Registry[DataSpec] = Registry(readers, DataSpec, "reader")
 """Every file format, by kind."""
 
 SUFFIXES = {".csv": "delimited", ".tsv": "delimited", ".parquet": "parquet", ".inter": "recbole", ".npz": "csr"}
@@ -47,11 +47,11 @@ def read(source: Any, kind: str | None = None, **knobs: Any) -> Interactions:
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        return build(READERS.get(kind or guess(path)), {"path": path, **knobs}, "read").read()
+        return build(READERS.get(kind or detect_kind(path)), {"path": path, **knobs}, "read").read()
     if kind is not None or not is_frame(source):
         found = f"a {type(source).__name__}" + (f" with kind = {kind!r}" if kind else "")
         raise DataError("read", found, "a path, or a polars, pandas or Arrow table without a kind", "Give one of them.")
-    spec = build(Columned, knobs, "read")
+    spec = build(TabularSpec, knobs, "read")
     return encode(frame_table(source, spec, f"the {type(source).__name__}"), spec)
 
 
@@ -63,7 +63,7 @@ def data_spec(values: Mapping[str, Any], where: str) -> DataSpec:
     rest = dict(values)
     kind = rest.pop("kind", None)
     if kind is None and isinstance(rest.get("path"), str | Path):
-        kind = guess(Path(rest["path"]))
+        kind = detect_kind(Path(rest["path"]))
     names = [*DATASETS, "simulate", *READERS.names()]
     if not isinstance(kind, str):
         raise SpecError(where, "no kind is given", f"kind = one of {', '.join(names)}", "Add it, or a path.")
@@ -72,11 +72,11 @@ def data_spec(values: Mapping[str, Any], where: str) -> DataSpec:
     if kind == "simulate":
         return build(Simulate, rest, f"{where} ({kind})")
     if kind.replace("-", "_") not in READERS.names():
-        raise UnknownName("data set or reader", kind, names, where)
+        raise UnknownNameError("data set or reader", kind, names, where)
     return build(READERS.get(kind), rest, f"{where} ({kind})")
 
 
-def guess(path: Path) -> str:
+def detect_kind(path: Path) -> str:
     """The kind of reader a path calls for."""
     path = path.expanduser()
     if path.is_dir():
@@ -90,7 +90,7 @@ def guess(path: Path) -> str:
         return known or "delimited"
     if _has_header(path):
         return "delimited"
-    raise _unclear(path, "the kind cannot be told from its name, and its first line names no user and item")
+    raise _unknown_kind_error(path, "the kind cannot be told from its name, and its first line names no user and item")
 
 
 def _of_folder(folder: Path) -> str:
@@ -98,10 +98,12 @@ def _of_folder(folder: Path) -> str:
         if next(folder.glob(pattern), None) is not None:
             return kind
     names = sorted(p.name for p in folder.iterdir())[:8]
-    raise _unclear(folder, f"the kind cannot be told from what the folder holds ({', '.join(names) or 'nothing'})")
+    raise _unknown_kind_error(
+        folder, f"the kind cannot be told from what the folder holds ({', '.join(names) or 'nothing'})"
+    )
 
 
-def _unclear(path: Path, found: str) -> DataError:
+def _unknown_kind_error(path: Path, found: str) -> DataError:
     return DataError(path, found, f"a kind, one of {', '.join(READERS.names())}", "Say kind = '…'.")
 
 
@@ -146,7 +148,7 @@ def user_ids(path: Path) -> pl.Series:
     return known
 
 
-def _user_column(path: Path) -> tuple[pl.Series, Place]:
+def _user_column(path: Path) -> tuple[pl.Series, Locator]:
     """The raw column of users, and where its rows stand."""
     if path.suffix != ".parquet":
         found = fields(path, alone=True)

@@ -15,17 +15,17 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from matinee.data.simulate_draw import DAY, Manner, histories
-from matinee.data.simulate_items import catalogue, described, raw_ids, shelf
+from matinee.data.simulate_draw import DAY, Behaviour, draw_histories
+from matinee.data.simulate_items import item_attributes, item_sampler, item_table, raw_ids
 from matinee.data.source import DataSpec, Table
 
-LEAST = 16
+MIN_LENGTH = 16
 """The shortest history wherever people have twice as many rows on average."""
 
-SPREAD = 0.9
+LOG_SD = 0.9
 """Standard deviation of the logarithm of history lengths."""
 
-HEAVIEST = 0.43
+MAX_SHARE = 0.43
 """Share of all items the heaviest person takes; more only where the average asks for it."""
 
 
@@ -41,7 +41,7 @@ class Simulate(DataSpec):
     rows: Annotated[int, Field(ge=2, le=1_000_000_000)] = 200_000
     """How many rows, exactly."""
 
-    tastes: Annotated[int, Field(ge=1, le=200)] = 20
+    n_clusters: Annotated[int, Field(ge=1, le=200)] = 20
     """Groups of items that are taken by the same people."""
 
     popularity: Annotated[float, Field(ge=0, le=3)] = 1.8
@@ -59,7 +59,7 @@ class Simulate(DataSpec):
     drift: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How far fashions and tastes move from the first day to the last, and how many items come out on the way."""
 
-    again: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    repeat_rate: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Share of takes that repeat an earlier one; 0 gives no pair twice."""
 
     start: date = date(2005, 4, 11)
@@ -84,34 +84,34 @@ class Simulate(DataSpec):
     def longest(self) -> int:
         """The longest history there may be."""
         mean = self.rows / self.users
-        return int(max(HEAVIEST * self.items, min(1.6 * mean, 0.9 * self.items), np.ceil(mean)))
+        return int(max(MAX_SHARE * self.items, min(1.6 * mean, 0.9 * self.items), np.ceil(mean)))
 
     def table(self) -> Table:
         """The rows with raw ids, and what is said of the items."""
         rng = np.random.Generator(np.random.PCG64(self.seed))
         begin = int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp())
         span = self.days * DAY
-        law = (self.tastes, self.popularity, self.series, self.drift)
-        items = catalogue(rng, self.items, law, (begin, span))
+        law = (self.n_clusters, self.popularity, self.series, self.drift)
+        items = item_table(rng, self.items, law, (begin, span))
         people = raw_ids(rng, self.users)
         length = self._lengths(rng)
         offsets = np.zeros(self.users + 1, dtype=np.int64)
         np.cumsum(length, out=offsets[1:])
-        manner = Manner(self.seed, begin, span, self.sessions, self.drift, self.again)
-        item, time = histories(offsets, shelf(items, self.tastes, self.drift), manner)
+        manner = Behaviour(self.seed, begin, span, self.sessions, self.drift, self.repeat_rate)
+        item, time = draw_histories(offsets, item_sampler(items, self.n_clusters, self.drift), manner)
         frame = pl.DataFrame({"user": np.repeat(people, length), "item": items.raw[item], "time": time})
         facts = rng.integers(0, 2**63)  # one draw here, so asking twice for the facts gives the same
         return Table(
             frame,
             where=f"simulate (seed {self.seed})",
-            clock="seconds",
-            of_items=lambda keys: described(np.random.default_rng(facts), items, self.genres, keys),
+            time_kind="seconds",
+            item_attributes=lambda keys: item_attributes(np.random.default_rng(facts), items, self.genres, keys),
         )
 
     def _lengths(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Rows of every person (users,): log-normal above the least, none above the longest, `rows` in all."""
-        least = max(1, min(LEAST, self.rows // (2 * self.users)))
-        wish = np.exp(SPREAD * rng.standard_normal(self.users))
+        least = max(1, min(MIN_LENGTH, self.rows // (2 * self.users)))
+        wish = np.exp(LOG_SD * rng.standard_normal(self.users))
         most = self.longest - least
         low, high = 0.0, 1.0
         extra = self.rows - least * self.users

@@ -29,7 +29,7 @@ DAY = 86_400
 """Seconds."""
 
 
-class Shelf(NamedTuple):
+class ItemSampler(NamedTuple):
     """The items as a person meets them.
 
     Group g has the items `member[offsets[g]:offsets[g + 1]]`; the last group has all. `cdf` (buckets, M) sums
@@ -44,7 +44,7 @@ class Shelf(NamedTuple):
     prequel: NDArray[np.int32]
 
 
-class Manner(NamedTuple):
+class Behaviour(NamedTuple):
     """How people behave: knobs of the simulation as numbers. `start` and `span` are seconds."""
 
     seed: int
@@ -52,7 +52,7 @@ class Manner(NamedTuple):
     span: int
     sessions: float
     drift: float
-    again: float
+    repeat_rate: float
 
 
 @kernel
@@ -82,7 +82,7 @@ def _normal(state: NDArray[np.uint64]) -> float:
 
 
 @kernel
-def stream(seed: int, person: int) -> NDArray[np.uint64]:
+def user_stream(seed: int, person: int) -> NDArray[np.uint64]:
     """The state (1,) of a person's stream."""
     state = np.empty(1, dtype=np.uint64)
     state[0] = np.uint64(seed)
@@ -101,7 +101,9 @@ def _mixture(state: NDArray[np.uint64], tastes: int) -> NDArray[np.float64]:
 
 
 @kernel
-def _moments(state: NDArray[np.uint64], manner: Manner, time: NDArray[np.int64], opens: NDArray[np.bool_]) -> None:
+def _timestamps(
+    state: NDArray[np.uint64], manner: Behaviour, time: NDArray[np.int64], opens: NDArray[np.bool_]
+) -> None:
     """Strictly rising times of one history: seconds inside a session, days to months between; `opens` marks firsts."""
     n = len(time)
     inside, between = np.zeros(n), np.zeros(n)
@@ -123,7 +125,7 @@ def _moments(state: NDArray[np.uint64], manner: Manner, time: NDArray[np.int64],
 
 
 @kernel
-def _pick(shelf: Shelf, bucket: int, group: int, u: float) -> int:
+def _pick(shelf: ItemSampler, bucket: int, group: int, u: float) -> int:
     """The item of a group at share u of its popularity, −1 where nothing of it is out yet."""
     low, high = shelf.offsets[group], shelf.offsets[group + 1]
     if low == high:
@@ -141,7 +143,7 @@ def _pick(shelf: Shelf, bucket: int, group: int, u: float) -> int:
 
 
 @kernel
-def _leftover(state: NDArray[np.uint64], shelf: Shelf, bucket: int, taken: NDArray[np.bool_]) -> int:
+def _sample_remaining(state: NDArray[np.uint64], shelf: ItemSampler, bucket: int, taken: NDArray[np.bool_]) -> int:
     """Among all items not taken: by popularity, or evenly where what is out is used up. O(n_items)."""
     low, n = shelf.offsets[-2], len(taken)
     weight = np.empty(n)
@@ -167,7 +169,7 @@ def _leftover(state: NDArray[np.uint64], shelf: Shelf, bucket: int, taken: NDArr
 
 
 @kernel
-def _out(shelf: Shelf, bucket: int, item: int) -> bool:
+def _is_released(shelf: ItemSampler, bucket: int, item: int) -> bool:
     """Whether an item is out in this stretch of time; the last group lists items in order of their number."""
     at = shelf.offsets[-2] + item
     before = shelf.cdf[bucket, at - 1] if item else np.float32(0.0)
@@ -175,7 +177,9 @@ def _out(shelf: Shelf, bucket: int, item: int) -> bool:
 
 
 @kernel
-def _fresh(state: NDArray[np.uint64], shelf: Shelf, bucket: int, group: int, taken: NDArray[np.bool_]) -> int:
+def _sample_new(
+    state: NDArray[np.uint64], shelf: ItemSampler, bucket: int, group: int, taken: NDArray[np.bool_]
+) -> int:
     """An item not taken yet: of the group, or of everything, or of what is left."""
     for attempt in range(2 * TRIES):
         place = group if attempt < TRIES else len(shelf.offsets) - 2
@@ -185,24 +189,26 @@ def _fresh(state: NDArray[np.uint64], shelf: Shelf, bucket: int, group: int, tak
         first = item
         while shelf.prequel[first] >= 0 and not taken[shelf.prequel[first]]:
             first = shelf.prequel[first]
-        if first != item and _uniform(state) < 0.95 and _out(shelf, bucket, first):
+        if first != item and _uniform(state) < 0.95 and _is_released(shelf, bucket, first):
             return first  # few begin a series in the middle
         return item
-    return _leftover(state, shelf, bucket, taken)
+    return _sample_remaining(state, shelf, bucket, taken)
 
 
 @kernel
-def _history(person: int, shelf: Shelf, manner: Manner, item: NDArray[np.int32], time: NDArray[np.int64]) -> None:
+def _history(
+    person: int, shelf: ItemSampler, manner: Behaviour, item: NDArray[np.int32], time: NDArray[np.int64]
+) -> None:
     """One person's takes (length,) and times (length,), oldest first."""
-    state = stream(manner.seed, person)
+    state = user_stream(manner.seed, person)
     tastes, n = len(shelf.offsets) - 2, len(item)
     early, late = _mixture(state, tastes), _mixture(state, tastes)
     opens = np.empty(n, dtype=np.bool_)
-    _moments(state, manner, time, opens)
+    _timestamps(state, manner, time, opens)
     taken = np.zeros(len(shelf.sequel), dtype=np.bool_)
     mood, pending = 0, -1
     for i in range(n):
-        if i and manner.again > 0.0 and _uniform(state) < manner.again:
+        if i and manner.repeat_rate > 0.0 and _uniform(state) < manner.repeat_rate:
             item[i] = item[max(0, i - 1 - int(12.0 * _exponential(state)))]
             continue
         bucket = min(len(shelf.cdf) - 1, (time[i] - manner.start) * len(shelf.cdf) // manner.span)
@@ -212,11 +218,11 @@ def _history(person: int, shelf: Shelf, manner: Manner, item: NDArray[np.int32],
         chosen = -1
         if pending >= 0 and _uniform(state) < 0.5:
             chosen, pending = pending, -1
-            if taken[chosen] or not _out(shelf, bucket, chosen):
+            if taken[chosen] or not _is_released(shelf, bucket, chosen):
                 chosen = -1
         if chosen < 0 and len(taken) > i:
             group = tastes if _uniform(state) < BROWSING else mood
-            chosen = _fresh(state, shelf, bucket, group, taken)
+            chosen = _sample_new(state, shelf, bucket, group, taken)
         item[i] = chosen
         taken[chosen] = True
         if shelf.sequel[chosen] >= 0 and _uniform(state) < 0.6:
@@ -224,7 +230,9 @@ def _history(person: int, shelf: Shelf, manner: Manner, item: NDArray[np.int32],
 
 
 @parallel_kernel
-def histories(offsets: NDArray[np.int64], shelf: Shelf, manner: Manner) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def draw_histories(
+    offsets: NDArray[np.int64], shelf: ItemSampler, manner: Behaviour
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Items and times (N,) of everyone; person p's rows are `offsets[p]:offsets[p + 1]`."""
     item = np.empty(offsets[-1], dtype=np.int32)
     time = np.empty(offsets[-1], dtype=np.int64)

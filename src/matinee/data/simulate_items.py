@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.data.attributes import Column, many, number, text
-from matinee.data.simulate_draw import Shelf
+from matinee.data.attributes import Column, multi_categorical, numeric, text
+from matinee.data.simulate_draw import ItemSampler
 from matinee.data.vocabulary import Vocabulary
 
 BUCKETS = 24
@@ -29,7 +29,7 @@ GENRES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class ItemTable:
     """Items 0..n−1: main and second taste, series and part, when they came out, how popular they are.
 
     `series` (n,) is the item that is part 1, `part` (n,) counts from 1. `release` (n,) is the first bucket an item
@@ -37,7 +37,7 @@ class Catalogue:
     """
 
     raw: NDArray[np.int64]
-    taste: NDArray[np.int32]
+    cluster: NDArray[np.int32]
     second: NDArray[np.int32]
     series: NDArray[np.int32]
     part: NDArray[np.int32]
@@ -52,9 +52,9 @@ def raw_ids(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
     return 10 + np.cumsum(rng.integers(1, 8, n))
 
 
-def catalogue(
+def item_table(
     rng: np.random.Generator, n: int, knobs: tuple[int, float, float, float], span: tuple[int, int]
-) -> Catalogue:
+) -> ItemTable:
     """The items. `knobs` are tastes, the power law's exponent, the share in series, drift; `span` start and length."""
     tastes, exponent, share, drift = knobs
     series, part = _series(rng, n, share)
@@ -64,7 +64,7 @@ def catalogue(
     popularity = popularity[series] * 0.7 ** (part - 1)
     release, year = _released(rng, (series, part), drift, span)
     phase = rng.uniform(0, 2 * math.pi, n)[series]
-    return Catalogue(raw_ids(rng, n), taste, second, series, part, release, year, popularity, phase)
+    return ItemTable(raw_ids(rng, n), taste, second, series, part, release, year, popularity, phase)
 
 
 def _series(rng: np.random.Generator, n: int, share: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -93,15 +93,15 @@ def _released(
     return release, np.where(release > 0, opened[release], old).astype(np.int32)
 
 
-def shelf(items: Catalogue, tastes: int, drift: float) -> Shelf:
+def item_sampler(items: ItemTable, tastes: int, drift: float) -> ItemSampler:
     """Popularity of every taste's items, and of all items, in every stretch of time."""
     n = len(items.raw)
     swing = np.sin(math.pi * np.arange(BUCKETS)[:, None] / (BUCKETS - 1) + items.phase)
     weight = items.popularity * np.exp(1.8 * drift * swing)
     weight[np.arange(BUCKETS)[:, None] < items.release] = 0.0
-    group = np.concatenate([items.taste, items.second, np.full(n, tastes)])
+    group = np.concatenate([items.cluster, items.second, np.full(n, tastes)])
     member = np.tile(np.arange(n, dtype=np.int32), 3)
-    fit = np.concatenate([np.ones(n), np.where(items.second == items.taste, 0.0, 0.4), np.ones(n)])
+    fit = np.concatenate([np.ones(n), np.where(items.second == items.cluster, 0.0, 0.4), np.ones(n)])
     order = np.argsort(group, kind="stable")
     group, member, fit = group[order], member[order], fit[order]
     offsets = np.searchsorted(group, np.arange(tastes + 2)).astype(np.int64)
@@ -113,10 +113,10 @@ def shelf(items: Catalogue, tastes: int, drift: float) -> Shelf:
     chain = np.lexsort((items.part, items.series))
     linked = items.series[chain[1:]] == items.series[chain[:-1]]
     sequel[chain[:-1][linked]], prequel[chain[1:][linked]] = chain[1:][linked], chain[:-1][linked]
-    return Shelf(offsets, member, cdf, sequel, prequel)
+    return ItemSampler(offsets, member, cdf, sequel, prequel)
 
 
-def described(rng: np.random.Generator, items: Catalogue, genres: int, keys: Vocabulary) -> Mapping[str, Column]:
+def item_attributes(rng: np.random.Generator, items: ItemTable, genres: int, keys: Vocabulary) -> Mapping[str, Column]:
     """Title, year, genres and directors; the last three are missing of some."""
     n = len(items.raw)
     raw = pl.Series("item", items.raw)
@@ -130,18 +130,20 @@ def described(rng: np.random.Generator, items: Catalogue, genres: int, keys: Voc
     director_of, director = _directors(rng, items)
     return {
         "title": text(keys, raw, pl.Series(titles)),
-        "year": number(keys, raw.filter(pl.Series(dated)), pl.Series(items.year[dated])),
-        "genres": many(keys, raw.gather(genre_of), pl.Series([names[g] for g in genre.tolist()])),
-        "directors": many(keys, raw.gather(director_of), pl.Series([f"nm{d:07d}" for d in director.tolist()])),
+        "year": numeric(keys, raw.filter(pl.Series(dated)), pl.Series(items.year[dated])),
+        "genres": multi_categorical(keys, raw.gather(genre_of), pl.Series([names[g] for g in genre.tolist()])),
+        "directors": multi_categorical(
+            keys, raw.gather(director_of), pl.Series([f"nm{d:07d}" for d in director.tolist()])
+        ),
     }
 
 
-def _genres(rng: np.random.Generator, items: Catalogue, genres: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _genres(rng: np.random.Generator, items: ItemTable, genres: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(item, genre) pairs: that of its main taste, often that of its second, sometimes any."""
     n = len(items.raw)
     pairs = np.zeros((n, genres), dtype=np.bool_)
     row = np.arange(n)
-    pairs[row, items.taste % genres] = True
+    pairs[row, items.cluster % genres] = True
     for value, chance in ((items.second % genres, 0.6), (rng.integers(0, genres, n), 0.3)):
         extra = rng.uniform(size=n) < chance
         pairs[row[extra], value[extra]] = True
@@ -149,13 +151,13 @@ def _genres(rng: np.random.Generator, items: Catalogue, genres: int) -> tuple[ND
     return item, genre
 
 
-def _directors(rng: np.random.Generator, items: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _directors(rng: np.random.Generator, items: ItemTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(item, director) pairs: a director keeps to a taste; a series has one; a fifth of the items have none."""
-    n, tastes = len(items.raw), int(items.taste.max()) + 1
+    n, tastes = len(items.raw), int(items.cluster.max()) + 1
     troupe = max(1, n // (4 * tastes))  # directors of a taste
-    director = (items.taste + tastes * rng.integers(0, troupe, n)[items.series]).astype(np.int64)
+    director = (items.cluster + tastes * rng.integers(0, troupe, n)[items.series]).astype(np.int64)
     item = np.flatnonzero(rng.uniform(size=n) >= 0.19)
     assistant = item[rng.uniform(size=len(item)) < 0.07]
-    other = items.taste[assistant] + tastes * rng.integers(0, troupe, len(assistant))
+    other = items.cluster[assistant] + tastes * rng.integers(0, troupe, len(assistant))
     different = other != director[assistant]
     return np.append(item, assistant[different]), np.append(director[item], other[different])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from matinee.data.attributes import Attributes, Category, Column, Many, Number
+from matinee.data.attributes import Attributes, Categorical, Column, MultiCategorical, Numeric
 from matinee.data.interactions import Interactions
 from matinee.errors import DataError
 
@@ -18,7 +18,7 @@ SIDES = {"title": "titles", "year": "years", "genres": "genres", "directors": "d
 SINGULAR = {"genres": "genre", "directors": "director", "writers": "writer"}
 
 
-def write(log: Interactions, path: Path) -> None:
+def write_log(log: Interactions, path: Path) -> None:
     """The log at `path`: a file if it ends in .csv or .parquet (replaced if there), else a new competition folder."""
     path = path.expanduser()
     if path.suffix not in (".csv", ".parquet") and path.exists():
@@ -51,14 +51,14 @@ def _folder(log: Interactions, folder: Path) -> None:
 def _pairs(attributes: Attributes, column: Column) -> pl.DataFrame:
     """Rows of (raw key, value), one a value; missing ones are left out."""
     keys = attributes.keys.ids
-    if isinstance(column, Many):
+    if isinstance(column, MultiCategorical):
         row = np.repeat(np.arange(len(keys)), np.diff(column.offsets))
         return pl.DataFrame({"key": keys.gather(row), "value": column.values.decode(column.code)})
-    if isinstance(column, Number):
+    if isinstance(column, Numeric):
         value = pl.Series(column.value).fill_nan(None)
         whole = value.drop_nulls()
         value = value.cast(pl.Int64) if (whole == whole.round()).all() else value
-    elif isinstance(column, Category):
+    elif isinstance(column, Categorical):
         value = column.values.decode(column.code)
     else:
         value = column.value

@@ -30,7 +30,7 @@ class Vocabulary:
     @staticmethod
     def of(values: pl.Series | Iterable[int] | Iterable[str]) -> Vocabulary:
         """The distinct values, sorted. Whole numbers become int64, everything else text; nulls are left out."""
-        series = _normal(values if isinstance(values, pl.Series) else pl.Series(list(values)))
+        series = _normalize_dtype(values if isinstance(values, pl.Series) else pl.Series(list(values)))
         if series.dtype == pl.Int64 and len(series):
             present = _presence(series)
             if present is not None:
@@ -64,7 +64,7 @@ class Vocabulary:
         series = values if isinstance(values, pl.Series) else pl.Series(list(values))
         if len(series) == 0 or len(self) == 0:
             return np.full(len(series), -1, dtype=np.int32)
-        series = _as(_normal(series), self.ids.dtype)
+        series = _cast(_normalize_dtype(series), self.ids.dtype)
         if self.is_text:
             codes = series.cast(pl.Enum(self.ids), strict=False).to_physical()
             return codes.cast(pl.Int32).fill_null(-1).to_numpy()
@@ -83,7 +83,7 @@ def raw_ids(values: Iterable[Any]) -> pl.Series:
     return pl.Series([value.item() if isinstance(value, np.generic) else value for value in values], strict=False)
 
 
-def _normal(series: pl.Series) -> pl.Series:
+def _normalize_dtype(series: pl.Series) -> pl.Series:
     """Whole numbers as int64, everything else as text."""
     if series.dtype.is_integer():
         return series.cast(pl.Int64)
@@ -102,7 +102,7 @@ def whole_numbers(text: pl.Series) -> pl.Series:
     return whole.set(other, None) if other.any() else whole
 
 
-def _as(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     """`series` in the type of the vocabulary; what does not convert is null, hence unknown."""
     if series.dtype == dtype:
         return series

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from matinee.candidates.user_features import Traits
-from matinee.contract import Context
-from matinee.ensemble.judge import Judge
+from matinee.candidates.user_features import UserFeatures
+from matinee.contract import FitContext
+from matinee.ensemble.objective import FusionObjective
 from matinee.metrics.comparison import paired_t
 from matinee.spec import Spec
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
-HALVES = 0x6A7E
+HALF_KEY = 0x6A7E
 """The key of the draw that halves people. Not 0: NumPy's generator of (seed, 0) is that of seed alone."""
 
 
-class Learnt(Spec):
+class FittedGate(Spec):
     """What a gate has learnt, for JSON. `GATES.get(kind).learnt` is the class that reads it again."""
 
     gain: float
@@ -33,50 +33,54 @@ class Learnt(Spec):
     """That such a gain is noise, two-sided, times the number of gates tried; 1 where nobody looked."""
 
     @abstractmethod
-    def weights(self, traits: Traits) -> F64:
+    def weights(self, traits: UserFeatures) -> F64:
         """Weights (m, M) ≥ 0 for people with these traits, rows of sum 1."""
 
-    def said(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What a file says: the kind, then what was learnt."""
-        return self.written()
+        return self.to_dict()
 
 
 class Gate(Spec):
     """How weights follow from traits: one file of `ensemble/gates/` defines one."""
 
-    learnt: ClassVar[type[Learnt]]
+    fitted_type: ClassVar[type[FittedGate]]
 
-    sure: Annotated[float, Field(gt=0, le=1)] = 0.05
+    max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A gate counts only if its gain on the other half of the people has a p at most this; 1 takes it anyway."""
 
     @abstractmethod
-    def learn(self, judge: Judge, points: F32, weights: F64, traits: Traits, ctx: Context = Context()) -> Learnt:
+    def fit(
+        self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures, ctx: FitContext = FitContext()
+    ) -> FittedGate:
         """From the people the judge asks about. `points` (M, c), `weights` (M,) those for everybody, `traits` of all m.
 
         Without a gain that counts, everybody gets `weights`.
         """
 
 
-def mixed(judge: Judge, points: F32, weights: F64) -> F64:
+def weighted_scores(judge: FusionObjective, points: F32, weights: F64) -> F64:
     """The scores (c,) of a judge's candidates when person r weighs the members' points (M, c) by weights[r] (M,)."""
     total = np.zeros(points.shape[1])
     for member, own in enumerate(points):
         total += weights[judge.pool.row, member] * own
-    return np.where(judge.pool.listed(weights), total, -np.inf)
+    return np.where(judge.pool.is_listed(weights), total, -np.inf)
 
 
-def crossed(
-    judge: Judge, points: F32, weights: F64, teach: Callable[[Judge], F64], ctx: Context
+def two_fold_gain(
+    judge: FusionObjective, points: F32, weights: F64, teach: Callable[[FusionObjective], F64], ctx: FitContext
 ) -> tuple[float, float]:
     """(gain, p) of a gate over `weights` (M,): each half of the people is judged by what the other half taught.
 
     `teach` gives weights (m, M) from the people of a judge. `weights` have seen both halves, so the gate has it hard.
     """
-    asked, half = judge.rows[1], ctx.rng(HALVES).random(len(judge.pool)) < 0.5
-    before = judge.values(mixed(judge, points, np.broadcast_to(weights, (len(judge.pool), len(weights)))))
+    asked, half = judge.rows[1], ctx.rng(HALF_KEY).random(len(judge.pool)) < 0.5
+    before = judge.values(weighted_scores(judge, points, np.broadcast_to(weights, (len(judge.pool), len(weights)))))
     after = np.full(len(before), np.nan)
     for side in (half, ~half):
-        others = judge.among(asked & ~side).values(mixed(judge, points, teach(judge.among(asked & side))))
+        others = judge.restrict(asked & ~side).values(
+            weighted_scores(judge, points, teach(judge.restrict(asked & side)))
+        )
         after = np.where(side, after, others)
     difference = (after - before)[~np.isnan(after) & ~np.isnan(before)]
     return (float(difference.mean()), paired_t(difference)) if len(difference) else (0.0, 1.0)

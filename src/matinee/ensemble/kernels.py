@@ -18,7 +18,7 @@ U16 = NDArray[np.uint16]
 
 
 @kernel
-def _stand(total: F32, at: int) -> int:
+def _rank_of(total: F32, at: int) -> int:
     """The rank, from 1, of candidate `at` among the scores (n,) of a row: one vectorised count."""
     s = total[at]
     better = np.int32(0)
@@ -44,7 +44,7 @@ def _total(total: F32, base: tuple[F32, Bool], own: tuple[F32, U16], weight: flo
 
 
 @parallel_kernel
-def judge_each(
+def score_trials(
     rows: tuple[I64, Bool],
     base: tuple[F32, Bool],
     own: tuple[F32, U16],
@@ -76,7 +76,7 @@ def judge_each(
             for b in range(start[r], start[r + 1]):
                 if total[place[b] - low] == -np.inf:
                     continue
-                stand = _stand(total, place[b] - low)
+                stand = _rank_of(total, place[b] - low)
                 if stand <= k:
                     label[t, r, stand - 1] = part[b]
 
@@ -134,7 +134,7 @@ def cross_entropy(
 
 
 @parallel_kernel
-def deal(offsets: I64, rank: U16, who: tuple[I64, I64], shared: int, out: F64) -> None:
+def round_robin(offsets: I64, rank: U16, who: tuple[I64, I64], shared: int, out: F64) -> None:
     """Members name their next item in turn; `out` (c,) comes in as −inf and gets minus the position of what is named.
 
     `who` is (turns (t,), the members that play (M',)); a turn of somebody with nothing left is passed over. With

@@ -32,7 +32,7 @@ RELAX = 1.7
 """Over-relaxation r: with 1.5 to 1.8 ADMM needs a third fewer steps than with 1."""
 
 
-class Rule(NamedTuple):
+class AdmmConfig(NamedTuple):
     """Options of ADMM: lasso penalty, weights ≥ 0 if `positive`, tolerance and maximum number of steps."""
 
     l1: float
@@ -41,7 +41,7 @@ class Rule(NamedTuple):
     steps: int
 
 
-def pace(a: F64, rho: float) -> F64:
+def rho_per_row(a: F64, rho: float) -> F64:
     """ρ (n,) of the diagonal a (n,) of A."""
     return rho * a**0.75 * ((a**2).sum() / a.sum()) ** 0.25
 
@@ -53,7 +53,7 @@ def ridge_start(P: F32) -> F32:
     return W
 
 
-def solve(P: F32, rho: F64, W: F32, rule: Rule, advance: Advance) -> F32:
+def solve(P: F32, rho: F64, W: F32, rule: AdmmConfig, advance: Advance) -> F32:
     """C (n, n), starting from W = C + U, which is updated in place and can start the next solve with this P.
 
     Any W is valid. Memory: 12 n² bytes beside P, including the result. `advance(1)` is called after every step.
@@ -61,7 +61,7 @@ def solve(P: F32, rho: F64, W: F32, rule: Rule, advance: Advance) -> F32:
     weight = rho.astype(np.float32)
     scale = 1.0 / P.diagonal().astype(np.float64)
     V, PV = np.empty_like(W), np.empty_like(W)
-    _mirrored(W, V, weight, rule.l1, rule.positive)
+    _reflect(W, V, weight, rule.l1, rule.positive)
     for _ in range(rule.steps):
         np.matmul(P, V, out=PV)
         q = ((1.0 + PV.diagonal().astype(np.float64)) * scale).astype(np.float32)
@@ -93,7 +93,7 @@ def _sparse(W: F32, C: F32, rho: F32, l1: float, positive: bool) -> None:
 
 
 @parallel_kernel
-def _mirrored(W: F32, V: F32, rho: F32, l1: float, positive: bool) -> None:
+def _reflect(W: F32, V: F32, rho: F32, l1: float, positive: bool) -> None:
     """Write ρV = ρ (C − U) into V."""
     for i in prange(len(W)):
         threshold = l1 / rho[i]

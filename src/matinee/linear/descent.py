@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Progress, silent
+from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 
 F32 = NDArray[np.float32]
@@ -19,11 +19,11 @@ I64 = NDArray[np.int64]
 COLUMNS = 1024
 """Columns solved between two progress reports; their weights share one buffer."""
 
-FIRST = 64
+MIN_WORKING_SET = 64
 """Minimum number of violating candidates that enter the working set at once."""
 
 
-class Elastic(NamedTuple):
+class ElasticNetConfig(NamedTuple):
     """Objective of a column: ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional."""
 
     l1: float
@@ -37,7 +37,9 @@ class Elastic(NamedTuple):
     """Maximum number of sweeps over the working sets of a column."""
 
 
-def descend(G: F32, rule: Elastic, progress: Progress = silent, start: csr_array | None = None) -> csr_array:
+def coordinate_descent(
+    G: F32, rule: ElasticNetConfig, progress: Progress = no_progress, start: csr_array | None = None
+) -> csr_array:
     """W (n, n) sparse, column j the minimizer of `rule`, from the Gram matrix G (n, n).
 
     A column has a small working set: the non-zero weights and the candidates with the largest violations of the
@@ -76,14 +78,14 @@ def _columns(of: tuple[F32, F64], low: int, rule: F64, given: tuple[I64, I32, F3
     indptr, row, value = given
     for c in prange(len(item)):
         own = slice(indptr[low + c], indptr[low + c + 1])
-        chosen = _closest(G, scale, low + c, item.shape[1], rule[2] > 0.0)
-        w = _begin(chosen, row[own], value[own], rule[2] > 0.0)
+        chosen = _candidates(G, scale, low + c, item.shape[1], rule[2] > 0.0)
+        w = _initial(chosen, row[own], value[own], rule[2] > 0.0)
         _solve(G, low + c, chosen, rule, w)
-        _keep(chosen, w, item[c], weight[c])
+        _compact(chosen, w, item[c], weight[c])
 
 
 @kernel
-def _begin(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
+def _initial(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
     """Initial weights (m,) of the candidates `chosen`: `value` (a,) of those in `row` (a,); both ascending."""
     w = np.zeros(len(chosen), dtype=np.float64)
     at = 0
@@ -96,7 +98,7 @@ def _begin(chosen: I32, row: I32, value: F32, non_negative: bool) -> F64:
 
 
 @kernel
-def _keep(chosen: I32, w: F64, item: I32, weight: F32) -> None:
+def _compact(chosen: I32, w: F64, item: I32, weight: F32) -> None:
     """Move the non-zero weights to the front of `item` (filled with −1) and `weight`, both (m,)."""
     size = 0
     for p in range(len(chosen)):
@@ -106,7 +108,7 @@ def _keep(chosen: I32, w: F64, item: I32, weight: F32) -> None:
 
 
 @kernel
-def _closest(G: F32, scale: F64, j: int, m: int, non_negative: bool) -> I32:
+def _candidates(G: F32, scale: F64, j: int, m: int, non_negative: bool) -> I32:
     """The m items of largest cosine with j, ascending, without j; ties at the m-th go to the smaller code.
 
     Items without common users can only have negative weights; with `non_negative` they are excluded.
@@ -164,7 +166,7 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
         largest = max(largest, float(G[j, chosen[p]]))
     for q in range(m):
         if w[q] != 0.0:
-            _move(G, chosen, q, w[q], l2, gradient)
+            _update_gradient(G, chosen, q, w[q], l2, gradient)
     enough = rule[3] * largest
     own = rule.copy()
     own[3] = enough
@@ -178,7 +180,7 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
             size += w[p] != 0.0
         if worst <= enough:
             break
-        bar, limit = enough, max(FIRST, size)
+        bar, limit = enough, max(MIN_WORKING_SET, size)
         if wrong > limit:
             idle = np.where(w == 0.0, off, 0.0)
             bar = max(enough, np.partition(idle, m - limit)[m - limit] * (1.0 - 1e-12))
@@ -188,15 +190,15 @@ def _solve(G: F32, j: int, chosen: I32, rule: F64, w: F64) -> None:
             if w[p] != 0.0 or off[p] > bar:
                 working[a] = p
                 a += 1
-        own[4] -= _work(G, chosen, working[:a], own, w, gradient)
+        own[4] -= _solve_working_set(G, chosen, working[:a], own, w, gradient)
 
 
 @kernel
-def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -> int:
+def _solve_working_set(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -> int:
     """Solve the working set, then update the gradients of all candidates; returns the number of sweeps."""
     l1, l2, non_negative, enough = rule[0], rule[1], rule[2] > 0.0, rule[3]
     a = len(working)
-    small = _among(G, chosen[working])
+    small = _submatrix(G, chosen[working])
     here, before, slope = np.empty(a), np.empty(a), np.empty(a)
     for x in range(a):
         here[x], slope[x] = w[working[x]], gradient[working[x]]
@@ -219,12 +221,12 @@ def _work(G: F32, chosen: I32, working: I64, rule: F64, w: F64, gradient: F64) -
         change = here[x] - before[x]
         if change != 0.0:
             w[working[x]] = here[x]
-            _move(G, chosen, working[x], change, l2, gradient)
+            _update_gradient(G, chosen, working[x], change, l2, gradient)
     return sweeps
 
 
 @kernel
-def _move(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64) -> None:
+def _update_gradient(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64) -> None:
     """Update the gradients (m,) for a change of weight `at` of the candidates."""
     row = G[chosen[at]]
     for p in range(len(chosen)):
@@ -233,7 +235,7 @@ def _move(G: F32, chosen: I32, at: int, change: float, l2: float, gradient: F64)
 
 
 @kernel
-def _among(G: F32, item: I32) -> F32:
+def _submatrix(G: F32, item: I32) -> F32:
     """Rows and columns `item` (a,) of G, (a, a)."""
     small = np.empty((len(item), len(item)), dtype=np.float32)
     for x in range(len(item)):

@@ -27,7 +27,7 @@ def gram(matrix: csr_array) -> F32:
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
     start, entry, stop = _by_column(indptr, column, n)
     G = np.zeros((n, n), dtype=np.float32)
-    _accumulate(start, entry, stop, column, _dealt(start), G)
+    _accumulate(start, entry, stop, column, _balanced_order(start), G)
     mirror(G)
     return G
 
@@ -51,7 +51,7 @@ def _by_column(indptr: I64, column: I32, n: int) -> tuple[I64, I64, I64]:
     return start, entry, stop
 
 
-def _dealt(start: I64) -> I64:
+def _balanced_order(start: I64) -> I64:
     """Columns in round-robin order, long ones first, so that equal ranges are about equal work."""
     order = np.argsort(-np.diff(start), kind="stable")
     return np.concatenate([order[hand::64] for hand in range(64)])

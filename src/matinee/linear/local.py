@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Progress, silent
+from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.linear.gram import gram
 from matinee.topk.rank import rows_of
@@ -28,7 +28,7 @@ CHUNKS = 64
 """Ranges of columns that are scheduled on threads dynamically."""
 
 
-class Counts(NamedTuple):
+class LazyGram(NamedTuple):
     """Gram matrix of X, dense among the most popular items (head), computed on demand for the others (tail).
 
     rows_start, rows_item: X by user, ascending; columns_start, columns_user: X by item; place (n,): position of an
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
     head: F32
 
 
-def counts(matrix: csr_array, head: int = HEAD) -> Counts:
+def counts(matrix: csr_array, head: int = HEAD) -> LazyGram:
     """The Gram matrix of X (m, n) 0/1 CSR, dense for the `head` most popular items."""
     n = matrix.shape[1]
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
@@ -51,10 +51,10 @@ def counts(matrix: csr_array, head: int = HEAD) -> Counts:
     place = np.full(n, -1, dtype=np.int64)
     place[popular] = np.arange(len(popular))
     dense = gram(csr_array(matrix[:, popular])) if len(popular) else np.zeros((0, 0), dtype=np.float32)
-    return Counts(rows.indptr, rows.item, columns.indptr, columns.item, place, dense)
+    return LazyGram(rows.indptr, rows.item, columns.indptr, columns.item, place, dense)
 
 
-def all_others(n: int) -> csr_array:
+def full_support(n: int) -> csr_array:
     """Support (n, n) with all other items in every column."""
     item = np.arange(n * (n - 1)) % max(n - 1, 1)
     row = np.repeat(np.arange(n), n - 1)
@@ -62,7 +62,7 @@ def all_others(n: int) -> csr_array:
     return csr_array((data, (item + (item >= row)).astype(np.int32), indptr), shape=(n, n))
 
 
-def regress(G: Counts, support: csr_array, l2: float, progress: Progress = silent) -> csr_array:
+def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress = no_progress) -> csr_array:
     """W (n, n) sparse: column j is the ridge regression of item j on the items of column j of `support`.
 
     (G_SS + l2 I) w = G_Sj, S the support of j, m items, by Cholesky in float64. With all other items in S it is EASE.
@@ -77,7 +77,7 @@ def regress(G: Counts, support: csr_array, l2: float, progress: Progress = silen
         for start in range(0, n, COLUMNS):
             stop = min(n, start + COLUMNS)
             failed = np.zeros(CHUNKS, dtype=np.int64)
-            _regress(by_user, (G.place, G.head), (start, stop), l2, (chosen.indptr, chosen.item, weight), failed)
+            _local_ridge(by_user, (G.place, G.head), (start, stop), l2, (chosen.indptr, chosen.item, weight), failed)
             advance(stop - start)
     W = csc_array((weight, chosen.item, chosen.indptr), shape=(n, n)).tocsr()
     W.sort_indices()
@@ -85,7 +85,7 @@ def regress(G: Counts, support: csr_array, l2: float, progress: Progress = silen
 
 
 @parallel_kernel
-def _regress(
+def _local_ridge(
     by_user: tuple[I64, I32, I64, I32],
     dense: tuple[I64, F32],
     stretch: tuple[int, int],

@@ -11,9 +11,9 @@ from scipy.sparse import csc_array, csr_array
 from matinee.errors import DataError
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.gram import EXACT
-from matinee.topk.kernels import F32, I64, Heaps, Rows, empty_heaps, offer, settle_all
-from matinee.topk.people import add, add_few
+from matinee.topk.kernels import F32, I64, Heaps, Rows, empty_heaps, heap_push, sort_heaps
 from matinee.topk.rank import rows_of
+from matinee.topk.user_knn import add_weights, add_weights_tracked
 
 F64: TypeAlias = NDArray[np.float64]
 Measure: TypeAlias = Literal["cosine", "jaccard", "dice"]
@@ -23,24 +23,24 @@ Keep: TypeAlias = Literal["columns", "rows"]
 CHUNKS = 64
 
 
-class Rule(NamedTuple):
+class SimilarityRule(NamedTuple):
     """Denominator of a co-occurrence G_ij: a product of sizes, or a sum of sizes minus the overlap.
 
     product: source_i · target_j + shrink;   sum: source_i + target_j − twice · G_ij + shrink.   source, target (n,)
     """
 
-    voting: F64
-    voted: F64
+    source: F64
+    target: F64
     shrink: float
     product: bool = True
     twice: float = 0.0
 
-    def turned(self) -> Rule:
+    def transposed(self) -> SimilarityRule:
         """The rule of the transposed matrix."""
-        return Rule(self.voted, self.voting, self.shrink, self.product, self.twice)
+        return SimilarityRule(self.target, self.source, self.shrink, self.product, self.twice)
 
 
-def measure(name: Measure, sizes: tuple[F64, F64], alpha: float, shrink: float) -> Rule:
+def similarity_rule(name: Measure, sizes: tuple[F64, F64], alpha: float, shrink: float) -> SimilarityRule:
     """The similarity `name` for sizes (source, target) with asymmetry `alpha`.
 
     cosine: G / (source^α target^(1−α)), α = ½ is the symmetric cosine (others: Aiolli, RecSys 2013). jaccard:
@@ -49,9 +49,11 @@ def measure(name: Measure, sizes: tuple[F64, F64], alpha: float, shrink: float) 
     """
     source, target = sizes
     if name == "cosine":
-        return Rule(powers(source, alpha), powers(target, 1 - alpha), float(shrink))
+        return SimilarityRule(powers(source, alpha), powers(target, 1 - alpha), float(shrink))
     both = 2.0 if name == "jaccard" else 1.0
-    return Rule(both * alpha * source, both * (1 - alpha) * target, float(shrink), product=False, twice=both - 1.0)
+    return SimilarityRule(
+        both * alpha * source, both * (1 - alpha) * target, float(shrink), product=False, twice=both - 1.0
+    )
 
 
 def powers(size: F64, exponent: float) -> F64:
@@ -59,7 +61,7 @@ def powers(size: F64, exponent: float) -> F64:
     return np.power(size, exponent, where=size > 0, out=np.ones(len(size)))
 
 
-def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool = False) -> csr_array:
+def top_k_similar(matrix: csr_array, weight: F64, rule: SimilarityRule, k: int, *, by_row: bool = False) -> csr_array:
     """W (n, n) sparse, W_ij = G_ij / denominator of `rule`, the k largest i of every column j (`by_row`: j of every i).
 
     G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; without the diagonal, ties go to the
@@ -67,7 +69,7 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
     Σ_u L_u² adds. A row of G is one buffer of n numbers per thread; 8 k n bytes of lists.
     """
     n = matrix.shape[1]
-    rule = rule.turned() if by_row else rule
+    rule = rule.transposed() if by_row else rule
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
     refuse_large(int(np.diff(columns.indptr).max(initial=0)))
     heaps = empty_heaps(n, max(1, min(k, n - 1)))
@@ -76,9 +78,9 @@ def nearest(matrix: csr_array, weight: F64, rule: Rule, k: int, *, by_row: bool 
     )
     order = np.argsort(-work, kind="stable")
     order = np.concatenate([order[hand::CHUNKS] for hand in range(CHUNKS)])
-    sides = (rule.voting, rule.voted, float(rule.shrink), rule.product, float(rule.twice))
+    sides = (rule.source, rule.target, float(rule.shrink), rule.product, float(rule.twice))
     _nearest((rows, columns), (weight.astype(np.float32), work), order, sides, heaps)
-    settle_all(heaps)
+    sort_heaps(heaps)
     there = heaps.item >= 0
     indptr = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(there.sum(axis=1), out=indptr[1:])
@@ -95,7 +97,7 @@ def refuse_large(users: int) -> None:
         raise DataError("neighbours of items", found, f"at most {EXACT:,}", "Fit on a sample of the users.")
 
 
-def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
+def p3_walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
     """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, without its diagonal.
 
     The k largest of every column (`keep` = "columns") or row ("rows") remain; `normalise` scales rows to sum 1.
@@ -103,8 +105,8 @@ def walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, 
     alpha, beta = exponents
     length = np.diff(matrix.indptr).astype(np.float64)
     count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
-    rule = Rule(powers(count, alpha), powers(count, beta), 0.0)
-    W = nearest(matrix, powers(length, -alpha), rule, k, by_row=keep == "rows")
+    rule = SimilarityRule(powers(count, alpha), powers(count, beta), 0.0)
+    W = top_k_similar(matrix, powers(length, -alpha), rule, k, by_row=keep == "rows")
     if normalise:
         total = np.add.reduceat(np.append(W.data, 0), W.indptr[:-1])
         W.data /= np.repeat(total, np.diff(W.indptr)).astype(np.float32)
@@ -133,9 +135,9 @@ def _nearest(
             own = user[start[j] : start[j + 1]]
             if work[j] > n:  # most items are touched: a scan of all costs less than a list
                 size = n
-                add(own, indptr, item, weight, shared)
+                add_weights(own, indptr, item, weight, shared)
             else:
-                size = add_few(own, indptr, item, weight, shared, touched)
+                size = add_weights_tracked(own, indptr, item, weight, shared, touched)
             score, kept = kept_score[j], kept_item[j]
             other = voted[j]
             for t in range(size):
@@ -145,5 +147,5 @@ def _nearest(
                     below = voting[i] * other if product else voting[i] + other - twice * g
                     s = np.float32(g / (below + shrink))
                     if s >= score[0]:
-                        offer(score, kept, float(s), i)
+                        heap_push(score, kept, float(s), i)
                 shared[i] = 0.0

@@ -6,12 +6,12 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 L2: TypeAlias = Annotated[
     float,
     Field(gt=0, description="Ridge penalty. Small values fit rare pairs, large values favour popular items."),
-    Search(1, 1e5, log=True),
+    SearchRange(1, 1e5, log=True),
 ]
 
 Alpha: TypeAlias = Annotated[
@@ -21,7 +21,7 @@ Alpha: TypeAlias = Annotated[
         le=1,
         description="Extra penalty of popular items: l2 is multiplied by (users / mean users)^alpha of the item.",
     ),
-    Search(0, 1),
+    SearchRange(0, 1),
 ]
 
 GramDropout: TypeAlias = Annotated[
@@ -31,21 +31,21 @@ GramDropout: TypeAlias = Annotated[
         lt=1,
         description="Fraction of a history hidden in training, in expectation; penalizes items by their popularity.",
     ),
-    Search(0, 0.9),
+    SearchRange(0, 0.9),
 ]
 
 DiagonalBound: TypeAlias = Annotated[
     float,
     Field(ge=0, le=1, description="Upper bound of an item's own weight: 0 none, 1 that of plain ridge regression."),
-    Search(0, 1),
+    SearchRange(0, 1),
 ]
 
 Neighbours: TypeAlias = Annotated[
-    int, Field(ge=1, description="Number of neighbours kept per item."), Search(10, 1000, log=True)
+    int, Field(ge=1, description="Number of neighbours kept per item."), SearchRange(10, 1000, log=True)
 ]
 
 Shrink: TypeAlias = Annotated[
     float,
     Field(ge=0, description="Added to the denominator; large values reduce similarities based on few co-occurrences."),
-    Search(0, 1000),
+    SearchRange(0, 1000),
 ]

@@ -27,7 +27,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.contract import Context, ModelSpec, free_memory
+from matinee.contract import FitContext, ModelSpec, free_memory
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
@@ -38,85 +38,85 @@ F64: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RidgeParams:
     """Hyperparameters of the family; a model without one has its neutral default."""
 
     l2: float
     dropout: float = 0.0
     xi: float = 0.0
     alpha: float = 0.0
-    debias: float = 0.0
-    fill: float = 0.0
+    popularity_debias: float = 0.0
+    unobserved_value: float = 0.0
 
     @staticmethod
-    def of(spec: ModelSpec) -> Recipe:
+    def of(spec: ModelSpec) -> RidgeParams:
         """The hyperparameters of a spec of the family."""
-        return Recipe(**spec.knobs())
+        return RidgeParams(**spec.params())
 
     @property
     def inverse(self) -> tuple[float, ...]:
         """Hyperparameters that determine P."""
-        return self.l2, self.dropout, self.alpha, self.fill
+        return self.l2, self.dropout, self.alpha, self.unobserved_value
 
 
-def fit(spec: ModelSpec, data: Interactions) -> ItemItem:
+def fit_ridge(spec: ModelSpec, data: Interactions) -> ItemItem:
     """Fit one spec: one Gram matrix and one inverse in the same memory."""
-    recipe = Recipe.of(spec)
+    recipe = RidgeParams.of(spec)
     G = gram(data.matrix)
     count = G.diagonal().copy()
-    gamma = _penalise(G, count, recipe, data.n_users)
+    gamma = _add_penalty(G, count, recipe, data.n_users)
     return _model(spec, data, count, invert(G), gamma)
 
 
-def path(specs: Sequence[ModelSpec], data: Interactions, ctx: Context) -> Iterator[ItemItem]:
+def ridge_path(specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext) -> Iterator[ItemItem]:
     """Fit several specs in order from one Gram matrix; successive specs with equal P share the inverse.
 
     Order a grid so that ξ and `popularity_debias` change fastest. Needs G and P beside the result, 12 n² bytes;
     without that memory each spec is fitted separately.
     """
     for spec in specs:
-        ctx.admit(spec, data)
-    available = free_memory() if ctx.memory is None else ctx.memory
+        ctx.check_memory(spec, data)
+    available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
     if (
-        max((s.memory(data.n_users, data.n_items, len(data)) for s in specs), default=0) + 8 * data.n_items**2
+        max((s.estimate_memory(data.n_users, data.n_items, len(data)) for s in specs), default=0) + 8 * data.n_items**2
         > available
     ):
-        yield from (fit(spec, data) for spec in specs)
+        yield from (fit_ridge(spec, data) for spec in specs)
         return
-    recipes = [Recipe.of(spec) for spec in specs]
+    recipes = [RidgeParams.of(spec) for spec in specs]
     G = gram(data.matrix)
     count = G.diagonal().copy()
     P, gamma = G, count.astype(np.float64)  # no inverse yet
     for at, spec in enumerate(specs):
         if at == 0 or recipes[at].inverse != recipes[at - 1].inverse:
             P = G.copy()
-            gamma = _penalise(P, count, recipes[at], data.n_users)
+            gamma = _add_penalty(P, count, recipes[at], data.n_users)
             P = invert(P)
         again = at + 1 < len(specs) and recipes[at + 1].inverse == recipes[at].inverse
         yield _model(spec, data, count, P.copy() if again else P, gamma)
 
 
-def memory(recipe: Recipe, n_items: int, n_rows: int) -> int:
+def ridge_memory(recipe: RidgeParams, n_items: int, n_rows: int) -> int:
     """Bytes at the peak of `fit`: the matrix and its inverse; a bias row copies it once more."""
-    return invert_memory(n_items) + 28 * n_rows + (4 * n_items**2 if recipe.fill else 0)
+    return invert_memory(n_items) + 28 * n_rows + (4 * n_items**2 if recipe.unobserved_value else 0)
 
 
-def relative(count: F32, power: float) -> F64:
+def popularity_power(count: F32, power: float) -> F64:
     """(n_j / n̄)^power (n,): 1 for an average item of any log; an item without users counts as one user."""
     n = np.maximum(count.astype(np.float64), 1.0)
     return (n / n.mean()) ** power
 
 
-def _penalise(G: F32, count: F32, recipe: Recipe, n_users: int) -> F64:
+def _add_penalty(G: F32, count: F32, recipe: RidgeParams, n_users: int) -> F64:
     """Replace the Gram matrix of X by G̃ + diagM(γ), in place; returns γ (n,)."""
     diagonal = np.diag_indices_from(G)
-    b = recipe.fill
+    b = recipe.unobserved_value
     if b:
         edge = b * (1 - b) * count.astype(np.float64)
         G *= np.float32((1 - b) ** 2)
         G += edge.astype(np.float32)[:, None]
         G += (edge + b * b * n_users).astype(np.float32)
-    gamma = recipe.l2 * relative(count, recipe.alpha)
+    gamma = recipe.l2 * popularity_power(count, recipe.alpha)
     gamma += recipe.dropout / (1 - recipe.dropout) * G[diagonal].astype(np.float64)
     G[diagonal] += gamma.astype(np.float32)
     return gamma
@@ -124,14 +124,14 @@ def _penalise(G: F32, count: F32, recipe: Recipe, n_users: int) -> F64:
 
 def _model(spec: ModelSpec, data: Interactions, count: F32, P: F32, gamma: F64) -> ItemItem:
     """Write B over P and build the model."""
-    recipe = Recipe.of(spec)
+    recipe = RidgeParams.of(spec)
     diagonal = np.diag_indices_from(P)
     d = P[diagonal].astype(np.float64)
-    output = relative(count, -recipe.debias)
+    output = popularity_power(count, -recipe.popularity_debias)
     P *= (-np.maximum(gamma, (1 - recipe.xi) / d) * output).astype(np.float32)
     P[diagonal] = np.minimum(recipe.xi, 1 - gamma * d) * output
-    if not recipe.fill:
+    if not recipe.unobserved_value:
         return ItemItem(spec, data.items, P, count)
-    shift = recipe.fill * P.sum(axis=0, dtype=np.float64)
-    P *= np.float32(1 - recipe.fill)
-    return ItemItem(spec, data.items, np.vstack([P, shift.astype(np.float32)]), count, shifted=True)
+    shift = recipe.unobserved_value * P.sum(axis=0, dtype=np.float64)
+    P *= np.float32(1 - recipe.unobserved_value)
+    return ItemItem(spec, data.items, np.vstack([P, shift.astype(np.float32)]), count, has_bias_row=True)

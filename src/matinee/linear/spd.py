@@ -29,18 +29,18 @@ def invert(A: F32) -> F32:
     `SingularMatrix` where A is not positive definite in float32.
     """
     if len(A) > LAPACK_LIMIT:
-        return sweep(A)
+        return gauss_jordan(A)
     lower = A.T  # the upper triangle in C order is the lower one in LAPACK's Fortran order
     factor, info = lapack.spotrf(lower, lower=1, clean=0, overwrite_a=1)
-    _demand(info)
+    _check_info(info)
     inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
-    _demand(info)
+    _check_info(info)
     out = inverse.T
     mirror(out)
     return out
 
 
-def sweep(A: F32, block: int = BLOCK) -> F32:
+def gauss_jordan(A: F32, block: int = BLOCK) -> F32:
     """Inverse by Gauss–Jordan elimination of diagonal blocks: n³ operations, all in GEMM.
 
     For block K: D = A_KK⁻¹ (float64), C = A_:K without rows K, W = C D; then A −= W C' off K, A_:K ← W, A_KK ← −D.
@@ -71,9 +71,9 @@ def sweep(A: F32, block: int = BLOCK) -> F32:
 
 def _small_inverse(A: F32) -> F32:
     factor, info = lapack.dpotrf(A.astype(np.float64), lower=1)
-    _demand(info)
+    _check_info(info)
     inverse, info = lapack.dpotri(factor, lower=1)
-    _demand(info)
+    _check_info(info)
     return (np.tril(inverse) + np.tril(inverse, -1).T).astype(np.float32)
 
 
@@ -81,6 +81,6 @@ def _mirror_up(A: F32) -> None:
     mirror(A.T)
 
 
-def _demand(info: int) -> None:
+def _check_info(info: int) -> None:
     if info != 0:
         raise SingularMatrix(info)

@@ -28,23 +28,23 @@ Apply: TypeAlias = Callable[[F32], F32]
 SMALL = 512
 """Up to this number of columns, or for more than a quarter of all vectors, all eigenvectors are computed."""
 
-DENSE_PAYS = 16
+DENSE_COST = 16
 """Cost of an entry of X in a product, in entries of a dense Gram matrix."""
 
 BLOCK = 32
 TOLERANCE = 1e-2
 """Residual relative to the eigenvalue at which a vector has converged."""
 
-NOTHING = 1e-6
+RANK_TOLERANCE = 1e-6
 """Eigenvalues below this fraction of the largest count as zero."""
 
 
 def uses_gram(n_users: int, n_items: int, n_rows: int, k: int) -> bool:
     """Whether products use a dense (n_items, n_items) Gram matrix instead of the sparse matrix."""
-    return _all_of_them(n_items, k) or n_items**2 <= DENSE_PAYS * n_rows
+    return _all_of_them(n_items, k) or n_items**2 <= DENSE_COST * n_rows
 
 
-def room(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) -> int:
+def svd_memory(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) -> int:
     """Bytes at the peak of `top_singular_vectors`; without `gram`, beside an existing Gram matrix."""
     if _all_of_them(n_items, k):
         return (24 + 4 * gram) * n_items**2 + 36 * n_rows
@@ -55,7 +55,7 @@ def room(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = True) 
     )
 
 
-def directions(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
+def top_singular_vectors(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
     """The k largest singular values, descending, and right singular vectors V (n, k) of D_u X D_i, X (m, n) 0/1 CSR.
 
     `user` (m,) and `item` (n,) are the diagonals. Fewer are returned if the rank is smaller. The entry of largest
@@ -64,16 +64,16 @@ def directions(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.G
     """
     n = matrix.shape[1]
     if uses_gram(*matrix.shape, matrix.nnz, k):
-        return leading(weighted_gram(matrix, user**2, item), k, rng)
+        return top_eigenvectors(weighted_gram(matrix, user**2, item), k, rng)
     return _lanczos(_products(matrix, user, item), n, k, rng)
 
 
-def leading(A: F32, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
+def top_eigenvectors(A: F32, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
     """Singular values and vectors from the Gram matrix A (n, n)."""
     n = len(A)
     if _all_of_them(n, k):
         values, vectors = np.linalg.eigh(A.astype(np.float64))
-        return _settled(values[::-1][:k], vectors[:, ::-1][:, :k])
+        return _fix_signs(values[::-1][:k], vectors[:, ::-1][:, :k])
     return _lanczos(lambda block: cast(F32, A @ block), n, k, rng)
 
 
@@ -97,10 +97,10 @@ def _lanczos(apply: Apply, n: int, k: int, rng: np.random.Generator) -> tuple[F6
         if size >= 2 * k and (size // BLOCK) % 2 == 0:
             values, S = _ritz(T[:size, :size], k)
             residual = np.linalg.norm(below @ S[-BLOCK:], axis=0)
-            if (residual <= TOLERANCE * np.maximum(values, NOTHING * values[0])).all():
+            if (residual <= TOLERANCE * np.maximum(values, RANK_TOLERANCE * values[0])).all():
                 break
     values, S = _ritz(T[:size, :size], k)
-    return _settled(values, Q[:, :size] @ S.astype(np.float32))
+    return _fix_signs(values, Q[:, :size] @ S.astype(np.float32))
 
 
 def _orthonormal(block: F32, known: F32) -> tuple[F32, F64]:
@@ -126,9 +126,9 @@ def _ritz(T: F64, k: int) -> tuple[F64, F64]:
     return values[::-1][:k], S[:, ::-1][:, :k]
 
 
-def _settled(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
+def _fix_signs(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
     """Non-zero singular values and their vectors, each with its largest entry positive."""
-    kept = values > NOTHING * max(float(values[0]), 1e-30)
+    kept = values > RANK_TOLERANCE * max(float(values[0]), 1e-30)
     values, V = values[kept], vectors[:, kept].astype(np.float64)
     sign = np.sign(V[np.abs(V).argmax(axis=0), np.arange(V.shape[1])])
     return np.sqrt(values), np.ascontiguousarray(V * sign, dtype=np.float32)

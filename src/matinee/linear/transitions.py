@@ -16,7 +16,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 
-def moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
+def transition_moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
     """(S, T), both (n, n) float32: S = Σ_t s_t s_t' (its upper triangle only) and T = Σ_t s_t y_t'.
 
     t runs over all positions but the first of every history item[offsets[u]:offsets[u + 1]], oldest first. Input:

@@ -14,7 +14,7 @@ I32 = NDArray[np.int32]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-HANDS = 64
+N_CHUNKS = 64
 """Number of chunks of columns of about equal work."""
 
 
@@ -31,7 +31,7 @@ def weighted_gram(matrix: csr_array, user: F64, item: F64, power: float = 1.0) -
     by_column = csc_array(place)  # per column: its users, and the position of each entry in `column`
     start = by_column.indptr.astype(np.int64)
     order = np.argsort(-np.diff(start), kind="stable")
-    order = np.concatenate([order[hand::HANDS] for hand in range(HANDS)])
+    order = np.concatenate([order[hand::N_CHUNKS] for hand in range(N_CHUNKS)])
     taker, entry = by_column.indices, by_column.data.astype(np.int64, copy=False)
     P = np.zeros((n, n), dtype=np.float32)
     _accumulate(start, entry, indptr[taker + 1], user[taker], column, order, item, float(power), P)
@@ -44,9 +44,9 @@ def _accumulate(  # noqa: PLR0913 -- a tuple may not be unpacked inside a parall
     start: I64, entry: I64, stop: I64, weight: F64, column: I32, order: I64, item: F64, power: float, P: F32
 ) -> None:
     n = len(P)
-    for hand in prange(HANDS):
+    for hand in prange(N_CHUNKS):
         total = np.zeros(n, dtype=np.float64)
-        for o in range(hand * n // HANDS, (hand + 1) * n // HANDS):
+        for o in range(hand * n // N_CHUNKS, (hand + 1) * n // N_CHUNKS):
             i = order[o]
             for e in range(start[i], start[i + 1]):
                 w = weight[e]

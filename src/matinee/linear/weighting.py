@@ -23,7 +23,7 @@ F64: TypeAlias = NDArray[np.float64]
 Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 
-def words(name: Weighting, matrix: csr_array) -> F64:
+def idf_weights(name: Weighting, matrix: csr_array) -> F64:
     """a² (m,) of every row of `matrix` (m, n) 0/1, scaled to mean 1 over its entries."""
     length = np.diff(matrix.indptr).astype(np.float64)
     if name == "none":
@@ -32,7 +32,7 @@ def words(name: Weighting, matrix: csr_array) -> F64:
     return square * (length.sum() / max(float(square @ length), 1e-30))
 
 
-def documents(name: Weighting, count: F64, k1: float, b: float) -> F64:
+def bm25_length_norm(name: Weighting, count: F64, k1: float, b: float) -> F64:
     """Factors b (n,) of columns with `count` (n,) users."""
     if name != "bm25":
         return np.ones(len(count))

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from matinee.data import Histories, Interactions
-from matinee.errors import CannotDo, ModelFailed
+from matinee.errors import TrainingError, UnsupportedError
 from matinee.fitted import ItemItem
 from matinee.kernel import parallel_kernel, prange
-from matinee.linear.ridge import Recipe
+from matinee.linear.ridge import RidgeParams
 from matinee.topk.item_item import score_tiled
 from matinee.topk.kernels import F32, I32, I64
+from matinee.topk.query import binary
 from matinee.topk.rank import rows_of
-from matinee.topk.view import as_set
 
 F64: TypeAlias = NDArray[np.float64]
 
@@ -34,41 +34,43 @@ ROWS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Open:
+class UpdatableEASE:
     """A fitted EASE model with d = diag P (n,), so that users can be added and removed."""
 
     model: ItemItem
     d: F64
 
 
-def opened(model: ItemItem, learnt: Interactions) -> Open:
+def updatable(model: ItemItem, learnt: Interactions) -> UpdatableEASE:
     """A fitted EASE model with its diag P, found from the log it was fitted on. Variants raise `CannotDo`."""
-    knobs = model.spec.knobs()
-    if "l2" not in knobs or not knobs.keys() <= {field.name for field in fields(Recipe)}:
-        raise CannotDo(model.spec.kind, "add people to a model other than EASE", "Fit it again.")
-    recipe = Recipe.of(model.spec)
-    if recipe != Recipe(recipe.l2) or not isinstance(model.weights, np.ndarray):
-        raise CannotDo(model.spec.kind, "add people to a variant of EASE", "Fit it again, or leave l2 alone set.")
+    knobs = model.spec.params()
+    if "l2" not in knobs or not knobs.keys() <= {field.name for field in fields(RidgeParams)}:
+        raise UnsupportedError(model.spec.kind, "add people to a model other than EASE", "Fit it again.")
+    recipe = RidgeParams.of(model.spec)
+    if recipe != RidgeParams(recipe.l2) or not isinstance(model.weights, np.ndarray):
+        raise UnsupportedError(
+            model.spec.kind, "add people to a variant of EASE", "Fit it again, or leave l2 alone set."
+        )
     rows = rows_of(learnt.matrix)
-    said = _said(rows.indptr, rows.item, model.weights, np.arange(65) * (len(rows.indptr) - 1) // 64).sum(axis=0)
-    return Open(model, 1.0 / (model.prior.astype(np.float64) + recipe.l2 - said))
+    said = _self_scores(rows.indptr, rows.item, model.weights, np.arange(65) * (len(rows.indptr) - 1) // 64).sum(axis=0)
+    return UpdatableEASE(model, 1.0 / (model.popularity.astype(np.float64) + recipe.l2 - said))
 
 
-def add(state: Open, people: Histories) -> Open:
+def add_users(state: UpdatableEASE, people: Histories) -> UpdatableEASE:
     """As if the people had been in the log."""
     return _changed(state, people, 1.0)
 
 
-def remove(state: Open, people: Histories) -> Open:
+def remove_users(state: UpdatableEASE, people: Histories) -> UpdatableEASE:
     """As if the people, whose whole histories these are, had never been in the log."""
     return _changed(state, people, -1.0)
 
 
-def _changed(state: Open, people: Histories, sign: float) -> Open:
+def _changed(state: UpdatableEASE, people: Histories, sign: float) -> UpdatableEASE:
     model, d, n, U = state.model, state.d, len(state.d), people.matrix
     B = model.weights
     assert isinstance(B, np.ndarray)
-    UP = -score_tiled(as_set(people), B)  # (k, n)
+    UP = -score_tiled(binary(people), B)  # (k, n)
     UP[np.repeat(np.arange(len(people)), np.diff(U.indptr)), U.indices] += np.float32(1.0)
     UP *= d.astype(np.float32)
     inner = np.eye(len(people)) + sign * (U @ UP.T).astype(np.float64)
@@ -77,7 +79,7 @@ def _changed(state: Open, people: Histories, sign: float) -> Open:
     except LinAlgError:
         expected = "people whose whole histories it was fitted on"
         found = "these people cannot be taken out"
-        raise ModelFailed(model.spec.kind, found, "Remove only who was learnt.", expected) from None
+        raise TrainingError(model.spec.kind, found, "Remove only who was learnt.", expected) from None
     after = d - sign * np.einsum("kj,kj->j", UP, K, dtype=np.float64)
     out = np.empty_like(B)
     for low in range(0, n, ROWS):  # B'_ij = −P'_ij / P'_jj with P_ij = −B_ij d_j off the diagonal
@@ -86,12 +88,12 @@ def _changed(state: Open, people: Histories, sign: float) -> Open:
         part *= (sign / after).astype(np.float32)
         part += B[low : low + ROWS] * (d / after).astype(np.float32)
     np.fill_diagonal(out, 0.0)
-    prior = model.prior + sign * np.bincount(U.indices, minlength=n)
-    return Open(ItemItem(model.spec, model.items, out, prior.astype(np.float32)), after)
+    prior = model.popularity + sign * np.bincount(U.indices, minlength=n)
+    return UpdatableEASE(ItemItem(model.spec, model.items, out, prior.astype(np.float32)), after)
 
 
 @parallel_kernel
-def _said(indptr: I64, column: I32, B: F32, cut: I64) -> F64:
+def _self_scores(indptr: I64, column: I32, B: F32, cut: I64) -> F64:
     """(chunks, n): for every item j the sum over people with j of Σ_i x_i B_ij."""
     out = np.zeros((len(cut) - 1, B.shape[1]))
     for chunk in prange(len(cut) - 1):

@@ -1,17 +1,17 @@
 """Metrics per user from lists and targets; bootstrap intervals and paired comparison."""
 
 from matinee.metrics.comparison import Difference, compare, compare_all, holm
-from matinee.metrics.evaluation import Evaluation, check, evaluate
-from matinee.metrics.metric import Blend, Metric, names, parse
+from matinee.metrics.evaluation import Evaluation, check_metrics, evaluate
+from matinee.metrics.metric import Metric, WeightedMetric, names, parse
 from matinee.metrics.profile import Profile, profiles
 
 __all__ = [
-    "Blend",
     "Difference",
     "Evaluation",
     "Metric",
     "Profile",
-    "check",
+    "WeightedMetric",
+    "check_metrics",
     "compare",
     "compare_all",
     "evaluate",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.metrics.column import Column, Counts, Hits, Values, lasting, over
+from matinee.metrics.values import Counts, Hits, MetricValues, Values, drop_empty_lists, safe_divide
 
 
 def total(hits: Hits) -> Values:
@@ -18,19 +18,19 @@ def total(hits: Hits) -> Values:
 
 def capped(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """AP / min(k, n); every user can reach 1."""
-    return over(total(hits), np.minimum(n_targets, hits.shape[1]))
+    return safe_divide(total(hits), np.minimum(n_targets, hits.shape[1]))
 
 
 def plain(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """AP / n (TREC); below 1 for users with more than k targets."""
-    return over(total(hits), n_targets)
+    return safe_divide(total(hits), n_targets)
 
 
-def capped_listed(hits: Hits, n_targets: Counts, length: Counts) -> Column:
+def capped_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
     """AP / min(k, n), without users whose list is empty."""
-    return lasting(capped(hits, n_targets, length), length)
+    return drop_empty_lists(capped(hits, n_targets, length), length)
 
 
 def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """AP / min(n, items in the list); 0 for an empty list."""
-    return over(total(hits), np.minimum(n_targets, length))
+    return safe_divide(total(hits), np.minimum(n_targets, length))

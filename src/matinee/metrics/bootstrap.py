@@ -16,7 +16,7 @@ BLOCK = 8
 """Replicates per thread block; each row of numbers is read once for all of them."""
 
 
-def sums(rows: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def bootstrap_sums(rows: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Column sums of `rows` (m, c) over the users of each replicate, (resamples, c)."""
     key = np.uint64(seed % 2**64)
     return _sums(np.ascontiguousarray(rows), resamples, key)

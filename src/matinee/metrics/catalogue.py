@@ -16,29 +16,29 @@ from numpy.typing import NDArray
 Catalogue: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
 
-def coverage(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
+def coverage(exposure: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
     """Fraction of the catalogue that occurs in at least one list."""
-    return float((taken > 0).mean())
+    return float((exposure > 0).mean())
 
 
-def gini(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
+def gini(exposure: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
     """Gini index of the exposure of all items: 0 equal, towards 1 concentrated on a few.
 
     Σ_j (2j − I − 1) c_(j) / (I Σ c) with c ascending, j = 1..I; items with no exposure count; NaN if no item is listed.
     """
-    c = np.sort(taken).astype(np.float64)
+    c = np.sort(exposure).astype(np.float64)
     n = len(c)
     total = c.sum()
     return float((2 * np.arange(1, n + 1) - n - 1) @ c / (n * total)) if total else float("nan")
 
 
-def mean_popularity(taken: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
+def mean_popularity(exposure: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
     """Average popularity of the recommended items (ARP; Yin et al. 2012)."""
-    total = taken.sum()
-    return float(taken @ popularity / total) if total else float("nan")
+    total = exposure.sum()
+    return float(exposure @ popularity / total) if total else float("nan")
 
 
-CATALOGUE: Mapping[str, Catalogue] = MappingProxyType(
+LIST_METRICS: Mapping[str, Catalogue] = MappingProxyType(
     {"coverage": coverage, "gini": gini, "popularity": mean_popularity}
 )
 """Name → formula; shared by all profiles."""

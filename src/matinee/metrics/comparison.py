@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from matinee.errors import DataError, SpecError, UnknownName
-from matinee.metrics.column import Column, Values
+from matinee.errors import DataError, SpecError, UnknownNameError
 from matinee.metrics.evaluation import Evaluation, percentiles
-from matinee.metrics.metric import Blend
-from matinee.metrics.table import blended, replicate
+from matinee.metrics.metric import WeightedMetric
+from matinee.metrics.user_values import bootstrap_means, weighted_sum
+from matinee.metrics.values import MetricValues, Values
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Difference:
     """Mean of a − b in a metric, with an interval from bootstrap draws that both share."""
 
     metric: str
-    one: str
-    other: str
+    a: str
+    b: str
     mean: float
     low: float
     high: float
     p: float
     """p-value of the two-sided paired t-test that the mean difference is 0."""
 
-    adjusted: float
+    p_adjusted: float
     """p after Holm's correction over the compared family; p itself for a single comparison."""
 
     n: int
@@ -40,20 +40,20 @@ class Difference:
     @property
     def significant(self) -> bool:
         """Whether 0 lies outside the interval and the adjusted p is below 1 − level."""
-        return not (self.low <= 0.0 <= self.high or self.adjusted >= 1.0 - self.level)
+        return not (self.low <= 0.0 <= self.high or self.p_adjusted >= 1.0 - self.level)
 
 
 def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -> Difference:
     """Difference a − b of a metric over the same users."""
-    blend = a.personal(metric)
-    b.personal(metric)
-    _require_same_people(a, b)
+    blend = a.require_per_user(metric)
+    b.require_per_user(metric)
+    _check_same_users(a, b)
     columns = [one.column(m) for one in (a, b) for m in blend.metrics]
-    drawn = replicate(columns, a.table.resamples, a.table.seed)
+    drawn = bootstrap_means(columns, a.table.resamples, a.table.seed)
     n_terms = len(blend.terms)
     low, high = percentiles(_blend(blend, drawn[:, :n_terms]) - _blend(blend, drawn[:, n_terms:]), level)
     counts = np.any([column.weight > 0 for column in columns], axis=0)
-    here = [Column(column.value[counts], column.weight[counts]) for column in columns]
+    here = [MetricValues(column.value[counts], column.weight[counts]) for column in columns]
     lifted = np.column_stack([column.influence() for column in here])
     mean = a[metric] - b[metric]
     p = paired_t(_blend(blend, lifted[:, :n_terms]) - _blend(blend, lifted[:, n_terms:]))
@@ -67,14 +67,14 @@ def compare_all(
     if not evaluations:
         return []
     if to is not None and to not in evaluations:
-        raise UnknownName("evaluation", to, evaluations)
+        raise UnknownNameError("evaluation", to, evaluations)
     best = to if to is not None else max(evaluations, key=lambda name: evaluations[name][metric])
     found = [
-        replace(compare(one, evaluations[best], metric, level=level), one=name, other=best)
+        replace(compare(one, evaluations[best], metric, level=level), a=name, b=best)
         for name, one in evaluations.items()
         if name != best
     ]
-    return [replace(one, adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    return [replace(one, p_adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
 def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
@@ -101,18 +101,18 @@ def paired_t(difference: Values) -> float:
     return float(2.0 * stats.t.sf(abs(float(difference.mean())) / spread, n - 1))
 
 
-def _blend(blend: Blend, columns: NDArray[np.float64]) -> Values:
-    return blended(blend, {metric: columns[:, i] for i, metric in enumerate(blend.metrics)})
+def _blend(blend: WeightedMetric, columns: NDArray[np.float64]) -> Values:
+    return weighted_sum(blend, {metric: columns[:, i] for i, metric in enumerate(blend.metrics)})
 
 
-def _require_same_people(a: Evaluation, b: Evaluation) -> None:
+def _check_same_users(a: Evaluation, b: Evaluation) -> None:
     """Refuse evaluations that cannot be subtracted user by user."""
     if a.profile != b.profile:
         raise SpecError(
             "compare", f"profiles {a.profile!r} and {b.profile!r}", "one profile", "Evaluate both with the same one."
         )
-    if a.which != b.which:
-        raise SpecError("compare", f"parts {a.which!r} and {b.which!r}", "the same part", "Take .part of both.")
+    if a.part_name != b.part_name:
+        raise SpecError("compare", f"parts {a.part_name!r} and {b.part_name!r}", "the same part", "Take .part of both.")
     same = a.table.users == b.table.users and np.array_equal(a.users, b.users)
     if not same or not np.array_equal(a.table.user, b.table.user):
         raise DataError(

@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.data import Answers
-from matinee.errors import DataError, SpecError, UnknownName
-from matinee.metrics.catalogue import CATALOGUE, NEEDS_POPULARITY, count_exposure
-from matinee.metrics.column import Column, Formula, Values
-from matinee.metrics.hits import Judged, judge
-from matinee.metrics.metric import Blend, Metric, parse
+from matinee.data import Targets
+from matinee.errors import DataError, SpecError, UnknownNameError
+from matinee.metrics.catalogue import LIST_METRICS, NEEDS_POPULARITY, count_exposure
+from matinee.metrics.hits import HitTable, find_hits
+from matinee.metrics.metric import Metric, WeightedMetric, parse
 from matinee.metrics.profile import Profile
 from matinee.metrics.profile import profile as definitions_of
-from matinee.metrics.table import ALL, Key, Table, blended
+from matinee.metrics.user_values import ALL, Key, UserValues, weighted_sum
+from matinee.metrics.values import Formula, MetricValues, Values
 from matinee.topk import TopK
 
 
@@ -35,16 +35,16 @@ class Evaluation:
     """The parts of the targets; a single part equals all."""
 
     profile: str
-    table: Table
+    table: UserValues
     catalogue: Mapping[str, float]
     """Metrics of all lists together, by name."""
 
-    which: str = ALL
+    part_name: str = ALL
     """The part whose targets count in this view."""
 
     def __getitem__(self, name: str) -> float:
         """Mean over users, or the value of a metric of all lists."""
-        blend = self.find(name)
+        blend = self.resolve(name)
         if not blend.per_user:
             return self.catalogue[str(blend)]
         return sum(weight * self.column(metric).mean for weight, metric in blend.terms)
@@ -52,43 +52,43 @@ class Evaluation:
     @property
     def users(self) -> NDArray[np.int32]:
         """User codes (m,) of the values of `per_user`; −1 for new users."""
-        return self.table.user[self.table.answered[self.which]]
+        return self.table.user[self.table.has_target[self.part_name]]
 
     @property
     def n_users(self) -> int:
         """Number of users with targets in this part."""
-        return int(self.table.answered[self.which].sum())
+        return int(self.table.has_target[self.part_name].sum())
 
     @property
-    def n_without_answers(self) -> int:
+    def n_without_targets(self) -> int:
         """Number of users with a list or a target row, but no target in this part."""
-        return self.table.n_asked - self.n_users
+        return self.table.n_queries - self.n_users
 
     @property
     def n_without_list(self) -> int:
         """Number of users with targets whose list is empty; the profile defines their value."""
-        return int((~self.table.listed[self.table.answered[self.which]]).sum())
+        return int((~self.table.has_list[self.table.has_target[self.part_name]]).sum())
 
     def per_user(self, name: str) -> Values:
         """Value of each of `users`, (m,); NaN for users that the profile excludes."""
-        blend = self.personal(name)
-        here = self.table.answered[self.which]
-        return blended(blend, {metric: self.column(metric).seen[here] for metric in blend.metrics})
+        blend = self.require_per_user(name)
+        here = self.table.has_target[self.part_name]
+        return weighted_sum(blend, {metric: self.column(metric).values_or_nan[here] for metric in blend.metrics})
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """Bootstrap percentile interval (low, high) over users; NaN for a metric of all lists."""
-        blend = self.find(name)
+        blend = self.resolve(name)
         if not blend.per_user:
             return float("nan"), float("nan")
-        drawn = blended(blend, {metric: self.table.replicates[self.which, metric] for metric in blend.metrics})
+        drawn = weighted_sum(blend, {metric: self.table.replicates[self.part_name, metric] for metric in blend.metrics})
         return percentiles(drawn, level)
 
     def part(self, name: str) -> Evaluation:
         """The evaluation on the targets of one part; users without targets in it are excluded."""
         if name not in self.parts:
-            raise UnknownName("part", name, self.parts, "targets")
+            raise UnknownNameError("part", name, self.parts, "targets")
         personal = tuple(one for one in self.names if parse(one).per_user)
-        return replace(self, names=personal, catalogue={}, which=name)
+        return replace(self, names=personal, catalogue={}, part_name=name)
 
     def frame(self, level: float = 0.95) -> pl.DataFrame:
         """One row per metric and part: metric, part, mean, low, high (null without an interval), users.
@@ -96,11 +96,11 @@ class Evaluation:
         Parts without targets are omitted; if only one part has targets, it equals all and is omitted too.
         """
         views = [self]
-        if self.which == ALL:
+        if self.part_name == ALL:
             parts = [part for part in map(self.part, self.parts) if part.n_users]
             views += parts if len(parts) > 1 else []
         rows = [
-            (name, view.which, view[name], *view.interval(name, level), view.n_users)
+            (name, view.part_name, view[name], *view.interval(name, level), view.n_users)
             for view in views
             for name in view.names
         ]
@@ -108,24 +108,24 @@ class Evaluation:
         frame = pl.DataFrame(rows, schema=schema | {"users": pl.Int64}, orient="row")
         return frame.with_columns(pl.col("mean", "low", "high").fill_nan(None))
 
-    def find(self, name: str) -> Blend:
+    def resolve(self, name: str) -> WeightedMetric:
         """Parse a name; refuse metrics that were not evaluated here."""
         blend = parse(name)
         for metric in blend.metrics:
-            if (self.which, metric) not in self.table.columns and str(metric) not in self.catalogue:
-                raise UnknownName("metric", str(metric), self.names, "evaluation")
+            if (self.part_name, metric) not in self.table.columns and str(metric) not in self.catalogue:
+                raise UnknownNameError("metric", str(metric), self.names, "evaluation")
         return blend
 
-    def personal(self, name: str) -> Blend:
+    def require_per_user(self, name: str) -> WeightedMetric:
         """Parse a name; refuse metrics without a value per user."""
-        blend = self.find(name)
+        blend = self.resolve(name)
         if not blend.per_user:
             raise SpecError("evaluation", f"{blend} is one number from all lists", "a metric with a value per user")
         return blend
 
-    def column(self, metric: Metric) -> Column:
+    def column(self, metric: Metric) -> MetricValues:
         """Values and weights of all users; weight 0 without targets in this part."""
-        return self.table.columns[self.which, metric]
+        return self.table.columns[self.part_name, metric]
 
 
 def percentiles(drawn: Values, level: float) -> tuple[float, float]:
@@ -137,7 +137,7 @@ def percentiles(drawn: Values, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check(metrics: Sequence[str], profile: str, depth: int) -> list[Blend]:
+def check_metrics(metrics: Sequence[str], profile: str, depth: int) -> list[WeightedMetric]:
     """Parse the metrics; refuse what `evaluate` cannot compute from lists of `depth` items."""
     definitions = definitions_of(profile)
     blends = list(dict.fromkeys(parse(name) for name in ([metrics] if isinstance(metrics, str) else metrics)))
@@ -157,7 +157,7 @@ def check(metrics: Sequence[str], profile: str, depth: int) -> list[Blend]:
 
 def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     lists: TopK,
-    answer: Answers,
+    targets: Targets,
     metrics: Sequence[str],
     profile: str = "matinee",
     popularity: NDArray[np.floating] | NDArray[np.integer] | None = None,
@@ -171,35 +171,37 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     metrics of all lists. `popularity` (n_items,) is the number of users of each item in the training set; only the
     metric of that name needs it.
     """
-    if not isinstance(lists, TopK) or not isinstance(answer, Answers):  # pyright: ignore[reportUnnecessaryIsInstance]
-        found = f"found {type(lists).__name__} and {type(answer).__name__}"
+    if not isinstance(lists, TopK) or not isinstance(targets, Targets):  # pyright: ignore[reportUnnecessaryIsInstance]
+        found = f"found {type(lists).__name__} and {type(targets).__name__}"
         raise SpecError("evaluate", found, "TopK and Answers", "Write evaluate(lists, split.answer, metrics).")
-    blends = check(metrics, profile, lists.k)
-    place, extra = _align(lists, answer)
-    order = np.argsort(answer.user, kind="stable")
-    row = order[answer.count[order] > 0]
+    blends = check_metrics(metrics, profile, lists.k)
+    place, extra = _align(lists, targets)
+    order = np.argsort(targets.user, kind="stable")
+    row = order[targets.count[order] > 0]
     if not len(row):
         raise DataError("evaluate", "no user has a target", "at least one held-out item", "Hold out at least one item.")
-    judged = judge(lists.item, place[row], answer, row)
+    judged = find_hits(lists.item, place[row], targets, row)
     total = judged.n_targets.sum(axis=0)
-    answered = {ALL: total > 0} | {part: judged.n_targets[p] > 0 for p, part in enumerate(answer.parts)}
+    answered = {ALL: total > 0} | {part: judged.n_targets[p] > 0 for p, part in enumerate(targets.parts)}
     wanted = dict.fromkeys(metric for blend in blends if blend.per_user for metric in blend.metrics)
-    table = Table(
-        answer.user[row],
-        answer.users,
-        np.asarray(judged.there.any(axis=1)),
+    table = UserValues(
+        targets.user[row],
+        targets.users,
+        np.asarray(judged.filled.any(axis=1)),
         answered,
-        _columns(judged, answer.parts, list(wanted), definitions_of(profile)),
-        len(answer) + extra,
+        _columns(judged, targets.parts, list(wanted), definitions_of(profile)),
+        len(targets) + extra,
         resamples,
         seed,
     )
-    catalogue = {str(blend): _of_all(blend.metrics[0], lists, popularity) for blend in blends if not blend.per_user}
-    return Evaluation(tuple(map(str, blends)), answer.parts, profile, table, catalogue)
+    catalogue = {
+        str(blend): _list_metric(blend.metrics[0], lists, popularity) for blend in blends if not blend.per_user
+    }
+    return Evaluation(tuple(map(str, blends)), targets.parts, profile, table, catalogue)
 
 
-def _columns(judged: Judged, parts: tuple[str, ...], metrics: list[Metric], by: Profile) -> dict[Key, Column]:
-    columns: dict[Key, Column] = {}
+def _columns(judged: HitTable, parts: tuple[str, ...], metrics: list[Metric], by: Profile) -> dict[Key, MetricValues]:
+    columns: dict[Key, MetricValues] = {}
     for part, name in [(None, ALL), *enumerate(parts)]:
         counts = judged.n_targets.sum(axis=0) if part is None else judged.n_targets[part]
         here = counts > 0
@@ -214,31 +216,31 @@ def _column(
     cut: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
     here: NDArray[np.bool_],
     weight: Values,
-) -> Column:
+) -> MetricValues:
     """Values of the formula for users with targets; weight 0 for all others."""
     hits, n_targets, length = cut
     found = formula(hits[here], n_targets[here], length[here])
     value = np.zeros(len(here))
-    if not isinstance(found, Column):
+    if not isinstance(found, MetricValues):
         value[here] = found
-        return Column(value, weight)
+        return MetricValues(value, weight)
     own = np.zeros(len(here))
     value[here], own[here] = found.value, found.weight
-    return Column(value, own)
+    return MetricValues(value, own)
 
 
-def _of_all(metric: Metric, lists: TopK, popularity: NDArray[np.floating] | NDArray[np.integer] | None) -> float:
+def _list_metric(metric: Metric, lists: TopK, popularity: NDArray[np.floating] | NDArray[np.integer] | None) -> float:
     n_items = len(lists.items)
     exposure = count_exposure(lists.item, metric.k, n_items)
     if popularity is None and metric.name not in NEEDS_POPULARITY:
-        return CATALOGUE[metric.name](exposure, np.empty(0))
+        return LIST_METRICS[metric.name](exposure, np.empty(0))
     if popularity is None or len(popularity) != n_items:
         found = "no popularity was given" if popularity is None else f"popularity of {len(popularity)} items was given"
         raise DataError(str(metric), found, f"one number for each of {n_items} items", "Pass split.train.popularity.")
-    return CATALOGUE[metric.name](exposure, np.asarray(popularity, dtype=np.float64))
+    return LIST_METRICS[metric.name](exposure, np.asarray(popularity, dtype=np.float64))
 
 
-def _align(lists: TopK, answer: Answers) -> tuple[NDArray[np.int64], int]:
+def _align(lists: TopK, answer: Targets) -> tuple[NDArray[np.int64], int]:
     """The list row of each target row (−1: none), and the number of lists without a target row.
 
     Equal user columns mean the same rows (a new user, −1, is matched by position); otherwise rows are matched by code.

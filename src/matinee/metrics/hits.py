@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.data import Answers
+from matinee.data import Targets
 from matinee.kernel import parallel_kernel, prange
-from matinee.metrics.column import Counts, Hits
+from matinee.metrics.values import Counts, Hits
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class HitTable:
     """Row r is a user with targets; `label[r, j]` is the part of a hit at rank j + 1, else −1.
 
     `n_targets[p]` (m,) counts the targets of part p; `filled` (m, depth) is true where a list has an item.
@@ -21,27 +21,27 @@ class Judged:
 
     label: NDArray[np.int8]
     n_targets: NDArray[np.int64]
-    there: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
 
     def cut(self, k: int, part: int | None) -> tuple[Hits, Counts, Counts]:
         """Hits (m, k), target counts (m,) and list lengths (m,) at a cut-off, of one part or of all (None)."""
         label = self.label[:, :k]
-        length = self.there[:, :k].sum(axis=1)
+        length = self.filled[:, :k].sum(axis=1)
         if part is None:
             return label >= 0, self.n_targets.sum(axis=0), length
         return label == part, self.n_targets[part], length
 
 
-def judge(item: NDArray[np.int32], place: NDArray[np.int64], answer: Answers, row: NDArray[np.int64]) -> Judged:
+def find_hits(item: NDArray[np.int32], place: NDArray[np.int64], answer: Targets, row: NDArray[np.int64]) -> HitTable:
     """Compare list `item[place[r]]` (−1: no list) with the targets of row `row[r]`, r = 0..m−1."""
     label = _label(item, place, (answer.offsets, answer.item, answer.part), row)
     n_targets = _count_parts(answer, row)
     there = np.zeros(label.shape, dtype=np.bool_)
     there[place >= 0] = item[place[place >= 0]] >= 0
-    return Judged(label, n_targets, there)
+    return HitTable(label, n_targets, there)
 
 
-def _count_parts(answer: Answers, row: NDArray[np.int64]) -> NDArray[np.int64]:
+def _count_parts(answer: Targets, row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number of targets per part and selected row, (parts, m)."""
     n_parts = max(len(answer.parts), 1)
     target_row = np.repeat(np.arange(len(answer)), answer.count)

@@ -10,8 +10,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from matinee.errors import SpecError, UnknownName
-from matinee.metrics.catalogue import CATALOGUE
+from matinee.errors import SpecError, UnknownNameError
+from matinee.metrics.catalogue import LIST_METRICS
 from matinee.metrics.profile import per_user_names
 
 _TERM = re.compile(
@@ -29,7 +29,7 @@ class Metric:
 
     def __post_init__(self) -> None:
         if self.name not in names():
-            raise UnknownName("metric", self.name, names())
+            raise UnknownNameError("metric", self.name, names())
         if self.k < 1:
             raise SpecError("metric", f"{self.name}@{self.k} has a cut-off below 1", "k of at least 1")
 
@@ -39,11 +39,11 @@ class Metric:
     @property
     def per_user(self) -> bool:
         """Whether it has a value per user; other metrics are one number from all lists."""
-        return self.name not in CATALOGUE
+        return self.name not in LIST_METRICS
 
 
 @dataclass(frozen=True)
-class Blend:
+class WeightedMetric:
     """A weighted sum of metrics: `terms` are (weight, metric), each metric once."""
 
     terms: tuple[tuple[float, Metric], ...]
@@ -63,7 +63,7 @@ class Blend:
                 )
 
     def __str__(self) -> str:
-        return "+".join(f"{_written(weight)}{metric}" for weight, metric in self.terms)
+        return "+".join(f"{_format_weight(weight)}{metric}" for weight, metric in self.terms)
 
     @property
     def k(self) -> int:
@@ -83,10 +83,10 @@ class Blend:
 
 def names() -> list[str]:
     """All metric names, per user and of all lists, sorted."""
-    return sorted({*per_user_names(), *CATALOGUE})
+    return sorted({*per_user_names(), *LIST_METRICS})
 
 
-def parse(text: str) -> Blend:
+def parse(text: str) -> WeightedMetric:
     """Parse a metric or a weighted sum; names in any case, weights of a repeated metric add up."""
     terms: dict[Metric, float] = {}
     at = 0
@@ -98,11 +98,11 @@ def parse(text: str) -> Blend:
         terms[metric] = terms.get(metric, 0.0) + float(found["weight"] or 1.0)
         at = found.end()
         if at == len(text):
-            return Blend(tuple((weight, metric) for metric, weight in terms.items()))
+            return WeightedMetric(tuple((weight, metric) for metric, weight in terms.items()))
         if text[at] != "+":
             raise SpecError("metric", f"cannot read {text!r} from character {at + 1}", _SHAPE)
         at += 1
 
 
-def _written(weight: float) -> str:
+def _format_weight(weight: float) -> str:
     return "" if weight == 1.0 else f"{weight!r}*".replace(".0*", "*")

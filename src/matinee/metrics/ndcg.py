@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.metrics.column import Counts, Hits, Values
+from matinee.metrics.values import Counts, Hits, Values
 
 
 def discounts(k: int) -> Values:
@@ -25,12 +25,12 @@ def ideal(k: int, length: Counts) -> Values:
     return np.cumsum(discounts(k))[np.clip(length, 1, k) - 1]
 
 
-def achievable(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+def ideal_truncated(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """DCG / ideal of min(k, n) targets; every user can reach 1."""
     return gain(hits) / ideal(hits.shape[1], n_targets)
 
 
-def full(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+def ideal_full(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """DCG / ideal of k targets; below 1 for users with fewer than k targets."""
     return gain(hits) / discounts(hits.shape[1]).sum()
 
@@ -40,7 +40,7 @@ def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     return gain(hits) / ideal(hits.shape[1], np.minimum(n_targets, length))
 
 
-def clipped(hits: Hits, n_targets: Counts, length: Counts) -> Values:
+def jarvelin_2002(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """DCG with discount 1 / log2(max(r, 2)), as in the original paper; the ideal has min(k, n) targets."""
     worth = 1.0 / np.log2(np.maximum(np.arange(1, hits.shape[1] + 1), 2))
     best = np.cumsum(worth)[np.minimum(n_targets, hits.shape[1]) - 1]

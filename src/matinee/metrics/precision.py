@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matinee.metrics.column import Column, Counts, Hits, Values, lasting, over
+from matinee.metrics.values import Counts, Hits, MetricValues, Values, drop_empty_lists, safe_divide
 
 
 def fixed(hits: Hits, n_targets: Counts, length: Counts) -> Values:
@@ -12,9 +12,9 @@ def fixed(hits: Hits, n_targets: Counts, length: Counts) -> Values:
 
 def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     """Hits / number of items in the list; 0 for an empty list."""
-    return over(hits.sum(axis=1), length)
+    return safe_divide(hits.sum(axis=1), length)
 
 
-def fixed_listed(hits: Hits, n_targets: Counts, length: Counts) -> Column:
+def fixed_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
     """Hits / k, without users whose list is empty."""
-    return lasting(fixed(hits, n_targets, length), length)
+    return drop_empty_lists(fixed(hits, n_targets, length), length)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from matinee.errors import SpecError, UnknownName
+from matinee.errors import SpecError, UnknownNameError
 from matinee.metrics import average_precision, ndcg, precision, recall, reciprocal_rank
-from matinee.metrics.column import Formula
+from matinee.metrics.values import Formula
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Profile:
 def profile(name: str) -> Profile:
     """The profile of that name; an unknown name raises an error with the nearest one."""
     if name not in _PROFILES:
-        raise UnknownName("metric profile", name, _PROFILES)
+        raise UnknownNameError("metric profile", name, _PROFILES)
     return _PROFILES[name]
 
 
@@ -58,7 +58,7 @@ _PLAIN: dict[str, Formula] = {
     "recall": recall.plain,
     "precision": precision.fixed,
     "hit": recall.hit,
-    "ndcg": ndcg.achievable,
+    "ndcg": ndcg.ideal_truncated,
     "map": average_precision.capped,
     "mrr": reciprocal_rank.first_hit,
 }
@@ -95,7 +95,7 @@ _PROFILES: Mapping[str, Profile] = MappingProxyType(
                 "rectools",
                 "The ideal of ndcg has k targets; map divides by n.",
                 "RecTools 0.19.0 with its defaults, rectools/metrics/{classification,ranking}.py",
-                _PLAIN | {"ndcg": ndcg.full, "map": average_precision.plain},
+                _PLAIN | {"ndcg": ndcg.ideal_full, "map": average_precision.plain},
             ),
             Profile(
                 "lenskit",
@@ -105,7 +105,7 @@ _PROFILES: Mapping[str, Profile] = MappingProxyType(
                 | {
                     "recall": recall.capped,
                     "precision": precision.of_length,
-                    "ndcg": ndcg.clipped,
+                    "ndcg": ndcg.jarvelin_2002,
                     "map": average_precision.of_length,
                 },
             ),

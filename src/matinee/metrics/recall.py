@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.metrics.column import Column, Counts, Hits, Values, lasting
+from matinee.metrics.values import Counts, Hits, MetricValues, Values, drop_empty_lists
 
 
 def capped(hits: Hits, n_targets: Counts, length: Counts) -> Values:
@@ -17,14 +17,14 @@ def plain(hits: Hits, n_targets: Counts, length: Counts) -> Values:
     return hits.sum(axis=1) / n_targets
 
 
-def plain_listed(hits: Hits, n_targets: Counts, length: Counts) -> Column:
+def plain_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
     """Hits / n, without users whose list is empty."""
-    return lasting(plain(hits, n_targets, length), length)
+    return drop_empty_lists(plain(hits, n_targets, length), length)
 
 
-def micro(hits: Hits, n_targets: Counts, length: Counts) -> Column:
+def micro(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
     """Σ hits / Σ min(k, n): micro average; users with many targets have more weight."""
-    return Column(capped(hits, n_targets, length), np.minimum(n_targets, hits.shape[1]).astype(np.float64))
+    return MetricValues(capped(hits, n_targets, length), np.minimum(n_targets, hits.shape[1]).astype(np.float64))
 
 
 def hit(hits: Hits, n_targets: Counts, length: Counts) -> Values:

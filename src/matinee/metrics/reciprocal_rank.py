@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.metrics.column import Counts, Hits, Values
+from matinee.metrics.values import Counts, Hits, Values
 
 
 def first_hit(hits: Hits, n_targets: Counts, length: Counts) -> Values:

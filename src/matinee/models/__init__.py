@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 from matinee import fitted
-from matinee.contract import Fitted, ModelSpec
-from matinee.spec import Kinds
+from matinee.contract import FittedModel, ModelSpec
+from matinee.spec import Registry
 
-CATALOGUE: Kinds[ModelSpec] = Kinds(sys.modules[__name__], ModelSpec, "model")
+CATALOGUE: Registry[ModelSpec] = Registry(sys.modules[__name__], ModelSpec, "model")
 
 kinds = CATALOGUE.names
 get = CATALOGUE.get
 
 
-def load(folder: str | Path) -> Fitted:
+def load(folder: str | Path) -> FittedModel:
     """A fitted model from the folder that `matinee.fitted.save` wrote."""
     return fitted.load(Path(folder), CATALOGUE.read)

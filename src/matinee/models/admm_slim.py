@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array, vstack
 
-from matinee.contract import Context, ModelSpec, free_memory
+from matinee.contract import FitContext, ModelSpec, free_memory
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.admm import Rule, pace, ridge_start, solve
+from matinee.linear.admm import AdmmConfig, rho_per_row, ridge_start, solve
 from matinee.linear.gram import gram
 from matinee.linear.params import L2, Alpha
-from matinee.linear.ridge import relative
+from matinee.linear.ridge import popularity_power
 from matinee.linear.spd import invert, invert_memory
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
@@ -40,9 +40,9 @@ F64: TypeAlias = NDArray[np.float64]
 class ADMMSlim(ModelSpec):
     """SLIM without a loop over items: sparse and explainable, with the accuracy of EASE."""
 
-    if_too_large: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
 
-    l1: Annotated[float, Field(ge=0), Search(0.1, 100, log=True)] = 5.0
+    l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 5.0
     """Lasso penalty; larger values leave fewer non-zero weights."""
 
     l2: L2 = 300.0
@@ -52,28 +52,30 @@ class ADMMSlim(ModelSpec):
     non_negative: bool = False
     """Whether weights below zero are forbidden."""
 
-    centre: bool = False
+    center: bool = False
     """Whether column means are subtracted before the fit and added to the scores."""
 
-    rho: Annotated[float, Field(gt=0), Search(0.1, 30, log=True)] = 1.0
+    rho: Annotated[float, Field(gt=0), SearchRange(0.1, 30, log=True)] = 1.0
     """Step size of ADMM; changes the speed, not the solution. Use about 3 with non_negative."""
 
-    tolerance: Annotated[float, Field(gt=0, lt=1), Search(1e-4, 1e-1, log=True)] = 0.005
+    tolerance: Annotated[float, Field(gt=0, lt=1), SearchRange(1e-4, 1e-1, log=True)] = 0.005
     """Relative distance between the two solutions, and between two steps, at which iteration stops."""
 
-    steps: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 50
+    max_iter: Annotated[int, Field(ge=1), SearchRange(5, 100, log=True)] = 50
     """Maximum number of steps."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute the Gram matrix and one inverse, then one matrix product per step."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         G = gram(data.matrix)
         count = G.diagonal().copy()
-        P, rho = self._invert(G, count, data.n_active)
+        P, rho = self._invert(G, count, data.n_active_users)
         return self._model(self._descend(P, rho, ridge_start(P), ctx), count, data)
 
     @classmethod
-    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
+    def fit_path(
+        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
+    ) -> Iterator[ItemItem]:
         """Share one Gram matrix; specs that differ only in `l1` share P and start from the previous solution.
 
         Solutions agree with `fit` within `tolerance` and need fewer steps. Order a grid so that `l1` changes fastest.
@@ -81,9 +83,9 @@ class ADMMSlim(ModelSpec):
         """
         own = cast(Sequence[ADMMSlim], specs)
         for spec in own:
-            ctx.admit(spec, data)
-        available = free_memory() if ctx.memory is None else ctx.memory
-        most = max((spec.memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
+            ctx.check_memory(spec, data)
+        available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
+        most = max((spec.estimate_memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
         if most + 8 * data.n_items**2 > available:
             yield from (spec.fit(data, ctx) for spec in own)
             return
@@ -95,7 +97,7 @@ class ADMMSlim(ModelSpec):
             before = own[at - 1] if at else None
             if before is None or spec._inverse != before._inverse:
                 del P, W
-                P, rho = spec._invert(G.copy(), count, data.n_active)
+                P, rho = spec._invert(G.copy(), count, data.n_active_users)
                 W = ridge_start(P)
             elif spec.non_negative != before.non_negative:
                 W = ridge_start(P)
@@ -104,37 +106,37 @@ class ADMMSlim(ModelSpec):
     @property
     def _inverse(self) -> tuple[float, ...]:
         """Hyperparameters that determine P."""
-        return self.l2, self.alpha, self.rho, self.centre
+        return self.l2, self.alpha, self.rho, self.center
 
     def _invert(self, G: F32, count: F32, n_users: int) -> tuple[F32, F64]:
         """P (n, n), stored in place of the Gram matrix, and ρ (n,)."""
         diagonal = np.diag_indices_from(G)
-        if self.centre:
+        if self.center:
             mean = (count / max(n_users, 1)).astype(np.float32)
             for i in range(len(G)):
                 G[i] -= count[i] * mean
-        gamma = self.l2 * relative(count, self.alpha)
-        rho = pace(G[diagonal].astype(np.float64) + gamma, self.rho)
+        gamma = self.l2 * popularity_power(count, self.alpha)
+        rho = rho_per_row(G[diagonal].astype(np.float64) + gamma, self.rho)
         G[diagonal] += (gamma + rho).astype(np.float32)
         return invert(G), rho
 
-    def _descend(self, P: F32, rho: F64, W: F32, ctx: Context) -> F32:
+    def _descend(self, P: F32, rho: F64, W: F32, ctx: FitContext) -> F32:
         """C (n, n), starting from W."""
-        rule = Rule(self.l1, self.non_negative, self.tolerance, self.steps)
-        with ctx.progress("admm_slim", self.steps) as advance:
+        rule = AdmmConfig(self.l1, self.non_negative, self.tolerance, self.max_iter)
+        with ctx.progress("admm_slim", self.max_iter) as advance:
             return solve(P, rho, W, rule, advance)
 
     def _model(self, C: F32, count: F32, data: Interactions) -> ItemItem:
         """The model of the weights C, sparse if most are zero, with a bias row if centered."""
         kept = csr_array(C) if np.count_nonzero(C) < C.size // 4 else C
-        if not self.centre:
+        if not self.center:
             return ItemItem(self, data.items, kept, count)
-        mean = (count / max(data.n_active, 1)).astype(np.float32)
+        mean = (count / max(data.n_active_users, 1)).astype(np.float32)
         shift = (mean - mean @ C)[None, :].astype(np.float32)
         if isinstance(kept, csr_array):
-            return ItemItem(self, data.items, csr_array(vstack([kept, csr_array(shift)])), count, shifted=True)
-        return ItemItem(self, data.items, np.concatenate([kept, shift]), count, shifted=True)
+            return ItemItem(self, data.items, csr_array(vstack([kept, csr_array(shift)])), count, has_bias_row=True)
+        return ItemItem(self, data.items, np.concatenate([kept, shift]), count, has_bias_row=True)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Four n × n matrices; the final weights reuse one, or need half of one if sparse."""
         return max(16 * n_items**2, invert_memory(n_items)) + 4 * n_items**2 + 24 * n_rows

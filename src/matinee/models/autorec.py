@@ -30,15 +30,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag
-from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.blocks import SparseLinear
+from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -51,12 +51,12 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 class Net(encoder.AutoEncoder):
     """Two layers; the input is 0 or 1."""
 
-    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
-    normal: ClassVar[bool] = False
+    id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
+    l2_normalize_input: ClassVar[bool] = False
 
     def __init__(self, n_items: int, factors: int, activation: str) -> None:
         super().__init__()
-        self.first = Bag(n_items, factors)
+        self.first = SparseLinear(n_items, factors)
         self.output = torch.nn.Linear(factors, n_items)
         self.activation = ACTIVATIONS[activation]
 
@@ -69,10 +69,10 @@ class AutoRec(encoder.AutoEncoderSpec):
     """A one-layer auto-encoder; the first one for recommendation."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 800, log=True)] = 200
     """Size of the hidden layer."""
 
     activation: Literal["sigmoid", "tanh", "identity"] = "sigmoid"
@@ -80,15 +80,15 @@ class AutoRec(encoder.AutoEncoderSpec):
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 1e-2, log=True)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(3e-4, 1e-2, log=True)] = 1e-3
     """Step size of Adam."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0, 0.7)] = 0.0
     """Fraction of a history that is hidden from the network in training; the paper uses 0."""
 
-    l2: Annotated[float, Field(ge=0), Search(0.1, 100, log=True)] = 1.0
+    l2: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 1.0
     """Penalty of the squared entries of both matrices, relative to a loss summed over users."""
 
     loss: Loss = "multinomial"
@@ -97,25 +97,28 @@ class AutoRec(encoder.AutoEncoderSpec):
         """Layers n → factors → n."""
         return Net(n_items, self.factors, self.activation)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Minimize the objective with Adam."""
-        room = ctx.admit(self, data)
-        n_users = data.n_active
+        room = ctx.check_memory(self, data)
+        n_users = data.n_active_users
 
-        def loss(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-            return self.objective(net, batch, n_users)
+        def loss(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+            return self.penalized_loss(net, batch, n_users)
 
-        plan = Plan(self.epochs, self.learning_rate)
-        size = self.batch or encoder.size_for(data.n_active)
-        return encoder.learn(self, data, ctx, encoder.Lesson(loss, plan, size, room, (self.dropout,)))
+        plan = TrainConfig(self.epochs, self.learning_rate)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        return encoder.fit_autoencoder(self, data, ctx, encoder.TrainingSetup(loss, plan, size, room, (self.dropout,)))
 
-    def objective(self, net: Net, batch: Batch, n_users: int) -> Tensor:
+    def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """The objective of a batch, divided by the number of users of the sum."""
-        reconstruction = LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
+        reconstruction = LOSSES[self.loss](net(batch), batch.target_row, batch.target_item).mean()
         squares = net.first.weight.square().sum() + net.output.weight.square().sum()
         return reconstruction + (self.l2 / (2.0 * n_users)) * squares
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
-        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES + 2, HELD[self.loss])
-        return encoder.room(self, n_users, n_items, n_rows, size, copies)
+        size, copies = (
+            self.batch_size or encoder.default_batch_size(n_users),
+            (encoder.WEIGHT_COPIES + 2, SCORE_MATRICES[self.loss]),
+        )
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)

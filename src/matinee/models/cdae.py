@@ -28,21 +28,21 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag
-from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.blocks import SparseLinear
+from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 
 class Net(encoder.AutoEncoder):
     """Two layers, and an embedding per user that is added to the hidden layer."""
 
-    axes: ClassVar[Mapping[str, str]] = {
+    id_axes: ClassVar[Mapping[str, str]] = {
         "first.weight": "i.",
         "output.weight": "i.",
         "output.bias": "i",
@@ -51,7 +51,7 @@ class Net(encoder.AutoEncoder):
 
     def __init__(self, n_items: int, n_users: int, factors: int) -> None:
         super().__init__()
-        self.first = Bag(n_items, factors)
+        self.first = SparseLinear(n_items, factors)
         self.output = torch.nn.Linear(factors, n_items)
         self.user_embedding = torch.nn.Embedding(n_users, factors)
 
@@ -67,26 +67,26 @@ class CDAE(encoder.AutoEncoderSpec):
 
     query_by: ClassVar[Literal["history", "user_id", "both"]] = "both"
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = (
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = (
         "Use fewer factors, a smaller batch, a k-core, or mult_dae, which has no user embeddings."
     )
 
-    factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 800, log=True)] = 200
     """Size of the hidden layer."""
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
     learning_rate: LearningRate = 1e-3
 
     dropout: InputDropout = 0.5
 
-    user_dropout: Annotated[float, Field(ge=0, le=1), Search(0.1, 0.9)] = 0.5
+    user_dropout: Annotated[float, Field(ge=0, le=1), SearchRange(0.1, 0.9)] = 0.5
     """Probability that a user is treated as new in training; 1 disables user embeddings."""
 
-    l2: WeightDecay = 0.01
+    weight_decay: WeightDecay = 0.01
 
     loss: Loss = "multinomial"
 
@@ -94,26 +94,31 @@ class CDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, and `n_users` embeddings."""
         return Net(n_items, n_users, self.factors)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_active)
-        lesson = encoder.Lesson(self.rebuilding, plan, size, room, (self.dropout,), begin=strangers)
-        return encoder.learn(self, data, ctx, lesson)
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        lesson = encoder.TrainingSetup(
+            self.reconstruction_loss, plan, size, room, (self.dropout,), init_weights=init_weights
+        )
+        return encoder.fit_autoencoder(self, data, ctx, lesson)
 
-    def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean loss over users, each treated as new with probability `user_dropout`."""
-        known = torch.rand(len(batch), generator=moment.noise) >= self.user_dropout
+        known = torch.rand(len(batch), generator=moment.generator) >= self.user_dropout
         user = torch.where(known.to(batch.user.device), batch.user, -1)
-        return LOSSES[self.loss](net(replace(batch, user=user)), batch.row, batch.item).mean()
+        return LOSSES[self.loss](net(replace(batch, user=user)), batch.target_row, batch.target_item).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights and user embeddings with their optimizer state, and the scores of a batch."""
-        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
-        return encoder.room(self, n_users, n_items, n_rows, size, copies)
+        size, copies = (
+            self.batch_size or encoder.default_batch_size(n_users),
+            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+        )
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
 
 
-def strangers(net: Net, matrix: csr_array, noise: torch.Generator) -> None:
+def init_weights(net: Net, matrix: csr_array, noise: torch.Generator) -> None:
     """Set the user embeddings to 0; other weights keep their initial values."""
     torch.nn.init.zeros_(net.user_embedding.weight)

@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
 from matinee.linear.params import L2
 from matinee.linear.spd import invert
-from matinee.linear.transitions import moments
-from matinee.spec import Search
+from matinee.linear.transitions import transition_moments
+from matinee.spec import SearchRange
 
 F32 = NDArray[np.float32]
 
@@ -42,35 +42,35 @@ class Directional(ModelSpec):
 
     uses_order: ClassVar[bool] = True
 
-    if_too_large: ClassVar[str] = "Use mrf or item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf or item_knn, whose memory grows with the interactions, or a k-core."
 
-    set_share: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    set_weight: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.5
     """Weight of co-occurrence in the objective; succession has the remaining weight."""
 
-    fading: Annotated[float, Field(gt=0), Search(1, 300, log=True)] = 20.0
+    history_decay: Annotated[float, Field(gt=0), SearchRange(1, 300, log=True)] = 20.0
     """Interactions after which a past item has weight 1/e."""
 
-    reach: Annotated[float, Field(gt=0), Search(0.3, 100, log=True)] = 1.0
+    target_decay: Annotated[float, Field(gt=0), SearchRange(0.3, 100, log=True)] = 1.0
     """Interactions ahead at which a future item has weight 1/e."""
 
     l2: L2 = 500.0
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute the moments of both regressions, one inverse and one product."""
-        ctx.admit(self, data)
-        A, C = moments(data.offsets, data.item, data.n_items, self.fading, self.reach)
-        A *= 1.0 - self.set_share
-        C *= 1.0 - self.set_share
+        ctx.check_memory(self, data)
+        A, C = transition_moments(data.offsets, data.item, data.n_items, self.history_decay, self.target_decay)
+        A *= 1.0 - self.set_weight
+        C *= 1.0 - self.set_weight
         co_occurrence = gram(data.matrix)
         popularity = np.diag(co_occurrence).copy()
-        co_occurrence *= self.set_share
+        co_occurrence *= self.set_weight
         A += co_occurrence
         C += co_occurrence
         del co_occurrence
         A[np.diag_indices_from(A)] += self.l2
-        return ItemItem(self, data.items, _solve(A, C), popularity, fading=self.fading)
+        return ItemItem(self, data.items, _solve(A, C), popularity, fading=self.history_decay)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Both moment matrices and the Gram matrix; then a strip, and the log by item."""
         return 3 * 4 * n_items**2 + 4 * 4096 * n_items + 40 * n_rows
 

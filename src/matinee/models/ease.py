@@ -21,39 +21,41 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear import ridge
 from matinee.linear.params import L2, Alpha
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
 class EASE(ModelSpec):
     """A linear item–item model with a closed form; a strong baseline."""
 
-    if_too_large: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
 
     l2: L2 = 500.0
 
     alpha: Alpha = 0.0
 
-    debias: Annotated[float, Field(ge=0, le=1), Search(0, 0.5)] = 0.0
+    popularity_debias: Annotated[float, Field(ge=0, le=1), SearchRange(0, 0.5)] = 0.0
     """Exponent of popularity by which scores are divided; larger values favour rare items."""
 
-    fill: Annotated[float, Field(ge=0, lt=1), Search(0, 0.3)] = 0.0
+    unobserved_value: Annotated[float, Field(ge=0, lt=1), SearchRange(0, 0.3)] = 0.0
     """Value of an item without interaction in the training matrix, where an interaction is 1."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one inverse."""
-        ctx.admit(self, data)
-        return ridge.fit(self, data)
+        ctx.check_memory(self, data)
+        return ridge.fit_ridge(self, data)
 
     @classmethod
-    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
+    def fit_path(
+        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
+    ) -> Iterator[ItemItem]:
         """Share one Gram matrix; specs that differ only in `popularity_debias` share the inverse."""
-        return ridge.path(specs, data, ctx)
+        return ridge.ridge_path(specs, data, ctx)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix; two strips for large catalogues, or a copy with `unobserved_value`."""
-        return ridge.memory(ridge.Recipe.of(self), n_items, n_rows)
+        return ridge.ridge_memory(ridge.RidgeParams.of(self), n_items, n_rows)

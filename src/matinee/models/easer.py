@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert, invert_memory
-from matinee.spec import Search
-from matinee.topk.view import with_pairs
+from matinee.spec import SearchRange
+from matinee.topk.query import append_pairs
 
 F32: TypeAlias = NDArray[np.float32]
 I32: TypeAlias = NDArray[np.int32]
@@ -37,23 +37,23 @@ I32: TypeAlias = NDArray[np.int32]
 class EASER(ModelSpec):
     """EASE with second-order terms: weights of pairs of items."""
 
-    if_too_large: ClassVar[str] = "Use fewer pairs, ease, or a k-core."
+    memory_advice: ClassVar[str] = "Use fewer pairs, ease, or a k-core."
 
-    pairs: Annotated[int, Field(ge=0), Search(100, 10_000, log=True)] = 1000
+    pairs: Annotated[int, Field(ge=0), SearchRange(100, 10_000, log=True)] = 1000
     """Maximum number of item pairs; the most frequent ones are used."""
 
-    l2: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0
+    l2: Annotated[float, Field(gt=0), SearchRange(1, 1e5, log=True)] = 500.0
     """Ridge penalty of single items. Small values fit rare pairs, large values favour popular items."""
 
-    l2_pairs: Annotated[float, Field(gt=0), Search(10, 1e6, log=True)] = 5000.0
+    l2_pairs: Annotated[float, Field(gt=0), SearchRange(10, 1e6, log=True)] = 5000.0
     """Ridge penalty of pairs; pairs overlap and need a larger penalty than items."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Select pairs; one Gram matrix of items and pairs, one inverse, one small system per item."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         n = data.n_items
-        pairs = most_together(gram(data.matrix), self.pairs)
-        rows, _ = with_pairs(data.histories(), pairs)
+        pairs = top_pairs(gram(data.matrix), self.pairs)
+        rows, _ = append_pairs(data.histories(), pairs)
         seen = np.ones(len(rows.item), dtype=np.bool_)
         A = gram(csr_array((seen, rows.item, rows.indptr), shape=(len(rows.indptr) - 1, n + len(pairs))))
         diagonal = np.diag_indices_from(A)
@@ -61,13 +61,13 @@ class EASER(ModelSpec):
         A[diagonal] += np.where(np.arange(len(A)) < n, self.l2, self.l2_pairs).astype(np.float32)
         return ItemItem(self, data.items, _weights(invert(A), pairs, n), popularity, pairs=pairs)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The inverse of items and pairs, the weights, and the log with about one pair per row."""
         r = n_items + self.pairs
         return invert_memory(r) + 4 * r * n_items + 2 * 36 * n_rows
 
 
-def most_together(G: F32, n_pairs: int) -> I32:
+def top_pairs(G: F32, n_pairs: int) -> I32:
     """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab; ties are kept together."""
     tally = np.zeros(int(G.max(initial=0)) + 2, dtype=np.int64)
     for i in range(len(G)):

@@ -30,15 +30,15 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import bag, directions
+from matinee.nn.blocks import normalize_rows, sparse_matmul
 from matinee.nn.losses import cosine
 from matinee.nn.params import BatchSize, Epochs
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 F32: TypeAlias = NDArray[np.float32]
 
@@ -46,8 +46,8 @@ F32: TypeAlias = NDArray[np.float32]
 class Net(encoder.AutoEncoder):
     """Parameters whose normalized rows are A; after training, A itself."""
 
-    axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
-    normal: ClassVar[bool] = False
+    id_axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
+    l2_normalize_input: ClassVar[bool] = False
 
     def __init__(self, n_items: int, factors: int) -> None:
         super().__init__()
@@ -55,62 +55,64 @@ class Net(encoder.AutoEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n)."""
-        A = directions(self.weight) if self.training else self.weight
+        A = normalize_rows(self.weight) if self.training else self.weight
         row = torch.repeat_interleave(batch.offsets.diff())
-        return (bag(A, batch) @ A.T).index_put_((row, batch.shown), -batch.weight.to(A.dtype), accumulate=True)
+        return (sparse_matmul(A, batch) @ A.T).index_put_(
+            (row, batch.input_item), -batch.input_weight.to(A.dtype), accumulate=True
+        )
 
 
 class ELSA(encoder.AutoEncoderSpec):
     """A low-rank form of EASE with memory linear in the number of items."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 1024, log=True)] = 256
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 1024, log=True)] = 256
     """Rank of the item–item weights."""
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 0.03, log=True)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(3e-4, 0.03, log=True)] = 1e-3
     """Step size of Adam."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0, 0.7)] = 0.5
     """Fraction of a history that is hidden from the network in training."""
 
     def net(self, n_items: int, n_users: int) -> Net:
         """One matrix (n, factors)."""
         return Net(n_items, self.factors)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Minimize the cosine loss with Adam."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate)
-        size = self.batch or encoder.size_for(data.n_active)
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(self.epochs, self.learning_rate)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, F32], epochs: int) -> encoder.Encoder:
+        def shape(state: dict[str, F32], epochs: int) -> encoder.TrainedAutoEncoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return encoder.Encoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
+            return encoder.TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
 
-        lesson = encoder.Lesson(self.angle, plan, size, room, (self.dropout,), begin=begin)
-        return encoder.learnt(self, data, ctx, lesson, shape)
+        lesson = encoder.TrainingSetup(self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights)
+        return encoder.fit_network(self, data, ctx, lesson, shape)
 
-    def angle(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def cosine_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean cosine loss of scores and targets over users."""
-        return cosine(net(batch), batch.row, batch.item).mean()
+        return cosine(net(batch), batch.target_row, batch.target_item).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and normalized copy, and the scores of a batch."""
-        size = self.batch or encoder.size_for(n_users)
-        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 11))
+        size = self.batch_size or encoder.default_batch_size(n_users)
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 11))
 
 
-def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     """Initialize rows with random directions and length 1."""
     torch.nn.init.normal_(net.weight, generator=generator)
     with torch.no_grad():
-        net.weight.copy_(directions(net.weight))
+        net.weight.copy_(normalize_rows(net.weight))

@@ -16,12 +16,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.spectral import directions, leading, room, uses_gram
+from matinee.linear.spectral import svd_memory, top_eigenvectors, top_singular_vectors, uses_gram
 from matinee.linear.weighted_gram import inverse_power, weighted_gram
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 BLOCK = 1024
 """Rows of W that are updated at once."""
@@ -30,32 +30,36 @@ BLOCK = 1024
 class GFCF(ModelSpec):
     """A graph filter without training: neighbours plus a low-rank smooth part."""
 
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
 
-    low_pass: Annotated[float, Field(ge=0), Search(0, 2)] = 0.6
+    low_pass: Annotated[float, Field(ge=0), SearchRange(0, 2)] = 0.6
     """Weight of the low-rank projection relative to the neighbours; 0 disables it."""
 
-    factors: Annotated[int, Field(ge=1), Search(16, 1024, log=True)] = 128
+    factors: Annotated[int, Field(ge=1), SearchRange(16, 1024, log=True)] = 128
     """Number of singular vectors of the low-pass filter."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one weighted Gram matrix and one decomposition, added in place."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         n, X = data.popularity, data.matrix
         user, item = inverse_power(np.diff(X.indptr), 1.0), inverse_power(n, 0.5)
         W = weighted_gram(X, user, item)
         if self.low_pass > 0:
             dense = uses_gram(data.n_users, data.n_items, X.nnz, self.factors)
             rng = ctx.rng()
-            _, V = leading(W, self.factors, rng) if dense else directions(X, np.sqrt(user), item, self.factors, rng)
+            _, V = (
+                top_eigenvectors(W, self.factors, rng)
+                if dense
+                else top_singular_vectors(X, np.sqrt(user), item, self.factors, rng)
+            )
             left = (self.low_pass * item[:, None] * V).astype(np.float32)
             right = (V.T * np.sqrt(n)).astype(np.float32)
             for low in range(0, len(W), BLOCK):
                 W[low : low + BLOCK] += left[low : low + BLOCK] @ right
         return ItemItem(self, data.items, W, n.astype(np.float32))
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix, one strip, and the decomposition without its own Gram matrix."""
-        low_pass = room(n_users, n_items, n_rows, self.factors, gram=False) if self.low_pass > 0 else 0
+        low_pass = svd_memory(n_users, n_items, n_rows, self.factors, gram=False) if self.low_pass > 0 else 0
         return 4 * n_items**2 + 4 * BLOCK * n_items + 36 * n_rows + low_pass

@@ -18,13 +18,13 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.neighbours import Measure, measure, nearest
+from matinee.linear.neighbours import Measure, similarity_rule, top_k_similar
 from matinee.linear.params import Neighbours, Shrink
-from matinee.linear.weighting import Weighting, documents, words
-from matinee.spec import Search
+from matinee.linear.weighting import Weighting, bm25_length_norm, idf_weights
+from matinee.spec import SearchRange
 
 
 class ItemKNN(ModelSpec):
@@ -32,36 +32,36 @@ class ItemKNN(ModelSpec):
 
     neighbours: Neighbours = 100
 
-    similarity: Annotated[Measure, Search(choices=("cosine", "jaccard", "dice"))] = "cosine"
+    similarity: Annotated[Measure, SearchRange(choices=("cosine", "jaccard", "dice"))] = "cosine"
     """Denominator of the similarity: product of the two sizes (cosine), union (jaccard) or mean (dice)."""
 
-    alpha: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.7
+    alpha: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.7
     """Exponent of the source item's popularity; the target item's has 1 − alpha. 0.5 is the cosine."""
 
     shrink: Shrink = 10.0
 
-    weighting: Annotated[Weighting, Search(choices=("none", "tfidf", "bm25"))] = "tfidf"
+    weighting: Annotated[Weighting, SearchRange(choices=("none", "tfidf", "bm25"))] = "tfidf"
     """Weights of interactions: tfidf reduces those of heavy users, bm25 also those of popular items."""
 
-    k1: Annotated[float, Field(ge=0), Search(0.1, 5, log=True)] = 1.2
+    k1: Annotated[float, Field(ge=0), SearchRange(0.1, 5, log=True)] = 1.2
     """Saturation of BM25; 0 gives tfidf."""
 
-    b: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.75
+    b: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.75
     """Length normalization of BM25; 0 gives tfidf."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Normalize the rows of the Gram matrix and keep the largest entries."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         count = data.popularity.astype(np.float64)
-        weight = words(self.weighting, data.matrix)
+        weight = idf_weights(self.weighting, data.matrix)
         size = data.matrix.T @ weight
-        rule = measure(self.similarity, (size, size), self.alpha, self.shrink)
-        W = nearest(data.matrix, weight, rule, self.neighbours)
+        rule = similarity_rule(self.similarity, (size, size), self.alpha, self.shrink)
+        W = top_k_similar(data.matrix, weight, rule, self.neighbours)
         if self.weighting == "bm25":
-            vote = documents(self.weighting, count, self.k1, self.b).astype(np.float32)
+            vote = bm25_length_norm(self.weighting, count, self.k1, self.b).astype(np.float32)
             W.data *= np.repeat(vote, np.diff(W.indptr))
         return ItemItem(self, data.items, W, count.astype(np.float32))
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The neighbours, twice during a transposition, and the log by column."""
         return 2 * 12 * n_items * min(self.neighbours, n_items) + 30 * n_rows + 64 * 8 * n_items + 24 * n_users

@@ -41,15 +41,15 @@ from pydantic import Field
 from scipy.linalg import cholesky, solve_triangular
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions, Vocabulary
 from matinee.fitted import LowRank
 from matinee.nn import encoder
-from matinee.nn.batches import Batch, batch_of
-from matinee.nn.blocks import Bag, Tanh
-from matinee.nn.losses import annealed, kl, multinomial
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.batches import Batch, make_batch
+from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.losses import kl, linear_anneal, multinomial
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
@@ -58,13 +58,13 @@ F64: TypeAlias = NDArray[np.float64]
 class Net(encoder.AutoEncoder):
     """Encoder and decoder over the transposed log: the axis "i" of items counts users here."""
 
-    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
+    id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_users: int, hidden: int, factors: int) -> None:
         super().__init__()
-        self.first = Bag(n_users, hidden)
+        self.first = SparseLinear(n_users, hidden)
         self.posterior = torch.nn.Linear(hidden, 2 * factors)
-        self.decoder = Tanh((factors, hidden), last=True)
+        self.decoder = TanhMLP((factors, hidden), last=True)
         self.output = torch.nn.Linear(hidden, n_users)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -85,74 +85,81 @@ class ItemVAE(encoder.AutoEncoderSpec):
     """A variational auto-encoder over items; its errors differ from those of user-based models."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 400, log=True)] = 200
     """Size of the latent vector z of an item."""
 
-    hidden: Annotated[int, Field(ge=1), Search(100, 1000, log=True)] = 600
+    hidden: Annotated[int, Field(ge=1), SearchRange(100, 1000, log=True)] = 600
     """Size of the layer between users and z, on both sides, and of the item features."""
 
     epochs: Annotated[int, Field(ge=1)] = 100
     """Maximum number of epochs; early stopping may end training sooner."""
 
-    batch: Annotated[int | None, Field(ge=1), Search(16, 2000, log=True)] = None
+    batch_size: Annotated[int | None, Field(ge=1), SearchRange(16, 2000, log=True)] = None
     """Items per batch. None means 1/64 of the items, 16 to 500."""
 
-    learning_rate: Annotated[float, Field(gt=0), Search(3e-4, 3e-3, log=True)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(3e-4, 3e-3, log=True)] = 1e-3
     """Step size of Adam."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0.2, 0.7)] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0.2, 0.7)] = 0.5
     """Fraction of the users of an item that is hidden from the encoder in training."""
 
-    l2: Annotated[float, Field(ge=0), Search(0, 0.1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0), SearchRange(0, 0.1)] = 0.0
     """Decoupled weight decay of matrices, scaled by the learning rate (AdamW)."""
 
-    beta: Annotated[float, Field(ge=0), Search(0.05, 1, log=True)] = 0.2
+    beta: Annotated[float, Field(ge=0), SearchRange(0.05, 1, log=True)] = 0.2
     """Final weight of the KL term; 1 gives the ELBO, smaller values regularize less."""
 
-    anneal: Annotated[float, Field(ge=0), Search(0, 50)] = 10.0
+    anneal_epochs: Annotated[float, Field(ge=0), SearchRange(0, 50)] = 10.0
     """Epochs over which the weight of the KL term rises linearly to beta."""
 
-    ridge: Annotated[float, Field(gt=0), Search(0.01, 10, log=True)] = 0.05
+    readout_l2: Annotated[float, Field(gt=0), SearchRange(0.01, 10, log=True)] = 0.05
     """Ridge penalty of the readout, relative to the mean eigenvalue of its Gram matrix."""
 
     def net(self, n_items: int, n_users: int) -> Net:
         """Layers U → hidden → factors → hidden → U; `n_items` counts users, see `Net`."""
         return Net(n_items, self.hidden, self.factors)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> LowRank:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> LowRank:
         """Maximize the ELBO with Adam, then solve one ridge regression."""
-        room = ctx.admit(self, data)
-        transposed_log = transposed(data)
+        room = ctx.check_memory(self, data)
+        transposed_log = transposed_data(data)
 
         def shape(state: dict[str, F32], epochs: int) -> LowRank:
             spec = self.model_copy(update={"epochs": epochs or self.epochs})
-            left, right = regression(
-                described(self, state, transposed_log, ctx.device), data.popularity, self.ridge, transposed_log.n_items
+            left, right = ridge_readout(
+                item_features(self, state, transposed_log, ctx.device),
+                data.popularity,
+                self.readout_l2,
+                transposed_log.n_items,
             )
-            return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), shifted=True)
+            return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), has_bias_row=True)
 
-        plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(transposed_log.n_active)
-        lesson = encoder.Lesson(self.bound, plan, size, room, (self.dropout,))
-        return encoder.learnt(self, transposed_log, ctx, lesson, shape)
+        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        size = self.batch_size or encoder.default_batch_size(transposed_log.n_active_users)
+        lesson = encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,))
+        return encoder.fit_network(self, transposed_log, ctx, lesson, shape)
 
-    def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean over items of −log-likelihood + β · KL with one sample of z; −ELBO if β = 1."""
         mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.normal(mean)
-        reconstruction = multinomial(net.output(net.decoder(z)), batch.row, batch.item)
-        return (reconstruction + annealed(moment.now, self.anneal, self.beta) * kl(mean, log_variance)).mean()
+        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        reconstruction = multinomial(net.output(net.decoder(z)), batch.target_row, batch.target_item)
+        return (
+            reconstruction + linear_anneal(moment.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
+        ).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state and logits of a batch; H and two factor matrices; the transposed log."""
-        trained = encoder.room(self, n_items, n_users, n_rows, self.batch or encoder.size_for(n_items))
+        trained = encoder.estimate_training_memory(
+            self, n_items, n_users, n_rows, self.batch_size or encoder.default_batch_size(n_items)
+        )
         return trained + 32 * self.hidden * n_items + 16 * self.hidden**2 + 32 * n_rows
 
 
-def transposed(data: Interactions) -> Interactions:
+def transposed_data(data: Interactions) -> Interactions:
     """The log with users and items exchanged; users without interactions are dropped."""
     active, user = np.unique(data.user, return_inverse=True)
     users = Vocabulary.of(data.users.decode(active))  # already sorted: user r is active[r]
@@ -160,20 +167,20 @@ def transposed(data: Interactions) -> Interactions:
 
 
 @torch.no_grad()
-def described(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Interactions, device: str = "cpu") -> F32:
+def item_features(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Interactions, device: str = "cpu") -> F32:
     """Features H (n, hidden) of the items of a transposed log; 0 without interactions."""
-    net = encoder.empty(spec, transposed_log.n_items, 0)
+    net = encoder.meta_network(spec, transposed_log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, assign=True)
     net = cast(Net, net.to(device).eval())
     with_rows = np.flatnonzero(np.diff(transposed_log.matrix.indptr))
     H = np.zeros((transposed_log.n_users, spec.hidden), dtype=np.float32)
     for low in range(0, len(with_rows), encoder.BLOCK):
         rows = with_rows[low : low + encoder.BLOCK]
-        H[rows] = net.features(batch_of(transposed_log.matrix, rows, device=device)).cpu().numpy()
+        H[rows] = net.features(make_batch(transposed_log.matrix, rows, device=device)).cpu().numpy()
     return H
 
 
-def regression(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) -> tuple[F32, F32]:
+def ridge_readout(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) -> tuple[F32, F32]:
     """Factors (n + 1, hidden + 1) and (hidden + 1, n) of ŝ with a bias row, from H (n, hidden) and item counts.
 
     With C C' the Cholesky decomposition of H'H + λ I and L = H C'⁻¹, the map is L L' and the shift p − p L L'.

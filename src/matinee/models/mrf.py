@@ -20,40 +20,40 @@ import numba
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.local import CHUNKS, HEAD, all_others, counts, regress
-from matinee.linear.neighbours import measure, nearest
+from matinee.linear.local import CHUNKS, HEAD, counts, full_support, local_ridge
+from matinee.linear.neighbours import similarity_rule, top_k_similar
 from matinee.linear.params import L2, Shrink
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
 class MRF(ModelSpec):
     """EASE restricted to the nearest items, for catalogues whose n × n matrix does not fit."""
 
-    if_too_large: ClassVar[str] = "Use fewer neighbours, a k-core, or popularity."
+    memory_advice: ClassVar[str] = "Use fewer neighbours, a k-core, or popularity."
 
-    neighbours: Annotated[int, Field(ge=1), Search(20, 400, log=True)] = 100
+    neighbours: Annotated[int, Field(ge=1), SearchRange(20, 400, log=True)] = 100
     """Number of candidate items per item, by cosine; time grows with its cube."""
 
     l2: L2 = 300.0
 
     shrink: Shrink = 10.0
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Find the neighbours, then solve one small system per item."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         X, popularity = data.matrix, data.popularity.astype(np.float64)
-        rule = measure("cosine", (popularity, popularity), 0.5, self.shrink)
+        rule = similarity_rule("cosine", (popularity, popularity), 0.5, self.shrink)
         if self.neighbours < data.n_items - 1:
-            support = nearest(X, np.ones(data.n_users), rule, self.neighbours)
+            support = top_k_similar(X, np.ones(data.n_users), rule, self.neighbours)
         else:  # `top_k_similar` excludes pairs without common users
-            support = all_others(data.n_items)
-        W = regress(counts(X), support, self.l2, ctx.progress)
+            support = full_support(data.n_items)
+        W = local_ridge(counts(X), support, self.l2, ctx.progress)
         return ItemItem(self, data.items, W, popularity.astype(np.float32))
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Neighbours by heap, row and column; the dense head of the Gram matrix; one system per thread; the log."""
         m = min(self.neighbours, n_items)
         threads = numba.get_num_threads() * 16 * (m + 1) ** 2 + CHUNKS * 8 * n_items

@@ -22,26 +22,26 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag, Tanh
-from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 
 class Net(encoder.AutoEncoder):
     """Layers n → widths → n."""
 
-    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
+    id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_items: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.first = Bag(n_items, widths[0])
-        self.middle = Tanh(widths, last=True)
+        self.first = SparseLinear(n_items, widths[0])
+        self.middle = TanhMLP(widths, last=True)
         self.output = torch.nn.Linear(widths[-1], n_items)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -53,24 +53,24 @@ class MultDAE(encoder.AutoEncoderSpec):
     """A denoising auto-encoder with a multinomial loss."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use fewer factors, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 800, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 800, log=True)] = 200
     """Size of the innermost layer."""
 
-    hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
+    hidden: Annotated[int | None, Field(ge=0), SearchRange(choices=(0, 200, 400, 600, 1000))] = None
     """Size of one more layer on both sides, 0 for none. None means 600 with 50,000 or more users, otherwise 0."""
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
     learning_rate: LearningRate = 1e-3
 
     dropout: InputDropout = 0.5
 
-    l2: WeightDecay = 0.01
+    weight_decay: WeightDecay = 0.01
 
     loss: Loss = "multinomial"
 
@@ -78,24 +78,34 @@ class MultDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, with `hidden` on both sides if above 0."""
         return Net(n_items, (self.hidden, self.factors, self.hidden) if self.hidden else (self.factors,))
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_active)
-        return encoder.learn(
-            self.settled(data.n_active), data, ctx, encoder.Lesson(self.rebuilding, plan, size, room, (self.dropout,))
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        return encoder.fit_autoencoder(
+            self.resolved(data.n_active_users),
+            data,
+            ctx,
+            encoder.TrainingSetup(self.reconstruction_loss, plan, size, room, (self.dropout,)),
         )
 
-    def settled(self, n_users: int) -> MultDAE:
+    def resolved(self, n_users: int) -> MultDAE:
         """The spec with `hidden` set for this number of users."""
-        return self if self.hidden is not None else self.model_copy(update={"hidden": encoder.hidden_for(n_users)})
+        return (
+            self
+            if self.hidden is not None
+            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
+        )
 
-    def rebuilding(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean loss over users."""
-        return LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
+        return LOSSES[self.loss](net(batch), batch.target_row, batch.target_item).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
-        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
-        return encoder.room(self.settled(n_users), n_users, n_items, n_rows, size, copies)
+        size, copies = (
+            self.batch_size or encoder.default_batch_size(n_users),
+            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+        )
+        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

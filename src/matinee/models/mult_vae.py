@@ -31,27 +31,27 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag, Tanh
-from matinee.nn.losses import HELD, LOSSES, annealed, kl
+from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.losses import LOSSES, SCORE_MATRICES, kl, linear_anneal
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 
 class Net(encoder.AutoEncoder):
     """Encoder and decoder."""
 
-    axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
+    id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_items: int, hidden: int, factors: int) -> None:
         super().__init__()
-        self.first = Bag(n_items, hidden or 2 * factors)
+        self.first = SparseLinear(n_items, hidden or 2 * factors)
         self.posterior = torch.nn.Linear(hidden, 2 * factors) if hidden else None
-        self.decoder = Tanh((factors, hidden) if hidden else (factors,), last=True)
+        self.decoder = TanhMLP((factors, hidden) if hidden else (factors,), last=True)
         self.output = torch.nn.Linear(hidden or factors, n_items)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -74,29 +74,29 @@ class MultVAE(encoder.AutoEncoderSpec):
     """A variational auto-encoder with a multinomial likelihood; the usual neural baseline."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 400, log=True)] = 200
     """Size of the latent vector z."""
 
-    hidden: Annotated[int | None, Field(ge=0), Search(choices=(0, 200, 400, 600, 1000))] = None
+    hidden: Annotated[int | None, Field(ge=0), SearchRange(choices=(0, 200, 400, 600, 1000))] = None
     """Size of the layer between items and z, 0 for none. None means 600 with 50,000 or more users, otherwise 0."""
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
     learning_rate: LearningRate = 1e-3
 
     dropout: InputDropout = 0.5
 
-    l2: WeightDecay = 0.0
+    weight_decay: WeightDecay = 0.0
 
-    beta: Annotated[float, Field(ge=0), Search(0.05, 1, log=True)] = 0.2
+    beta: Annotated[float, Field(ge=0), SearchRange(0.05, 1, log=True)] = 0.2
     """Final weight of the KL term; 1 gives the ELBO, smaller values regularize less."""
 
-    anneal: Annotated[float, Field(ge=0), Search(0, 50)] = 20.0
+    anneal_epochs: Annotated[float, Field(ge=0), SearchRange(0, 50)] = 20.0
     """Epochs over which the weight of the KL term rises linearly to beta."""
 
     loss: Loss = "multinomial"
@@ -105,27 +105,39 @@ class MultVAE(encoder.AutoEncoderSpec):
         """Layers n → hidden → factors → hidden → n, or n → factors → n."""
         return Net(n_items, self.hidden or 0, self.factors)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Maximize the ELBO with Adam."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_active)
-        return encoder.learn(
-            self.settled(data.n_active), data, ctx, encoder.Lesson(self.bound, plan, size, room, (self.dropout,))
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        return encoder.fit_autoencoder(
+            self.resolved(data.n_active_users),
+            data,
+            ctx,
+            encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,)),
         )
 
-    def settled(self, n_users: int) -> MultVAE:
+    def resolved(self, n_users: int) -> MultVAE:
         """The spec with `hidden` set for this number of users."""
-        return self if self.hidden is not None else self.model_copy(update={"hidden": encoder.hidden_for(n_users)})
+        return (
+            self
+            if self.hidden is not None
+            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
+        )
 
-    def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean over users of reconstruction loss + β · KL with one sample of z; −ELBO if β = 1."""
         mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.normal(mean)
-        reconstruction = LOSSES[self.loss](net.decode(z), batch.row, batch.item)
-        return (reconstruction + annealed(moment.now, self.anneal, self.beta) * kl(mean, log_variance)).mean()
+        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        reconstruction = LOSSES[self.loss](net.decode(z), batch.target_row, batch.target_item)
+        return (
+            reconstruction + linear_anneal(moment.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
+        ).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
-        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES, HELD[self.loss])
-        return encoder.room(self.settled(n_users), n_users, n_items, n_rows, size, copies)
+        size, copies = (
+            self.batch_size or encoder.default_batch_size(n_users),
+            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+        )
+        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

@@ -33,28 +33,28 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
 from matinee.nn import encoder
-from matinee.nn.batches import Batch, batch_of
-from matinee.nn.blocks import bag, hollow
+from matinee.nn.batches import Batch, make_batch
+from matinee.nn.blocks import freeze_diagonal, sparse_matmul
 from matinee.nn.losses import multinomial
 from matinee.nn.params import BatchSize
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 F32: TypeAlias = NDArray[np.float32]
-JUDGES = 1024
+SCALE_USERS = 1024
 """Maximum number of users for the initial scale."""
 
 
 class Net(encoder.AutoEncoder):
     """The weights B, the logarithm of the scale, and the constant weights of EASE."""
 
-    axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
+    id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
@@ -65,88 +65,88 @@ class Net(encoder.AutoEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n), x B / ‖x‖₂."""
-        return bag(self.weight, batch)
+        return sparse_matmul(self.weight, batch)
 
 
 class MultiEASE(encoder.AutoEncoderSpec):
     """EASE fine-tuned for ranking; never below EASE on the validation split."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use ease (a sixteenth of the memory), elsa (which grows with n), or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use ease (a sixteenth of the memory), elsa (which grows with n), or a k-core."
 
-    ridge: Annotated[float, Field(gt=0), Search(1, 1e5, log=True)] = 500.0
+    ease_l2: Annotated[float, Field(gt=0), SearchRange(1, 1e5, log=True)] = 500.0
     """Ridge penalty of the initial EASE."""
 
-    l2: Annotated[float, Field(ge=0), Search(100, 1e5, log=True)] = 3000.0
+    l2_to_ease: Annotated[float, Field(ge=0), SearchRange(100, 1e5, log=True)] = 3000.0
     """Penalty of the squared distance to EASE; large values stay near EASE."""
 
     epochs: Annotated[int, Field(ge=0)] = 50
     """Maximum number of epochs; early stopping may end training sooner. 0 gives EASE."""
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(1e-5, 1e-3, log=True)] = 2e-5
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(1e-5, 1e-3, log=True)] = 2e-5
     """Step size of Adam; weights of EASE are a few hundredths."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0, 0.7)] = 0.5
     """Fraction of a history that is hidden from the network in training."""
 
     def net(self, n_items: int, n_users: int) -> Net:
         """Weights, the constant weights of EASE, and the scale."""
         return Net(n_items)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Fit EASE, then minimize the negative log posterior with Adam."""
-        room = ctx.admit(self, data)
+        room = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, F32], epochs: int) -> ItemItem:
             spec = self.model_copy(update={"epochs": epochs})
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def posterior(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-            return self.posterior(net, batch, data.n_active)
+        def posterior(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+            return self.map_loss(net, batch, data.n_active_users)
 
-        size = self.batch or encoder.size_for(data.n_active)
-        plan = Plan(self.epochs, self.learning_rate, from_start=True)
-        lesson = encoder.Lesson(posterior, plan, size, room, (self.dropout,), begin=self.begin)
-        return encoder.learnt(self, data, ctx, lesson, shape)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        plan = TrainConfig(self.epochs, self.learning_rate, eval_initial=True)
+        lesson = encoder.TrainingSetup(posterior, plan, size, room, (self.dropout,), init_weights=self.init_weights)
+        return encoder.fit_network(self, data, ctx, lesson, shape)
 
-    def posterior(self, net: Net, batch: Batch, n_users: int) -> Tensor:
+    def map_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean over users of −log likelihood plus the penalty divided by `n_users`."""
-        loss = multinomial(net.log_scale.exp() * net(batch), batch.row, batch.item).mean()
-        return loss + self.l2 / n_users * (net.weight - net.ease).square().sum()
+        loss = multinomial(net.log_scale.exp() * net(batch), batch.target_row, batch.target_item).mean()
+        return loss + self.l2_to_ease / n_users * (net.weight - net.ease).square().sum()
 
-    def begin(self, net: Net, seen: csr_array, generator: torch.Generator) -> None:
+    def init_weights(self, net: Net, seen: csr_array, generator: torch.Generator) -> None:
         """Initialize with the weights of EASE and the scale of maximum likelihood."""
         P = gram(seen)
-        P[np.diag_indices_from(P)] += np.float32(self.ridge)
+        P[np.diag_indices_from(P)] += np.float32(self.ease_l2)
         P = invert(P)
         P /= -P.diagonal().copy()
         np.fill_diagonal(P, 0.0)
         net.ease.copy_(torch.from_numpy(P))
         with torch.no_grad():
             net.weight.copy_(net.ease)
-            net.log_scale.fill_(likeliest(net, seen))
-        hollow(net.weight)
+            net.log_scale.fill_(fit_log_scale(net, seen))
+        freeze_diagonal(net.weight)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, EASE and the penalty, and the scores of a batch."""
-        size = max(self.batch or encoder.size_for(n_users), min(JUDGES, n_users))
-        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES + 5, 5))
+        size = max(self.batch_size or encoder.default_batch_size(n_users), min(SCALE_USERS, n_users))
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 5))
 
 
-def likeliest(net: Net, seen: csr_array) -> float:
+def fit_log_scale(net: Net, seen: csr_array) -> float:
     """Logarithm of the scale of maximum likelihood for the rows of `seen`, at most SCALE_USERS of them.
 
     The likelihood is concave in the scale; its slope Σ_u Σ_i (x_ui − L_u p_ui) s_ui has one zero.
     """
-    rows = np.arange(0, seen.shape[0], max(1, -(-seen.shape[0] // JUDGES)))
-    batch = batch_of(seen, rows)
+    rows = np.arange(0, seen.shape[0], max(1, -(-seen.shape[0] // SCALE_USERS)))
+    batch = make_batch(seen, rows)
     scores = net(batch)
-    count = batch.row.bincount(minlength=len(rows)).to(scores.dtype)
-    found = scores[batch.row, batch.item].sum()
+    count = batch.target_row.bincount(minlength=len(rows)).to(scores.dtype)
+    found = scores[batch.target_row, batch.target_item].sum()
 
     low, high = -5.0, 10.0
     for _ in range(20):

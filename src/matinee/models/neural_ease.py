@@ -30,23 +30,23 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import bag, hollow
-from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.blocks import freeze_diagonal, sparse_matmul
+from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 
 class Net(encoder.AutoEncoder):
     """The weights W."""
 
-    axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
-    normal: ClassVar[bool] = False
+    id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
+    l2_normalize_input: ClassVar[bool] = False
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
@@ -54,27 +54,27 @@ class Net(encoder.AutoEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (b, n)."""
-        return bag(self.weight, batch)
+        return sparse_matmul(self.weight, batch)
 
 
 class NeuralEASE(encoder.AutoEncoderSpec):
     """EASE with a choice of losses, trained by gradient descent."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use ease (a fifteenth of the memory), elsa (which grows with n), or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use ease (a fifteenth of the memory), elsa (which grows with n), or a k-core."
 
-    l2: Annotated[float, Field(ge=0), Search(0.1, 1000, log=True)] = 20.0
+    l2: Annotated[float, Field(ge=0), SearchRange(0.1, 1000, log=True)] = 20.0
     """Ridge penalty of all weights; with the loss "mse" it equals the l2 of EASE."""
 
     epochs: Epochs = 100
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 1e-2, log=True)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(1e-4, 1e-2, log=True)] = 1e-3
     """Step size of Adam."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.7)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0, 0.7)] = 0.0
     """Fraction of a history that is hidden from the network in training."""
 
     loss: Loss = "bce"
@@ -83,35 +83,38 @@ class NeuralEASE(encoder.AutoEncoderSpec):
         """One matrix."""
         return Net(n_items)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Minimize the loss with Adam."""
-        room = ctx.admit(self, data)
+        room = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
             spec = self.model_copy(update={"epochs": epochs or self.epochs})
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def penalised(net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
-            return self.penalised(net, batch, data.n_active)
+        def penalised(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+            return self.penalized_loss(net, batch, data.n_active_users)
 
-        size = self.batch or encoder.size_for(data.n_active)
-        plan = Plan(self.epochs, self.learning_rate)
-        lesson = encoder.Lesson(penalised, plan, size, room, (self.dropout,), begin=begin)
-        return encoder.learnt(self, data, ctx, lesson, shape)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        plan = TrainConfig(self.epochs, self.learning_rate)
+        lesson = encoder.TrainingSetup(penalised, plan, size, room, (self.dropout,), init_weights=init_weights)
+        return encoder.fit_network(self, data, ctx, lesson, shape)
 
-    def penalised(self, net: Net, batch: Batch, n_users: int) -> Tensor:
+    def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean loss over users plus the penalty divided by `n_users`."""
-        loss = LOSSES[self.loss](net(batch), batch.row, batch.item).mean()
+        loss = LOSSES[self.loss](net(batch), batch.target_row, batch.target_item).mean()
         return loss + self.l2 / n_users * net.weight.square().sum()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and penalty, and the scores of a batch."""
-        size, copies = self.batch or encoder.size_for(n_users), (encoder.COPIES + 4, HELD[self.loss])
-        return encoder.room(self, n_users, n_items, n_rows, size, copies)
+        size, copies = (
+            self.batch_size or encoder.default_batch_size(n_users),
+            (encoder.WEIGHT_COPIES + 4, SCORE_MATRICES[self.loss]),
+        )
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
 
 
-def begin(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     """Set the weights to 0 and freeze the diagonal."""
     torch.nn.init.zeros_(net.weight)
-    hollow(net.weight)
+    freeze_diagonal(net.weight)

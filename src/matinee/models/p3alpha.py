@@ -16,12 +16,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.neighbours import Keep, walk
+from matinee.linear.neighbours import Keep, p3_walk
 from matinee.linear.params import Neighbours
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
 class P3Alpha(ModelSpec):
@@ -29,21 +29,21 @@ class P3Alpha(ModelSpec):
 
     neighbours: Neighbours = 200
 
-    alpha: Annotated[float, Field(ge=0), Search(0, 2)] = 1.0
+    alpha: Annotated[float, Field(ge=0), SearchRange(0, 2)] = 1.0
     """Exponent of the transition probabilities; larger values reduce popular items and heavy users."""
 
-    normalise: Annotated[bool, Search(choices=(False, True))] = True
+    normalize: Annotated[bool, SearchRange(choices=(False, True))] = True
     """Whether the weights of an item are scaled to sum 1 after the cut."""
 
-    keep: Annotated[Keep, Search(choices=("columns", "rows"))] = "columns"
+    prune: Annotated[Keep, SearchRange(choices=("columns", "rows"))] = "columns"
     """Which neighbours are kept: the largest weights of each column (target) or of each row (source)."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute weighted Gram rows and keep the largest entries."""
-        ctx.admit(self, data)
-        W = walk(data.matrix, (self.alpha, 0.0), self.neighbours, self.keep, normalise=self.normalise)
+        ctx.check_memory(self, data)
+        W = p3_walk(data.matrix, (self.alpha, 0.0), self.neighbours, self.prune, normalise=self.normalize)
         return ItemItem(self, data.items, W, data.popularity.astype(np.float32))
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The neighbours, twice during a transposition, and the log by column."""
         return 2 * 12 * n_items * min(self.neighbours, n_items) + 24 * n_rows + 64 * 8 * n_items + 24 * n_users

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
-from matinee.errors import CannotDo
-from matinee.fitted import Constant
-from matinee.spec import Search
+from matinee.errors import UnsupportedError
+from matinee.fitted import PopularityScorer
+from matinee.spec import SearchRange
 
 F64: TypeAlias = NDArray[np.float64]
 
@@ -32,60 +32,60 @@ DAY = 86_400.0
 class Popularity(ModelSpec):
     """The most popular items: the same list for all users, apart from seen items."""
 
-    personal: ClassVar[bool] = False
+    personalized: ClassVar[bool] = False
 
-    half_life: Annotated[float | None, Field(gt=0), Search(1, 1000, log=True)] = None
+    half_life_days: Annotated[float | None, Field(gt=0), SearchRange(1, 1000, log=True)] = None
     """Days after which an interaction has half its weight. None means no decay."""
 
-    window: Annotated[float | None, Field(gt=0), Search(1, 1000, log=True)] = None
+    window_days: Annotated[float | None, Field(gt=0), SearchRange(1, 1000, log=True)] = None
     """Days before the end of the log that count. None means all."""
 
-    trend: Annotated[bool, Search(choices=(False, True))] = False
+    trend: Annotated[bool, SearchRange(choices=(False, True))] = False
     """Whether to score growth from the previous window to the last one; requires window_days."""
 
-    share: Annotated[bool, Search(choices=(False, True))] = False
+    normalize_users: Annotated[bool, SearchRange(choices=(False, True))] = False
     """Whether the weights of each user sum to 1, so that heavy users do not dominate."""
 
-    repeat: Annotated[float, Field(ge=0), Search(0, 10)] = 0.0
+    repeat_weight: Annotated[float, Field(ge=0), SearchRange(0, 10)] = 0.0
     """Weight of the user's own repeats, where seen items may be recommended."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> Constant:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> PopularityScorer:
         """Count users per item, weighted by age."""
-        ctx.admit(self, data)
-        user, item, age = _takes(data, timed=self._needs_times)
+        ctx.check_memory(self, data)
+        user, item, age = _unique_interactions(data, timed=self._needs_times)
         weight = np.ones(len(user))
-        if self.half_life is not None:
-            weight *= np.exp2(-age / self.half_life)
-        if self.share:
+        if self.half_life_days is not None:
+            weight *= np.exp2(-age / self.half_life_days)
+        if self.normalize_users:
             weight /= np.diff(data.matrix.indptr)[user]
-        recent = age <= (np.inf if self.window is None else self.window)
+        recent = age <= (np.inf if self.window_days is None else self.window_days)
         score = np.bincount(item[recent], weight[recent], minlength=data.n_items)
-        if self.trend and self.window is not None:
-            earlier = ~recent & (age <= 2 * self.window)
+        if self.trend and self.window_days is not None:
+            earlier = ~recent & (age <= 2 * self.window_days)
             before = np.bincount(item[earlier], weight[earlier], minlength=data.n_items)
-            score = _above_nothing(np.log((score + 1) / (before + 1)), data.popularity > 0)
+            score = _shift_positive(np.log((score + 1) / (before + 1)), data.popularity > 0)
         score /= max(score.max(initial=0.0), 1e-30)
-        return Constant(self, data.items, score.astype(np.float32), self.repeat)
+        return PopularityScorer(self, data.items, score.astype(np.float32), self.repeat_weight)
 
     @property
     def _needs_times(self) -> bool:
-        return self.half_life is not None or self.window is not None
+        return self.half_life_days is not None or self.window_days is not None
 
-    def require(self, data: Interactions) -> None:
+    def check_data(self, data: Interactions) -> None:
         """Refuse options that need times or a window without them."""
-        super().require(data)
-        if self.trend and self.window is None:
-            raise CannotDo(self.kind, "compute a trend without a window", "Set window_days.")
+        super().check_data(data)
+        if self.trend and self.window_days is None:
+            raise UnsupportedError(self.kind, "compute a trend without a window", "Set window_days.")
         for name in ("half_life_days", "window_days"):
-            if getattr(self, name) is not None and data.clock != "seconds":
-                raise CannotDo(self.kind, f"use {name} on a log without times", f"Remove {name}.")
+            if getattr(self, name) is not None and data.time_kind != "seconds":
+                raise UnsupportedError(self.kind, f"use {name} on a log without times", f"Remove {name}.")
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """A few numbers per item and row; with times one sorted copy of the log."""
         return 40 * n_items + (80 if self._needs_times else 48) * n_rows
 
 
-def _takes(data: Interactions, *, timed: bool) -> tuple[NDArray[np.int32], NDArray[np.int32], F64]:
+def _unique_interactions(data: Interactions, *, timed: bool) -> tuple[NDArray[np.int32], NDArray[np.int32], F64]:
     """Every (user, item) once with the age in days of its last interaction; 0 if not timed."""
     if not timed:
         matrix = data.matrix
@@ -99,7 +99,7 @@ def _takes(data: Interactions, *, timed: bool) -> tuple[NDArray[np.int32], NDArr
     return user[newest], item[newest], age
 
 
-def _above_nothing(trend: F64, has_interactions: NDArray[np.bool_]) -> F64:
+def _shift_positive(trend: F64, has_interactions: NDArray[np.bool_]) -> F64:
     """Trends (n_items,) shifted to a minimum above 0; 0 for items without interactions."""
     low = trend.min(where=has_interactions, initial=np.inf)
     return np.where(has_interactions, trend - low + 1e-3, 0.0)

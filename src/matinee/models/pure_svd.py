@@ -18,36 +18,36 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import LowRank
-from matinee.linear.spectral import directions, room
+from matinee.linear.spectral import svd_memory, top_singular_vectors
 from matinee.linear.weighted_gram import inverse_power
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
 class PureSVD(ModelSpec):
     """Truncated singular value decomposition of the interaction matrix; the baseline of factor models."""
 
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use fewer factors, or item_knn, whose memory grows with the interactions."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use fewer factors, or item_knn, whose memory grows with the interactions."
 
-    factors: Annotated[int, Field(ge=1), Search(8, 1024, log=True)] = 64
+    factors: Annotated[int, Field(ge=1), SearchRange(8, 1024, log=True)] = 64
     """Number of singular vectors."""
 
-    scaling: Annotated[float, Field(ge=0, le=1), Search(0, 0.75)] = 0.0
+    scaling: Annotated[float, Field(ge=0, le=1), SearchRange(0, 0.75)] = 0.0
     """Exponent of popularity by which items are divided before the decomposition; 0 is PureSVD."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> LowRank:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> LowRank:
         """Compute the leading right singular vectors by block Lanczos."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         n = data.popularity
         down = inverse_power(n, self.scaling)
-        _, V = directions(data.matrix, np.ones(data.n_users), down, self.factors, ctx.rng())
+        _, V = top_singular_vectors(data.matrix, np.ones(data.n_users), down, self.factors, ctx.rng())
         up = np.divide(1.0, down, where=down > 0, out=np.zeros_like(down))
         left, right = (down[:, None] * V).astype(np.float32), (V.T * up).astype(np.float32)
         return LowRank(self, data.items, left, right, n.astype(np.float32))
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The decomposition and its two factor matrices."""
-        return room(n_users, n_items, n_rows, self.factors) + 4 * 4 * n_items * min(self.factors, n_items)
+        return svd_memory(n_users, n_items, n_rows, self.factors) + 4 * 4 * n_items * min(self.factors, n_items)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear import ridge
@@ -26,7 +26,7 @@ from matinee.linear.params import L2, DiagonalBound, GramDropout
 class RDLAE(ModelSpec):
     """EASE with dropout and a relaxed diagonal; contains EASE, EDLAE and RLAE."""
 
-    if_too_large: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
 
     l2: L2 = 300.0
 
@@ -34,16 +34,18 @@ class RDLAE(ModelSpec):
 
     xi: DiagonalBound = 0.3
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one inverse."""
-        ctx.admit(self, data)
-        return ridge.fit(self, data)
+        ctx.check_memory(self, data)
+        return ridge.fit_ridge(self, data)
 
     @classmethod
-    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
+    def fit_path(
+        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
+    ) -> Iterator[ItemItem]:
         """Share one Gram matrix; specs that differ only in ξ share the inverse."""
-        return ridge.path(specs, data, ctx)
+        return ridge.ridge_path(specs, data, ctx)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix and two strips for large catalogues."""
-        return ridge.memory(ridge.Recipe.of(self), n_items, n_rows)
+        return ridge.ridge_memory(ridge.RidgeParams.of(self), n_items, n_rows)

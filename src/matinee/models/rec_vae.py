@@ -43,15 +43,15 @@ from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag, Residual
-from matinee.nn.losses import HELD, LOSSES
+from matinee.nn.blocks import Residual, SparseLinear
+from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss, WeightDecay
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
 Normal: TypeAlias = tuple[Tensor, Tensor]
 """μ and log σ² of independent normals, (b, d) each."""
@@ -70,7 +70,7 @@ def log_density(z: Tensor, mean: Tensor | float, log_variance: Tensor | float) -
     return -0.5 * (math.log(2.0 * math.pi) + log_variance + (z - mean).square() * torch.exp(-log_variance))
 
 
-def divergence(z: Tensor, posterior: Normal, old: Normal, prior: tuple[float, float, float] = PRIOR) -> Tensor:
+def composite_kl(z: Tensor, posterior: Normal, old: Normal, prior: tuple[float, float, float] = PRIOR) -> Tensor:
     """Σ over dimensions of log q(z) − log p(z), (b,), an unbiased estimate of the KL for z ~ q = `posterior`.
 
     In each dimension p is the mixture of N(0, 1), `old` and N(0, e¹⁰) with weights `prior`.
@@ -80,11 +80,13 @@ def divergence(z: Tensor, posterior: Normal, old: Normal, prior: tuple[float, fl
     return (log_density(z, *posterior) - torch.logsumexp(torch.stack(weighted), dim=0)).sum(dim=1)
 
 
-def whole(batch: Batch) -> Batch:
+def without_dropout(batch: Batch) -> Batch:
     """The batch without dropout: all items are input, with weight 1/‖x‖₂."""
-    count = torch.bincount(batch.row, minlength=len(batch))
-    weight = count[batch.row].to(batch.weight.dtype).rsqrt()
-    return replace(batch, offsets=functional.pad(count.cumsum(0), (1, 0)), shown=batch.item, weight=weight)
+    count = torch.bincount(batch.target_row, minlength=len(batch))
+    weight = count[batch.target_row].to(batch.input_weight.dtype).rsqrt()
+    return replace(
+        batch, offsets=functional.pad(count.cumsum(0), (1, 0)), input_item=batch.target_item, input_weight=weight
+    )
 
 
 class Posterior(torch.nn.Module):
@@ -92,7 +94,7 @@ class Posterior(torch.nn.Module):
 
     def __init__(self, n_items: int, hidden: int, factors: int) -> None:
         super().__init__()
-        self.first = Bag(n_items, hidden)
+        self.first = SparseLinear(n_items, hidden)
         self.dense = Residual(hidden, LAYERS, 0.1)
         self.heads = torch.nn.Linear(hidden, 2 * factors)
 
@@ -105,7 +107,7 @@ class Posterior(torch.nn.Module):
 class Net(encoder.AutoEncoder):
     """Encoder, linear decoder, and a copy of the encoder from the start of the epoch."""
 
-    axes: ClassVar[Mapping[str, str]] = {"posterior.first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
+    id_axes: ClassVar[Mapping[str, str]] = {"posterior.first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
 
     def __init__(self, n_items: int, hidden: int, factors: int) -> None:
         super().__init__()
@@ -123,16 +125,16 @@ class Net(encoder.AutoEncoder):
         """Logits (b, n) of the decoder, without a gradient of its weights."""
         return functional.linear(z, self.output.weight.detach(), self.output.bias.detach())
 
-    def remember(self) -> None:
+    def snapshot(self) -> None:
         """Store the current encoder as the old one."""
         self.old_encoder = {name: p.detach().clone() for name, p in self.posterior.named_parameters()}
         self.old_stats = self.output.weight.new_zeros(self.n_users, self.old_stats.shape[1])
 
     @torch.no_grad()
-    def old(self, batch: Batch, phase: int) -> Normal:
+    def old_posterior(self, batch: Batch, phase: int) -> Normal:
         """Posterior of the old encoder, computed in the first pass of an epoch and read in the others."""
         if phase == 0:
-            mean, log_variance = functional_call(self.posterior, self.old_encoder, (whole(batch),))
+            mean, log_variance = functional_call(self.posterior, self.old_encoder, (without_dropout(batch),))
             self.old_stats[batch.user] = torch.cat([mean, log_variance], dim=1)
             return mean, log_variance
         return cast(Normal, self.old_stats[batch.user].chunk(2, dim=1))
@@ -142,34 +144,34 @@ class RecVAE(encoder.AutoEncoderSpec):
     """A deep encoder regularized towards its previous state, and a linear decoder, trained alternately."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = "Use a smaller hidden layer, a smaller batch, or a k-core."
 
-    factors: Annotated[int, Field(ge=1), Search(32, 500, log=True)] = 200
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 500, log=True)] = 200
     """Size of the latent vector z."""
 
-    hidden: Annotated[int, Field(ge=1), Search(100, 1000, log=True)] = 600
+    hidden: Annotated[int, Field(ge=1), SearchRange(100, 1000, log=True)] = 600
     """Size of the five layers between items and z."""
 
     epochs: Epochs = 50
 
-    encoder_passes: Annotated[int, Field(ge=1), Search(1, 5)] = 3
+    encoder_passes: Annotated[int, Field(ge=1), SearchRange(1, 5)] = 3
     """Passes per epoch that update the encoder; one more pass updates the decoder."""
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 2e-3, log=True)] = 5e-4
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(1e-4, 2e-3, log=True)] = 5e-4
     """Step size of Adam."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0.2, 0.8)] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1), SearchRange(0.2, 0.8)] = 0.5
     """Fraction of a history that is hidden from the encoder in training."""
 
-    l2: WeightDecay = 0.0
+    weight_decay: WeightDecay = 0.0
 
-    gamma: Annotated[float, Field(ge=0), Search(5e-4, 0.05, log=True)] = 0.005
+    gamma: Annotated[float, Field(ge=0), SearchRange(5e-4, 0.05, log=True)] = 0.005
     """Weight of the KL term per item of the user; longer histories are regularized more."""
 
-    beta: Annotated[float | None, Field(ge=0), Search(0.05, 1, log=True)] = None
+    beta: Annotated[float | None, Field(ge=0), SearchRange(0.05, 1, log=True)] = None
     """Weight of the KL term for all users. None means gamma times the number of items of each user."""
 
     loss: Loss = "multinomial"
@@ -178,51 +180,63 @@ class RecVAE(encoder.AutoEncoderSpec):
         """Layers n → five of `hidden` → factors → n."""
         return Net(n_items, self.hidden, self.factors)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Maximize the ELBO with Adam, encoder and decoder alternately."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2)
-        size = self.batch or encoder.size_for(data.n_active)
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
         dropout = (*[self.dropout] * self.encoder_passes, 0.0)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, room, dropout, begin=begun))
+        return encoder.fit_autoencoder(
+            self,
+            data,
+            ctx,
+            encoder.TrainingSetup(self.negative_elbo, plan, size, room, dropout, init_weights=init_weights),
+        )
 
-    def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean loss over users of the current pass, with one sample of z.
 
         Encoder passes minimize reconstruction loss + β_u · KL, the decoder pass the reconstruction loss.
         """
-        if moment.begins:
-            net.remember()
+        if moment.epoch_start:
+            net.snapshot()
         loss = LOSSES[self.loss]
-        if moment.turn == self.encoder_passes:
+        if moment.phase == self.encoder_passes:
             with torch.no_grad():
-                z = _drawn(net.posterior(batch), moment)
-            return loss(net.output(z), batch.row, batch.item).mean()
+                z = _sample(net.posterior(batch), moment)
+            return loss(net.output(z), batch.target_row, batch.target_item).mean()
         posterior = cast(Normal, net.posterior(batch))
-        z = _drawn(posterior, moment)
-        reconstruction = loss(net.decode_fixed(z), batch.row, batch.item)
-        return (reconstruction + self.weight(batch) * divergence(z, posterior, net.old(batch, moment.turn))).mean()
+        z = _sample(posterior, moment)
+        reconstruction = loss(net.decode_fixed(z), batch.target_row, batch.target_item)
+        return (
+            reconstruction + self.kl_weight(batch) * composite_kl(z, posterior, net.old_posterior(batch, moment.phase))
+        ).mean()
 
-    def weight(self, batch: Batch) -> Tensor:
+    def kl_weight(self, batch: Batch) -> Tensor:
         """β_u, the weight of the KL term per user, (b,)."""
         if self.beta is not None:
-            return torch.full((len(batch),), self.beta, device=batch.row.device)
-        return self.gamma * torch.bincount(batch.row, minlength=len(batch)).to(batch.weight.dtype)
+            return torch.full((len(batch),), self.beta, device=batch.target_row.device)
+        return self.gamma * torch.bincount(batch.target_row, minlength=len(batch)).to(batch.input_weight.dtype)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state, the old encoder and its posteriors, scores and activations of a batch."""
-        size = self.batch or encoder.size_for(n_users)
+        size = self.batch_size or encoder.default_batch_size(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
         kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
-        return encoder.room(self, n_users, n_items, n_rows, size, (encoder.COPIES, HELD[self.loss])) + 4 * kept
+        return (
+            encoder.estimate_training_memory(
+                self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss])
+            )
+            + 4 * kept
+        )
 
 
-def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     """Set the number of users; weights keep their default initial values."""
     net.n_users = seen.shape[0]
 
 
-def _drawn(of: Normal, moment: encoder.Moment) -> Tensor:
+def _sample(of: Normal, moment: encoder.StepInfo) -> Tensor:
     """One sample of z (b, d) per user."""
     mean, log_variance = of
-    return mean + torch.exp(0.5 * log_variance) * moment.normal(mean)
+    return mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)

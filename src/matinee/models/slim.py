@@ -21,45 +21,47 @@ import numba
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec, free_memory
+from matinee.contract import FitContext, ModelSpec, free_memory
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.descent import COLUMNS, Elastic, descend
+from matinee.linear.descent import COLUMNS, ElasticNetConfig, coordinate_descent
 from matinee.linear.gram import gram
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
 class SLIM(ModelSpec):
     """Sparse, non-negative item–item weights: near EASE in accuracy, with short explanations."""
 
-    if_too_large: ClassVar[str] = "Use mrf, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf, whose memory grows with the interactions, or a k-core."
 
-    l1: Annotated[float, Field(ge=0), Search(0.1, 100, log=True)] = 2.0
+    l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 2.0
     """Lasso penalty in users: an item that explains fewer users of the target gets no weight."""
 
-    l2: Annotated[float, Field(ge=0), Search(1, 5000, log=True)] = 100.0
+    l2: Annotated[float, Field(ge=0), SearchRange(1, 5000, log=True)] = 100.0
     """Ridge penalty. Small values fit rare pairs, large values favour popular items."""
 
     non_negative: bool = True
     """Whether weights below zero are forbidden."""
 
-    neighbours: Annotated[int, Field(ge=1), Search(50, 5000, log=True)] = 1000
+    neighbours: Annotated[int, Field(ge=1), SearchRange(50, 5000, log=True)] = 1000
     """Number of candidate items per item, the most similar by cosine."""
 
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Largest violation of the optimality conditions, relative to the item's largest co-occurrence."""
 
-    passes: Annotated[int, Field(ge=1)] = 1000
+    max_iter: Annotated[int, Field(ge=1)] = 1000
     """Maximum number of sweeps over the weights of an item."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one regression per item."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         G = gram(data.matrix)
-        return ItemItem(self, data.items, descend(G, self._rule(), ctx.progress), np.diag(G).copy())
+        return ItemItem(self, data.items, coordinate_descent(G, self._rule(), ctx.progress), np.diag(G).copy())
 
     @classmethod
-    def path(cls, specs: Sequence[ModelSpec], data: Interactions, ctx: Context = Context()) -> Iterator[ItemItem]:
+    def fit_path(
+        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
+    ) -> Iterator[ItemItem]:
         """Share one Gram matrix; each fit starts from the previous weights and agrees with `fit` within `tolerance`.
 
         Order a grid so that `l1` changes fastest. Needs the weights of two more models than `fit`; without that memory
@@ -67,9 +69,9 @@ class SLIM(ModelSpec):
         """
         own = cast(Sequence[SLIM], specs)
         for spec in own:
-            ctx.admit(spec, data)
-        available = free_memory() if ctx.memory is None else ctx.memory
-        most = max((spec.memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
+            ctx.check_memory(spec, data)
+        available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
+        most = max((spec.estimate_memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
         weights = data.n_items * max((min(spec.neighbours, data.n_items) for spec in own), default=0)
         if most + 2 * 12 * weights > available:
             yield from (spec.fit(data, ctx) for spec in own)
@@ -77,13 +79,13 @@ class SLIM(ModelSpec):
         G = gram(data.matrix)
         W = None
         for spec in own:
-            W = descend(G, spec._rule(), ctx.progress, W)
+            W = coordinate_descent(G, spec._rule(), ctx.progress, W)
             yield ItemItem(spec, data.items, W, np.diag(G).copy())
 
-    def _rule(self) -> Elastic:
-        return Elastic(self.l1, self.l2, self.non_negative, self.neighbours, self.tolerance, self.passes)
+    def _rule(self) -> ElasticNetConfig:
+        return ElasticNetConfig(self.l1, self.l2, self.non_negative, self.neighbours, self.tolerance, self.max_iter)
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The Gram matrix, a working set a thread, and `neighbours` weights an item, twice on the way to CSR."""
         m = min(self.neighbours, n_items)
         threads = numba.get_num_threads() * (4 * m * m + 40 * n_items)

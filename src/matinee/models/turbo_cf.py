@@ -20,11 +20,11 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import F32, ItemItem
 from matinee.linear.weighted_gram import inverse_power, weighted_gram
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 BLOCK = 1024
 """Rows per matrix product."""
@@ -33,27 +33,27 @@ BLOCK = 1024
 class TurboCF(ModelSpec):
     """A graph filter of matrix products only, without decomposition or training."""
 
-    if_too_large: ClassVar[str] = "Use filter = 'linear', which takes half, item_knn, or a k-core."
+    memory_advice: ClassVar[str] = "Use filter = 'linear', which takes half, item_knn, or a k-core."
 
-    alpha: Annotated[float, Field(ge=0, le=1), Search(0.4, 1)] = 0.5
+    alpha: Annotated[float, Field(ge=0, le=1), SearchRange(0.4, 1)] = 0.5
     """Exponent of the user degree in the normalization; the item degree has 1 − alpha."""
 
-    power: Annotated[float, Field(gt=0), Search(0.3, 2)] = 1.0
+    power: Annotated[float, Field(gt=0), SearchRange(0.3, 2)] = 1.0
     """Exponent of the entries of the item graph; values below 1 strengthen weak edges."""
 
-    filter: Annotated[Literal["linear", "quadratic", "cubic"], Search(choices=("linear", "quadratic", "cubic"))] = (
-        "quadratic"
-    )
+    filter: Annotated[
+        Literal["linear", "quadratic", "cubic"], SearchRange(choices=("linear", "quadratic", "cubic"))
+    ] = "quadratic"
     """Polynomial filter: linear uses neighbours, quadratic paths of length two, cubic of length three."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> ItemItem:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one weighted Gram matrix, and the matrix products of the filter."""
-        ctx.admit(self, data)
+        ctx.check_memory(self, data)
         user = inverse_power(np.diff(data.matrix.indptr), 2 * self.alpha)
         P = weighted_gram(data.matrix, user, inverse_power(data.popularity, 1 - self.alpha), self.power)
-        return ItemItem(self, data.items, self._filtered(P), data.popularity.astype(np.float32))
+        return ItemItem(self, data.items, self._apply_filter(P), data.popularity.astype(np.float32))
 
-    def _filtered(self, P: F32) -> F32:
+    def _apply_filter(self, P: F32) -> F32:
         if self.filter == "linear":
             return P
         P /= np.float32(max(1.0, largest_eigenvalue(P)))
@@ -68,7 +68,7 @@ class TurboCF(ModelSpec):
             square[:] = 0.71 * own + 0.1 * square - 0.01 * (square @ P)
         return W
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix; two with a quadratic or cubic filter."""
         return (4 if self.filter == "linear" else 8) * n_items**2 + 12 * BLOCK * n_items + 36 * n_rows
 

@@ -20,55 +20,55 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from matinee.contract import Context, ModelSpec
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
-from matinee.fitted import Neighbourhood
-from matinee.linear.neighbours import Measure, measure
-from matinee.linear.weighting import words
-from matinee.spec import Search
+from matinee.fitted import UserNeighbours
+from matinee.linear.neighbours import Measure, similarity_rule
+from matinee.linear.weighting import idf_weights
+from matinee.spec import SearchRange
 
 
 class UserKNN(ModelSpec):
     """Items of similar users; differs from item–item models and complements them in ensembles."""
 
-    if_too_large: ClassVar[str] = "Use item_knn, or fewer training users."
+    memory_advice: ClassVar[str] = "Use item_knn, or fewer training users."
 
-    neighbours: Annotated[int, Field(ge=1), Search(10, 1000, log=True)] = 50
+    neighbours: Annotated[int, Field(ge=1), SearchRange(10, 1000, log=True)] = 50
     """Number of similar users that contribute to a score."""
 
-    similarity: Annotated[Measure, Search(choices=("cosine", "jaccard", "dice"))] = "cosine"
+    similarity: Annotated[Measure, SearchRange(choices=("cosine", "jaccard", "dice"))] = "cosine"
     """Denominator of the similarity: product of the two sizes (cosine), union (jaccard) or mean (dice)."""
 
-    alpha: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    alpha: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.5
     """Exponent of the neighbour's history length; the query's has 1 − alpha. 0.5 is the cosine."""
 
-    shrink: Annotated[float, Field(ge=0), Search(0, 1000)] = 0.0
+    shrink: Annotated[float, Field(ge=0), SearchRange(0, 1000)] = 0.0
     """Added to the denominator; large values reduce similarities based on few common items."""
 
-    weighting: Annotated[Literal["none", "tfidf"], Search(choices=("none", "tfidf"))] = "none"
+    weighting: Annotated[Literal["none", "tfidf"], SearchRange(choices=("none", "tfidf"))] = "none"
     """Weights of interactions: tfidf reduces those of popular items."""
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> Neighbourhood:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> UserNeighbours:
         """Store the log and the size of every user."""
-        ctx.admit(self, data)
-        weight = words(self.weighting, data.matrix.T.tocsr())
+        ctx.check_memory(self, data)
+        weight = idf_weights(self.weighting, data.matrix.T.tocsr())
         size = data.matrix @ weight
-        rule = measure(self.similarity, (size, np.ones(1)), self.alpha, self.shrink)
-        return Neighbourhood(
+        rule = similarity_rule(self.similarity, (size, np.ones(1)), self.alpha, self.shrink)
+        return UserNeighbours(
             self,
             data.items,
             data.matrix,
             data.popularity.astype(np.float32),
             weight.astype(np.float32),
-            rule.voting.astype(np.float32),
+            rule.source.astype(np.float32),
             neighbours=self.neighbours,
             shrink=rule.shrink,
             product=rule.product,
-            scale=float(rule.voted[0]),
+            scale=float(rule.target[0]),
             exponent=1.0 - self.alpha if rule.product else 1.0,
             twice=rule.twice,
         )
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The log by item, and counters per user and item."""
         return 14 * n_rows + 24 * (n_users + n_items)

@@ -35,167 +35,181 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn import functional
 
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.nn import encoder
 from matinee.nn.batches import Batch
-from matinee.nn.blocks import Bag, Residual, bag, hollow
-from matinee.nn.losses import focal_of_log, kl
+from matinee.nn.blocks import Residual, SparseLinear, freeze_diagonal, sparse_matmul
+from matinee.nn.losses import focal_from_log_prob, kl
 from matinee.nn.params import BatchSize
-from matinee.nn.train import Plan
-from matinee.spec import Search
+from matinee.nn.train import TrainConfig
+from matinee.spec import SearchRange
 
-SEATS = 10_000
+MAX_ITEMS = 10_000
 """Maximum number of items of the shallow layer by default; 4.4 GB in training."""
 
 EPS = 1e-3
 """ε of layer normalization."""
 
-FALLS = 100
+LR_DECAY_EPOCHS = 100
 """Epochs over which the learning rate decays to 0."""
 
 
-class Shallow(nn.Module):
+class ItemItemLayer(nn.Module):
     """x W for the items with a row in W (m, m); 0 for all others."""
 
-    seat: Tensor
+    slot: Tensor
 
     def __init__(self, n_items: int, n_slots: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_slots, n_slots))
-        self.register_buffer("seat", torch.empty(n_items))  # row and column of W of each item, −1 for none
+        self.register_buffer("slot", torch.empty(n_items))  # row and column of W of each item, −1 for none
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (b, n)."""
-        seat = self.seat.long()
-        has_slot = seat[batch.shown] >= 0
+        slot = self.slot.long()
+        has_slot = slot[batch.input_item] >= 0
         ends = functional.pad(has_slot.cumsum(0), (1, 0))
         known = replace(
-            batch, shown=seat[batch.shown[has_slot]], weight=batch.weight[has_slot], offsets=ends[batch.offsets]
+            batch,
+            input_item=slot[batch.input_item[has_slot]],
+            input_weight=batch.input_weight[has_slot],
+            offsets=ends[batch.offsets],
         )
-        scores = functional.pad(bag(self.weight, known), (0, 1))  # the last column is for items without a slot
-        return scores.index_select(1, seat % scores.shape[1])
+        scores = functional.pad(
+            sparse_matmul(self.weight, known), (0, 1)
+        )  # the last column is for items without a slot
+        return scores.index_select(1, slot % scores.shape[1])
 
-    def begin(self) -> None:
+    def init_weights(self) -> None:
         """Assign slots in item order, set the weights to 0 and freeze the diagonal."""
-        n_slots, n_items = len(self.weight), len(self.seat)
+        n_slots, n_items = len(self.weight), len(self.slot)
         with torch.no_grad():
             self.weight.zero_()
-            self.seat.fill_(-1.0)[:n_slots] = torch.arange(min(n_slots, n_items))
-        hollow(self.weight)
+            self.slot.fill_(-1.0)[:n_slots] = torch.arange(min(n_slots, n_items))
+        freeze_diagonal(self.weight)
 
 
 class Net(encoder.AutoEncoder):
     """The deep and the shallow path."""
 
-    axes: ClassVar[Mapping[str, str]] = {
+    id_axes: ClassVar[Mapping[str, str]] = {
         "first.weight": "i.",
         "deep.weight": "i.",
         "deep.bias": "i",
         "skip.weight": "i.",
         "skip.bias": "i",
-        "shallow.seat": "i",
+        "shallow.slot": "i",
     }
-    normal: ClassVar[bool] = False
+    l2_normalize_input: ClassVar[bool] = False
 
     def __init__(self, n_items: int, n_slots: int, sizes: tuple[int, int], depths: tuple[int, int]) -> None:
         super().__init__()
         hidden, factors = sizes
-        self.first = Bag(n_items, hidden)
+        self.first = SparseLinear(n_items, hidden)
         self.encoder = Residual(hidden, depths[0], EPS)
         self.posterior = nn.Linear(hidden, 2 * factors)
         self.decoder_in = nn.Linear(factors, hidden)
         self.decoder = Residual(hidden, depths[1], EPS)
         self.deep = nn.Linear(hidden, n_items)
         self.skip = nn.Linear(factors, n_items)
-        self.shallow = Shallow(n_items, n_slots)
+        self.shallow = ItemItemLayer(n_items, n_slots)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """μ and log σ², (b, factors) each; log σ² is kept in −10 … 10."""
         mean, log_variance = self.posterior(self.encoder(self.first(batch))).chunk(2, dim=1)
         return mean, log_variance.clamp(-10.0, 10.0)
 
-    def chances(self, z: Tensor, batch: Batch) -> Tensor:
+    def log_probs(self, z: Tensor, batch: Batch) -> Tensor:
         """Log ŷ (b, n)."""
         deep = functional.logsigmoid(self.deep(self.decoder(self.decoder_in(z))))
         return deep + functional.logsigmoid(self.skip(z)) + functional.logsigmoid(self.shallow(batch))
 
     def forward(self, batch: Batch) -> Tensor:
         """Log ŷ (b, n) at z = μ."""
-        return self.chances(self.encode(batch)[0], batch)
+        return self.log_probs(self.encode(batch)[0], batch)
 
 
 class VASP(encoder.AutoEncoderSpec):
     """A deep variational auto-encoder times a shallow item–item model, trained together."""
 
     uses_validation: ClassVar[bool] = True
-    draws: ClassVar[bool] = True
-    if_too_large: ClassVar[str] = (
+    is_random: ClassVar[bool] = True
+    memory_advice: ClassVar[str] = (
         "Reduce shallow_item_share (the shallow layer needs memory quadratic in its items), "
         "or use a smaller hidden layer, a smaller batch, or a k-core."
     )
 
-    factors: Annotated[int, Field(ge=1), Search(32, 400, log=True)] = 64
+    factors: Annotated[int, Field(ge=1), SearchRange(32, 400, log=True)] = 64
     """Size of the latent vector z."""
 
-    hidden: Annotated[int, Field(ge=1), Search(100, 1000, log=True)] = 200
+    hidden: Annotated[int, Field(ge=1), SearchRange(100, 1000, log=True)] = 200
     """Size of every layer between items and z, on both sides."""
 
-    encoder_layers: Annotated[int, Field(ge=1), Search(1, 7)] = 3
+    encoder_layers: Annotated[int, Field(ge=1), SearchRange(1, 7)] = 3
     """Number of encoder layers."""
 
-    decoder_layers: Annotated[int, Field(ge=1), Search(1, 5)] = 2
+    decoder_layers: Annotated[int, Field(ge=1), SearchRange(1, 5)] = 2
     """Number of decoder layers."""
 
-    ease_items: Annotated[float | None, Field(gt=0, le=1), Search(0.1, 1)] = None
+    shallow_item_share: Annotated[float | None, Field(gt=0, le=1), SearchRange(0.1, 1)] = None
     """Fraction of items, the most popular, in the shallow layer. None means all, at most 10,000."""
 
-    epochs: Annotated[int, Field(ge=1, le=FALLS)] = FALLS
+    epochs: Annotated[int, Field(ge=1, le=LR_DECAY_EPOCHS)] = LR_DECAY_EPOCHS
     """Maximum number of epochs; early stopping may end training sooner."""
 
-    batch: BatchSize = None
+    batch_size: BatchSize = None
 
-    learning_rate: Annotated[float, Field(gt=0), Search(1e-4, 3e-3, log=True)] = 3e-4
+    learning_rate: Annotated[float, Field(gt=0), SearchRange(1e-4, 3e-3, log=True)] = 3e-4
     """Initial step size of Adam; it decays to 0 over 100 epochs."""
 
-    l2: Annotated[float, Field(ge=0), Search(0.01, 10, log=True)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0), SearchRange(0.01, 10, log=True)] = 1.0
     """Decoupled weight decay of matrices, scaled by the learning rate (AdamW)."""
 
-    beta: Annotated[float, Field(ge=0), Search(0.01, 10, log=True)] = 0.1
+    beta: Annotated[float, Field(ge=0), SearchRange(0.01, 10, log=True)] = 0.1
     """Weight of the KL term per dimension of z; the paper uses 1."""
 
-    alpha: Annotated[float, Field(ge=0, le=1), Search(0.1, 0.9)] = 0.25
+    alpha: Annotated[float, Field(ge=0, le=1), SearchRange(0.1, 0.9)] = 0.25
     """Weight of positive items in the focal loss; other items have 1 − alpha."""
 
-    gamma: Annotated[float, Field(ge=0), Search(0, 3)] = 2.0
+    gamma: Annotated[float, Field(ge=0), SearchRange(0, 3)] = 2.0
     """Exponent that reduces the loss of well predicted items; 0 is binary cross-entropy."""
 
     def net(self, n_items: int, n_users: int) -> Net:
         """The deep and the shallow path."""
-        share = min(1.0, SEATS / n_items) if self.ease_items is None else self.ease_items
+        share = min(1.0, MAX_ITEMS / n_items) if self.shallow_item_share is None else self.shallow_item_share
         depths = (self.encoder_layers, self.decoder_layers)
         return Net(n_items, max(1, round(share * n_items)), (self.hidden, self.factors), depths)
 
-    def fit(self, data: Interactions, ctx: Context = Context()) -> encoder.Encoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.admit(self, data)
-        plan = Plan(self.epochs, self.learning_rate, self.l2, schedule="cosine", horizon=FALLS)
-        size = self.batch or encoder.size_for(data.n_active)
-        return encoder.learn(self, data, ctx, encoder.Lesson(self.bound, plan, size, room, halved=True, begin=begun))
+        room = ctx.check_memory(self, data)
+        plan = TrainConfig(
+            self.epochs, self.learning_rate, self.weight_decay, schedule="cosine", decay_epochs=LR_DECAY_EPOCHS
+        )
+        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        return encoder.fit_autoencoder(
+            self,
+            data,
+            ctx,
+            encoder.TrainingSetup(self.negative_elbo, plan, size, room, split_halves=True, init_weights=init_weights),
+        )
 
-    def bound(self, net: Net, batch: Batch, moment: encoder.Moment) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
         """Mean over halves of focal loss + β · mean KL per dimension, with one sample of z."""
         mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.normal(mean)
-        reconstruction = focal_of_log(net.chances(z, batch), batch.row, batch.item, self.alpha, self.gamma)
+        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        reconstruction = focal_from_log_prob(
+            net.log_probs(z, batch), batch.target_row, batch.target_item, self.alpha, self.gamma
+        )
         return (reconstruction + self.beta / self.factors * kl(mean, log_variance)).mean()
 
-    def memory(self, n_users: int, n_items: int, n_rows: int) -> int:
+    def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch with two rows per user."""
-        size = self.batch or encoder.size_for(n_users)
-        return encoder.room(self, n_users, n_items, n_rows, 2 * size, (encoder.COPIES, 20))
+        size = self.batch_size or encoder.default_batch_size(n_users)
+        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, 2 * size, (encoder.WEIGHT_COPIES, 20))
 
 
-def begun(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     """Initialize the shallow layer; other weights keep their default initial values."""
-    net.shallow.begin()
+    net.shallow.init_weights()

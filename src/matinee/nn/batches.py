@@ -22,15 +22,15 @@ class Batch:
 
     user: Tensor
     """Who they are, (b,): a row of the matrix in training, a code of the trained people when asked, −1 somebody new."""
-    row: Tensor
+    target_row: Tensor
     """Which row of the batch each taken pair belongs to, (t,), ascending."""
-    item: Tensor
+    target_item: Tensor
     """(t,)"""
     offsets: Tensor
     """(b + 1,)"""
-    shown: Tensor
+    input_item: Tensor
     """(s,)"""
-    weight: Tensor
+    input_weight: Tensor
     """(s,) float32"""
 
     def __len__(self) -> int:
@@ -52,10 +52,10 @@ def batches(
     """
     order = np.arange(matrix.shape[0]) if rng is None else rng.permutation(matrix.shape[0])
     for start in range(0, len(order), size):
-        yield batch_of(matrix, order[start : start + size], rng, dropout, device, normal=normal)
+        yield make_batch(matrix, order[start : start + size], rng, dropout, device, normal=normal)
 
 
-def batch_of(
+def make_batch(
     matrix: csr_array,
     user: NDArray[np.integer],
     rng: np.random.Generator | None = None,
@@ -65,7 +65,7 @@ def batch_of(
     normal: bool = True,
 ) -> Batch:
     """The given rows (b,) of the matrix as a batch."""
-    row, item, count = _taken(matrix, user)
+    row, item, count = _gather_rows(matrix, user)
     kept = 1.0 - (dropout if rng is not None else 0.0)
     weight = (1.0 / np.sqrt(np.maximum(count, 1)) if normal else np.ones(len(user))) / kept
     shown, at = item, row
@@ -75,7 +75,7 @@ def batch_of(
     return _batch(np.array(user, dtype=np.int64), (row, item), (at, shown, weight[at]), device)
 
 
-def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str = "cpu") -> Iterator[Batch]:
+def half_split_batches(matrix: csr_array, size: int, rng: np.random.Generator, device: str = "cpu") -> Iterator[Batch]:
     """Every row of the matrix, shuffled, cut in two at random: one half of each is shown, the other asked for.
 
     A batch of b people has 2b rows: row r is shown the half that is larger, if one is, and row b + r the other. Entries
@@ -87,7 +87,7 @@ def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str =
     order = rng.permutation(matrix.shape[0])
     for start in range(0, len(order), size):
         user = order[start : start + size]
-        row, item, count = _taken(matrix, user)
+        row, item, count = _gather_rows(matrix, user)
         chance = rng.permutation(len(row))
         place = np.empty(len(row), dtype=np.int64)
         place[np.lexsort((chance, row))] = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
@@ -102,7 +102,7 @@ def halves(matrix: csr_array, size: int, rng: np.random.Generator, device: str =
         yield _batch(whose, (of, item[asked]), (at, item[shown], np.ones(len(shown))), device)
 
 
-def _taken(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
+def _gather_rows(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
     """The entries of some rows: which row of the batch (t,), which item (t,), and how many each row has (b,)."""
     starts, count = matrix.indptr[user].astype(np.int64), np.diff(matrix.indptr)[user].astype(np.int64)
     ends = np.cumsum(count)
@@ -125,7 +125,7 @@ def _batch(
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
+def canonical_order(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
     """The log as a network is to see it: people and items in an order that depends on who took what, not on codes.
 
     Gives the rearranged matrix, people without an entry left out, the person each of its rows is, and the item each of
@@ -136,11 +136,11 @@ def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np
     taken = csr_array((np.ones(matrix.nnz, dtype=np.uint64), matrix.indices, matrix.indptr), shape=matrix.shape)
     count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.uint64)
     turned = taken.T
-    item = _mixed(count)
-    user = _mixed(np.asarray(taken @ item))
+    item = _mix(count)
+    user = _mix(np.asarray(taken @ item))
     for _ in range(2):
-        item = _mixed(item + np.asarray(turned @ user))
-        user = _mixed(user + np.asarray(taken @ item))
+        item = _mix(item + np.asarray(turned @ user))
+        user = _mix(user + np.asarray(taken @ item))
     some = np.flatnonzero(np.diff(matrix.indptr))
     rows = some[np.argsort(user[some], kind="stable")]
     columns = np.lexsort((item, -count.astype(np.int64)))
@@ -152,7 +152,7 @@ def unnamed(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np
     return made, rows, columns
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A hash of each number (SplitMix64's finaliser); sums of hashes wrap around."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from matinee.nn.batches import Batch
 
 
-class Bag(nn.Module):
+class SparseLinear(nn.Module):
     """A dense layer on sparse input: Σ weight_s W_s + b over what each row of a batch is shown, (b, d).
 
     W (n, d) has a row an item. Work and memory go with the entries shown; the input (b, n) is never made.
@@ -29,31 +29,31 @@ class Bag(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Sums (b, d)."""
-        return bag(self.weight, batch) + self.bias
+        return sparse_matmul(self.weight, batch) + self.bias
 
 
-def bag(weight: Tensor, batch: Batch) -> Tensor:
+def sparse_matmul(weight: Tensor, batch: Batch) -> Tensor:
     """Σ weight_s W_s over what each row of a batch is shown, (b, d), for W (n, d); differentiable in W."""
-    return cast(Tensor, _Bag.apply(weight, batch.shown, batch.offsets, batch.weight))
+    return cast(Tensor, _SparseMatmul.apply(weight, batch.input_item, batch.offsets, batch.input_weight))
 
 
-class _Bag(torch.autograd.Function):
+class _SparseMatmul(torch.autograd.Function):
     """The gradient of a bag is the bag of the transpose: one pass that writes each row once, nothing filled with 0."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, shown: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
         ctx.save_for_backward(shown, offsets, share)
         ctx.n_items = len(weight)
-        return _bagged(weight, shown, offsets, share)
+        return _embedding_bag(weight, shown, offsets, share)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         shown, offsets, share = ctx.saved_tensors
-        return _bagged(grad, *_turned(shown, offsets, share, ctx.n_items)), None, None, None
+        return _embedding_bag(grad, *_transpose_bag(shown, offsets, share, ctx.n_items)), None, None, None
 
 
-def _turned(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
+def _transpose_bag(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which rows each item is shown to, items ascending, as a bag: row, offsets (n + 1,), share."""
     if shown.device.type == "cpu":  # SciPy counts where a GPU sorts: four times as fast
         shape = (len(offsets) - 1, n_items)
@@ -67,18 +67,18 @@ def _turned(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tupl
     return row[order], turned, share[order]
 
 
-def _bagged(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
+def _embedding_bag(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
     return functional.embedding_bag(
         row, table.contiguous(), offsets, mode="sum", per_sample_weights=share.to(table.dtype), include_last_offset=True
     )
 
 
-def directions(weight: Tensor) -> Tensor:
+def normalize_rows(weight: Tensor) -> Tensor:
     """The rows of W (n, d) divided by their lengths, with one matrix kept for the gradient and one made of it."""
-    return cast(Tensor, _Directions.apply(weight))
+    return cast(Tensor, _NormalizeRows.apply(weight))
 
 
-class _Directions(torch.autograd.Function):
+class _NormalizeRows(torch.autograd.Function):
     """Of a = w / ‖w‖ with the gradient g: (g − (g·a) a) / ‖w‖ is what w gets. A row of zeros stays one."""
 
     @staticmethod
@@ -96,20 +96,20 @@ class _Directions(torch.autograd.Function):
         return torch.addcmul(grad, made, along, value=-1.0).div_(length)
 
 
-def hollow(weight: nn.Parameter) -> None:
+def freeze_diagonal(weight: nn.Parameter) -> None:
     """Hold the diagonal of an item × item matrix where it is: its gradient becomes 0 after each backward pass.
 
     Subtracting what an item says of itself would leave roundings, which Adam, dividing by their size, blows up.
     """
-    weight.register_post_accumulate_grad_hook(_hollow)
+    weight.register_post_accumulate_grad_hook(_freeze_diagonal)
 
 
-def _hollow(weight: Tensor) -> None:
+def _freeze_diagonal(weight: Tensor) -> None:
     if weight.grad is not None:
         weight.grad.fill_diagonal_(0.0)
 
 
-class Tanh(nn.Module):
+class TanhMLP(nn.Module):
     """Dense layers of the given widths with tanh after each but, unless `last`, the last."""
 
     def __init__(self, widths: Sequence[int], *, last: bool) -> None:
@@ -147,7 +147,7 @@ class Residual(nn.Module):
         return h
 
 
-def start(net: nn.Module, generator: torch.Generator) -> None:
+def init_parameters(net: nn.Module, generator: torch.Generator) -> None:
     """Fill every parameter: matrices by Glorot and Bengio (AISTATS 2010), normal; vectors normal of deviation 0.001.
 
     Layer normalisation starts as the identity.

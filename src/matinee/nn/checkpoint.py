@@ -25,7 +25,7 @@ State: TypeAlias = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Story:
+class TrainingHistory:
     """How far a training came."""
 
     losses: tuple[float, ...] = ()
@@ -35,22 +35,24 @@ class Story:
     """(epochs run, what `validate` said) at each evaluation."""
 
     @property
-    def ran(self) -> int:
+    def epochs_run(self) -> int:
         """How many epochs were run."""
         return len(self.losses)
 
     @property
-    def best(self) -> int:
+    def best_epoch(self) -> int:
         """After how many epochs the metric was best, the first of equals; without evaluations, all that ran."""
-        return max(self.metrics, key=lambda one: (one[1], -one[0]))[0] if self.metrics else self.ran
+        return max(self.metrics, key=lambda one: (one[1], -one[0]))[0] if self.metrics else self.epochs_run
 
     @property
-    def idle(self) -> int:
+    def evals_since_best(self) -> int:
         """How many evaluations have passed since the best."""
-        return sum(at > self.best for at, _ in self.metrics)
+        return sum(at > self.best_epoch for at, _ in self.metrics)
 
 
-def keep(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer, best: State | None, story: Story) -> None:
+def save_checkpoint(
+    folder: Path, mark: str, net: nn.Module, optimiser: Optimizer, best: State | None, story: TrainingHistory
+) -> None:
     """Write a checkpoint; the one before stands until this one is whole. `mark` says of which fit it is."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
@@ -79,19 +81,21 @@ def _hash(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def take_up(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer) -> tuple[Story, State | None]:
+def load_checkpoint(
+    folder: Path, mark: str, net: nn.Module, optimiser: Optimizer
+) -> tuple[TrainingHistory, State | None]:
     """Put net and optimiser where the checkpoint of the same fit left them; a new story where none is intact."""
     path = folder / "checkpoint.safetensors"
     try:
         with safe_open(path, "pt") as file:
             said = file.metadata() or {}
         if said.get("mark") != mark:
-            return Story(), None
+            return TrainingHistory(), None
         tensors = load_file(path)
         if said.get("sha256") != _hash(tensors, said):
-            return Story(), None
+            return TrainingHistory(), None
     except (OSError, KeyError, SafetensorError):
-        return Story(), None
+        return TrainingHistory(), None
     parts: dict[str, State] = {"net": {}, "best": {}, "optimiser": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
@@ -103,5 +107,5 @@ def take_up(folder: Path, mark: str, net: nn.Module, optimiser: Optimizer) -> tu
         state.setdefault(int(place), {})[rest] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     told = json.loads(said["story"])
-    story = Story(tuple(told["losses"]), tuple((at, value) for at, value in told["metrics"]))
+    story = TrainingHistory(tuple(told["losses"]), tuple((at, value) for at, value in told["metrics"]))
     return story, parts["best"] or None

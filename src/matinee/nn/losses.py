@@ -23,7 +23,7 @@ Lists: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """scores (b, n), row (t,), item (t,) → (b,)."""
 
 
-def summed(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
+def segment_sum(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
     """Σ of values (t,) by their row (t,): (n_rows,). On CUDA `index_add` would add in an order left to chance."""
     sums = torch.zeros(n_rows, dtype=values.dtype, device=values.device)
     if values.device.type == "cpu":
@@ -38,7 +38,7 @@ class _Multinomial(torch.autograd.Function):
     def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
         log_share = torch.log_softmax(scores, dim=1)
         ctx.save_for_backward(log_share, row, item)
-        return -summed(log_share[row, item], row, len(scores))
+        return -segment_sum(log_share[row, item], row, len(scores))
 
     @staticmethod
     @once_differentiable
@@ -65,7 +65,7 @@ def softmax(scores: Tensor, item: Tensor) -> Tensor:
 
 def bce(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     """Binary cross-entropy −Σ_i x_i log σ(s_i) + (1 − x_i) log σ(−s_i) = Σ_i sp(s_i) − Σ_{i taken} s_i."""
-    return softplus(scores).sum(dim=1) - summed(scores[row, item], row, len(scores))
+    return softplus(scores).sum(dim=1) - segment_sum(scores[row, item], row, len(scores))
 
 
 def focal(scores: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -74,8 +74,8 @@ def focal(scores: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma:
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, eq. 5.
     """
     taken = scores[row, item]
-    others = _focus(scores, gamma).sum(dim=1) - summed(_focus(taken, gamma), row, len(scores))
-    return alpha * summed(_focus(-taken, gamma), row, len(scores)) + (1.0 - alpha) * others
+    others = _focus(scores, gamma).sum(dim=1) - segment_sum(_focus(taken, gamma), row, len(scores))
+    return alpha * segment_sum(_focus(-taken, gamma), row, len(scores)) + (1.0 - alpha) * others
 
 
 def _focus(scores: Tensor, gamma: float) -> Tensor:
@@ -85,13 +85,13 @@ def _focus(scores: Tensor, gamma: float) -> Tensor:
 
 def mse(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     """Σ_i (x_i − s_i)² = Σ_i s_i² + Σ_{i taken} (1 − 2 s_i)."""
-    return scores.square().sum(dim=1) + summed(1.0 - 2.0 * scores[row, item], row, len(scores))
+    return scores.square().sum(dim=1) + segment_sum(1.0 - 2.0 * scores[row, item], row, len(scores))
 
 
 LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": focal, "mse": mse}
 """The losses of whole lists by name, for models whose mathematics allows any of them."""
 
-HELD: Mapping[str, int] = {"multinomial": 5, "bce": 5, "focal": 10, "mse": 7}
+SCORE_MATRICES: Mapping[str, int] = {"multinomial": 5, "bce": 5, "focal": 10, "mse": 7}
 """How many matrices (b, n) are held at once where they judge, the scores and their gradient among them."""
 
 
@@ -107,7 +107,7 @@ def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     length = scaled.square().sum(dim=1)
     count = torch.bincount(row, minlength=len(scores)).to(scores.dtype)
     inverse = torch.rsqrt(torch.where(length > 0, length, 1.0) * count.clamp_min(1.0))
-    return 2.0 - 2.0 * summed(scaled[row, item], row, len(scores)) * inverse
+    return 2.0 - 2.0 * segment_sum(scaled[row, item], row, len(scores)) * inverse
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
@@ -151,21 +151,21 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance).sum(dim=1)
 
 
-def annealed(now: float, over: float, cap: float) -> float:
+def linear_anneal(now: float, over: float, cap: float) -> float:
     """The weight of the KL at moment `now`: from 0 in a straight line to `cap`, reached after `over`."""
     return cap if now >= over else cap * now / over
 
 
-def focal_of_log(log_p: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+def focal_from_log_prob(log_p: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """`focal` of chances given by their logarithm (b, n) ≤ 0, as of a product of sigmoids: of one it is `focal` itself.
 
     Σ −α (1 − p)^γ log p over the taken + Σ −(1 − α) p^γ log(1 − p) over the others. Neither a chance that underflows
     nor one that rounds to 1 is lost; one whose logarithm is 0 counts as 1 − 1e-38 and costs 87.
     """
-    return cast(Tensor, _FocalOfLog.apply(log_p, row, item, alpha, gamma))
+    return cast(Tensor, _FocalFromLogProb.apply(log_p, row, item, alpha, gamma))
 
 
-class _FocalOfLog(torch.autograd.Function):
+class _FocalFromLogProb(torch.autograd.Function):
     """Keeps one matrix, the logarithms; its gradient is written out so that no factor of it is infinite."""
 
     @staticmethod
@@ -176,8 +176,8 @@ class _FocalOfLog(torch.autograd.Function):
         one = log_p[row, item]
         taken = -torch.exp(gamma * _log_one_minus_exp(one)) * one
         others = _log_one_minus_exp(log_p).neg_().mul_(torch.exp(gamma * log_p))
-        rest = others.sum(dim=1) - summed(others[row, item], row, len(log_p))
-        return alpha * summed(taken, row, len(log_p)) + (1.0 - alpha) * rest
+        rest = others.sum(dim=1) - segment_sum(others[row, item], row, len(log_p))
+        return alpha * segment_sum(taken, row, len(log_p)) + (1.0 - alpha) * rest
 
     @staticmethod
     @once_differentiable

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 Epochs: TypeAlias = Annotated[
     int, Field(ge=1, description="Maximum number of epochs; early stopping may end training sooner.")
@@ -15,21 +15,23 @@ Epochs: TypeAlias = Annotated[
 BatchSize: TypeAlias = Annotated[
     int | None,
     Field(ge=1, description="Users per batch. None means 1/64 of the users with interactions, 16 to 500."),
-    Search(16, 2000, log=True),
+    SearchRange(16, 2000, log=True),
 ]
 
-LearningRate: TypeAlias = Annotated[float, Field(gt=0, description="Step size of Adam."), Search(3e-4, 3e-3, log=True)]
+LearningRate: TypeAlias = Annotated[
+    float, Field(gt=0, description="Step size of Adam."), SearchRange(3e-4, 3e-3, log=True)
+]
 
 InputDropout: TypeAlias = Annotated[
     float,
     Field(ge=0, lt=1, description="Fraction of a history that is hidden from the network in training."),
-    Search(0.2, 0.7),
+    SearchRange(0.2, 0.7),
 ]
 
 WeightDecay: TypeAlias = Annotated[
     float,
     Field(ge=0, description="Decoupled weight decay of matrices, scaled by the learning rate (AdamW)."),
-    Search(0, 0.1),
+    SearchRange(0, 0.1),
 ]
 
 Loss: TypeAlias = Annotated[

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.errors import CannotDo
+from matinee.errors import UnsupportedError
 from matinee.kernel import kernel, parallel_kernel, prange
 
 I32: TypeAlias = NDArray[np.int32]
@@ -25,7 +25,7 @@ TRIES = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Negatives:
+class NegativeSampler:
     """Draws from popularity^power over what a person did not take; power 0 is uniform.
 
     `matrix` (users, n) says who took what, items ascending in a row. `law` (n,) sums to 1; `even` says that it is the
@@ -36,19 +36,19 @@ class Negatives:
     """Of the model that asks, for its complaints."""
 
     matrix: csr_array
-    law: F64
-    even: bool = True
+    probs: F64
+    uniform: bool = True
 
     @staticmethod
-    def of(kind: str, matrix: csr_array, power: float = 0.0) -> Negatives:
+    def of(kind: str, matrix: csr_array, power: float = 0.0) -> NegativeSampler:
         """The law of popularity^power; with any other power than 0 an item nobody took is never drawn."""
         if not matrix.has_sorted_indices:
             matrix = matrix.sorted_indices()
         if power == 0:
-            return Negatives(kind, matrix, np.full(matrix.shape[1], 1.0 / matrix.shape[1]))
+            return NegativeSampler(kind, matrix, np.full(matrix.shape[1], 1.0 / matrix.shape[1]))
         count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
         law = np.power(count, power, where=count > 0, out=np.zeros_like(count))
-        return Negatives(kind, matrix, law / law.sum(), even=False)
+        return NegativeSampler(kind, matrix, law / law.sum(), uniform=False)
 
     def draw(self, user: NDArray[np.integer], m: int, rng: np.random.Generator) -> I32:
         """Negatives, m with repeats, for each asked row of the matrix (b,): (b, m).
@@ -60,19 +60,19 @@ class Negatives:
         self._refuse_full(asked, rows, items)
         seed = rng.integers(0, 2**63, dtype=np.uint64)
         found = np.empty((len(asked), m), dtype=np.int32)
-        if self.even:
+        if self.uniform:
             _uniform(rows, items, asked, self.matrix.shape[1], seed, found)
         else:
-            _by_law(rows, items, asked, (self.law, self._reach), seed, found)
+            _by_law(rows, items, asked, (self.probs, self._reach), seed, found)
         return found
 
     def _refuse_full(self, asked: NDArray[np.int64], rows: NDArray[np.int64], items: I32) -> None:
-        n = int(np.count_nonzero(self.law))
+        n = int(np.count_nonzero(self.probs))
         if ((rows[1:] - rows[:-1])[asked] >= n).any():
             wanted = f"draw a negative for a person who took all {n:,} items there are to draw"
-            raise CannotDo(self.kind, wanted, "Use a loss over the whole catalogue, or leave such people out.")
+            raise UnsupportedError(self.kind, wanted, "Use a loss over the whole catalogue, or leave such people out.")
 
-    def outside(self, user: NDArray[np.integer], item: NDArray[np.integer]) -> NDArray[np.bool_]:
+    def is_negative(self, user: NDArray[np.integer], item: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which of the items (c,) each asked row (b,) did not take, (b, c): what in-batch negatives are masked with."""
         rows, items = self.matrix.indptr.astype(np.int64), self.matrix.indices
         found = np.empty((len(user), len(item)), dtype=np.bool_)
@@ -85,26 +85,26 @@ class Negatives:
         q is the law over the whole catalogue, which is that of in-batch negatives. Of negatives that `draw` gave to
         `user` (b,) it is q / (1 − Q), Q what of the law falls on the items they took, which cannot be drawn.
         """
-        expected = np.log(m * self.law[item])
+        expected = np.log(m * self.probs[item])
         return expected if user is None else expected - np.log(self._left[user])[:, None]
 
     @cached_property
     def _reach(self) -> F64:
         """The running sum of the law, (n,)."""
-        return np.cumsum(self.law)
+        return np.cumsum(self.probs)
 
     @cached_property
     def _left(self) -> F64:
         """What of the law falls on what each person did not take, (users,)."""
         starts, items = self.matrix.indptr, self.matrix.indices
         row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        left: F64 = 1.0 - np.bincount(row, self.law[items], len(starts) - 1).astype(np.float64)
+        left: F64 = 1.0 - np.bincount(row, self.probs[items], len(starts) - 1).astype(np.float64)
         for r in np.flatnonzero(left < 1e-6):  # so little that the subtraction has rounded it
-            left[r] = np.delete(self.law, items[starts[r] : starts[r + 1]]).sum()
+            left[r] = np.delete(self.probs, items[starts[r] : starts[r + 1]]).sum()
         return left
 
 
-def hardest(candidates: Tensor, scores: Tensor) -> Tensor:
+def hardest_negative(candidates: Tensor, scores: Tensor) -> Tensor:
     """Of the drawn candidates (b, m) the one with the highest score (b, m), the first of equals: (b,)."""
     return candidates.gather(1, torch.argmax(scores, dim=1, keepdim=True))[:, 0]
 
@@ -125,7 +125,7 @@ def _unit(seed: np.uint64, counter: np.uint64) -> float:
 
 
 @kernel
-def _stands(items: I32, low: int, high: int, wanted: int) -> bool:
+def _contains(items: I32, low: int, high: int, wanted: int) -> bool:
     """Whether `wanted` stands in items[low:high], ascending."""
     while low < high:
         middle = (low + high) // 2
@@ -173,16 +173,16 @@ def _by_law(
             for t in range(TRIES):
                 u = _unit(seed, np.uint64((r * m + j) * (TRIES + 1) + t))
                 item = min(np.searchsorted(reach, u * reach[n - 1], side="right"), n - 1)
-                if not _stands(items, start, stop, item):
+                if not _contains(items, start, stop, item):
                     drawn = item
                     break
             if drawn < 0:
-                drawn = _counted_out(items, start, stop, law, _unit(seed, np.uint64((r * m + j + 1) * (TRIES + 1) - 1)))
+                drawn = _draw_exact(items, start, stop, law, _unit(seed, np.uint64((r * m + j + 1) * (TRIES + 1) - 1)))
             found[r, j] = drawn
 
 
 @kernel
-def _counted_out(items: I32, start: int, stop: int, law: F64, u: float) -> int:
+def _draw_exact(items: I32, start: int, stop: int, law: F64, u: float) -> int:
     """The item at share u of the law over what does not stand in items[start:stop]."""
     total, last = 0.0, -1
     for sweep in range(2):
@@ -208,4 +208,4 @@ def _outside(
     for r in prange(len(asked)):
         start, stop = int(rows[asked[r]]), int(rows[asked[r] + 1])
         for c in range(len(item)):
-            found[r, c] = not _stands(items, start, stop, item[c])
+            found[r, c] = not _contains(items, start, stop, item[c])

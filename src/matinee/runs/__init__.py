@@ -1,22 +1,22 @@
 """Experiments → run folders: cache, resume, board, submission."""
 
-from matinee.runs.board import Board, board_of
-from matinee.runs.execute import Stage, execute, prepare
-from matinee.runs.experiment import Experiment, load, read
+from matinee.runs.execute import RunOptions, execute, prepare
+from matinee.runs.experiment import Experiment, load_experiment, read_experiment
 from matinee.runs.folder import Run, open_run, runs_in
-from matinee.runs.stopping import settle
+from matinee.runs.leaderboard import Leaderboard, leaderboard
+from matinee.runs.validation import resolve_spec
 
 __all__ = [
-    "Board",
     "Experiment",
+    "Leaderboard",
     "Run",
-    "Stage",
-    "board_of",
+    "RunOptions",
     "execute",
-    "load",
+    "leaderboard",
+    "load_experiment",
     "open_run",
     "prepare",
-    "read",
+    "read_experiment",
+    "resolve_spec",
     "runs_in",
-    "settle",
 ]

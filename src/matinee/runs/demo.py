@@ -7,13 +7,13 @@ from pathlib import Path
 
 from matinee.data.simulate import Simulate
 from matinee.errors import DownloadError
-from matinee.runs.execute import Prepared, prepare
+from matinee.runs.execute import PreparedExperiment, prepare
 from matinee.runs.experiment import Experiment
 
 DEMO = Path(__file__).with_name("demo.toml")
 
 
-def prepared(experiment: Experiment, say: Callable[[str], None], *, demo: bool) -> Prepared:
+def prepare_demo(experiment: Experiment, say: Callable[[str], None], *, demo: bool) -> PreparedExperiment:
     """`prepare`, except that the demo takes a simulated log of MovieLens 100K's size when nothing can be fetched."""
     try:
         return prepare(experiment)

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from matinee.spec import Spec
-from matinee.threads import available
+from matinee.threads import available_threads
 
 PACKAGES = ("numpy", "scipy", "numba", "polars")
 """Their versions are always recorded; torch only where it was used."""
@@ -54,7 +54,7 @@ def current_environment(device: str, threads: int | None) -> Environment:
         system=platform.platform(),
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
-        threads=threads or available(),
+        threads=threads or available_threads(),
         blas=tuple(sorted(set(pools))),
         device=device,
     )

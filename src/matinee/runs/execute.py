@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from matinee import fitted, models
-from matinee.contract import Context, Fitted, ModelSpec, Progress, silent
+from matinee.contract import FitContext, FittedModel, ModelSpec, Progress, no_progress
 from matinee.data import Interactions
-from matinee.errors import CannotDo, MatineeError, SpecError, SplitError
+from matinee.errors import MatineeError, SpecError, SplitError, UnsupportedError
 from matinee.metrics import Evaluation, evaluate, parse
 from matinee.runs import folder as run_folder
 from matinee.runs import guards
@@ -27,9 +27,9 @@ from matinee.runs.files import damaged_file, file_records, link_tree, read_check
 from matinee.runs.finding import Finding
 from matinee.runs.folder import Run
 from matinee.runs.keys import keys_of, of_model
-from matinee.runs.log import LOG, last_lines, note, noted, write_lines
+from matinee.runs.log import LOG, append_log, last_lines, read_log, write_lines
 from matinee.runs.producer import Producer
-from matinee.runs.producers.model import Model
+from matinee.runs.producers.model import ModelProducer
 from matinee.runs.record import (
     FORMAT,
     EnsembleReport,
@@ -42,23 +42,23 @@ from matinee.runs.record import (
     SplitRecord,
 )
 from matinee.runs.split_store import keep_split
-from matinee.runs.stopping import mask_of, settle
 from matinee.runs.store import PARTIAL, donors, obtain, publish
 from matinee.runs.text import warnings
+from matinee.runs.validation import resolve_spec, task_mask
 from matinee.spec import Spec
 from matinee.split import Split
-from matinee.threads import checked, limit_threads
+from matinee.threads import check_threads, limit_threads
 from matinee.topk import TopK, recommend
 
 
 @dataclass(frozen=True)
-class Stage:
+class RunOptions:
     """How an execution talks to whoever started it."""
 
     root: Path
     """Where run folders go."""
 
-    progress: Progress = silent
+    progress: Progress = no_progress
     say: Callable[[str], None] = lambda line: None
 
     device: str = "cpu"
@@ -68,15 +68,17 @@ class Stage:
     """Threads of fits and of their lists; None means all cores this process may use."""
 
     def __post_init__(self) -> None:
-        checked(self.threads)
+        check_threads(self.threads)
 
-    def context(self, seed: int, kept: Path) -> Context:
+    def context(self, seed: int, kept: Path) -> FitContext:
         """What a fit is given here; it keeps its state in the folder `kept`, so that it goes on after a kill."""
-        return Context(seed=seed, device=self.device, progress=self.progress, threads=self.threads, checkpoint=kept)
+        return FitContext(
+            seed=seed, device=self.device, progress=self.progress, threads=self.threads, checkpoint_dir=kept
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedExperiment:
     """What all models of an experiment share."""
 
     experiment: Experiment
@@ -87,34 +89,34 @@ class Prepared:
     def depth(self) -> int:
         """How many items a list has."""
         task = self.experiment.task
-        return min(max(task.depth, task.k), self.log.n_items)
+        return min(max(task.stored_k, task.k), self.log.n_items)
 
     def keys(self, made: Mapping[str, Any]) -> Keys:
         """The cache keys of lists that `made` decides."""
         return keys_of(made, self.split, self.experiment.task, self.log, self.experiment.seed)
 
 
-def prepare(experiment: Experiment) -> Prepared:
+def prepare(experiment: Experiment) -> PreparedExperiment:
     """Read the log and cut it; refuse now what would fail later: cut-offs, needs of models, memory."""
     log = experiment.data.read()
     task = experiment.task
-    longest = max([task.k, *(m.k for name in (task.metric, *task.also) for m in parse(name).metrics)])
+    longest = max([task.k, *(m.k for name in (task.metric, *task.extra_metrics) for m in parse(name).metrics)])
     if longest > log.n_items:
         found = f"lists of {longest} items are asked for"
         raise SpecError("task.k", found, f"at most the {log.n_items:,} items of the log", "Lower k or read more items.")
     for spec in experiment.model:
-        Context(seed=experiment.seed).admit(spec, log)
-    task.allowed(log)  # refuses what the log cannot answer
-    split = experiment.split.cut(log)
-    unknown = int((split.ask.user < 0).sum())
+        FitContext(seed=experiment.seed).check_memory(spec, log)
+    task.available_items(log)  # refuses what the log cannot answer
+    split = experiment.split.split(log)
+    unknown = int((split.query.user < 0).sum())
     for spec in experiment.model:
         if spec.query_by == "user_id" and unknown:
-            wanted = f"score {unknown:,} of {len(split.ask):,} users, who have no training interactions"
-            raise CannotDo(spec.kind, wanted, "Leave them out of the test files, or use a model of histories.")
-    return Prepared(experiment, log, split.without_seen() if task.seen == "exclude" else split)
+            wanted = f"score {unknown:,} of {len(split.query):,} users, who have no training interactions"
+            raise UnsupportedError(spec.kind, wanted, "Leave them out of the test files, or use a model of histories.")
+    return PreparedExperiment(experiment, log, split.drop_seen_targets() if task.seen == "exclude" else split)
 
 
-def execute(prepared: Prepared, stage: Stage) -> list[Run]:
+def execute(prepared: PreparedExperiment, stage: RunOptions) -> list[Run]:
     """Fit, rank and judge every model of the experiment that has no finished run yet; all runs, in its order."""
     keep_split(prepared.split, prepared.log, stage.root, stage.say)
     runs: list[Run] = []
@@ -127,7 +129,7 @@ def execute(prepared: Prepared, stage: Stage) -> list[Run]:
     return runs
 
 
-def obtain_and_warn(name: str, work: Path, stage: Stage, compute: Callable[[], Run]) -> Run:
+def obtain_and_warn(name: str, work: Path, stage: RunOptions, compute: Callable[[], Run]) -> Run:
     """The run of that name, computed where there is none yet; the warnings of a new one are shown."""
 
     def computed() -> Run:
@@ -154,10 +156,10 @@ class FitState(Spec):
 class ModelJob:
     """One model of an experiment on its way to a run folder; finished steps found in `work` are not repeated."""
 
-    prepared: Prepared
+    prepared: PreparedExperiment
     spec: ModelSpec
     seed: int
-    stage: Stage
+    stage: RunOptions
 
     @cached_property
     def keys(self) -> Keys:
@@ -180,21 +182,21 @@ class ModelJob:
         lists = self._from_donor()
         state, model = self._fit(need_model=lists is None)
         if lists is None:
-            lists = self._ranked(model if model is not None else models.load(self.work / "model"))
-        task, ask = self.prepared.experiment.task, self.prepared.split.ask
-        findings = guards.check(task, lists[0], ask, personal=self.spec.personal)
-        findings += guards.learnt(noted(self.work, "training"))
-        producer = Model(spec=self.spec, refit=state.refit)
+            lists = self._rank(model if model is not None else models.load(self.work / "model"))
+        task, ask = self.prepared.experiment.task, self.prepared.split.query
+        findings = guards.check_lists(task, lists[0], ask, personal=self.spec.personalized)
+        findings += guards.check_training(read_log(self.work, "training"))
+        producer = ModelProducer(spec=self.spec, refit=state.refit)
         draft = Draft(producer, self.seed, self.keys, (state.seconds, lists[1]), findings)
         keep = self.work / "model" if self.prepared.experiment.keep_models else None
-        return record(self.prepared, lists[0], draft, self.work, self.stage, (baseline, keep))
+        return write_run(self.prepared, lists[0], draft, self.work, self.stage, (baseline, keep))
 
     def _from_donor(self) -> tuple[TopK, float] | None:
         """Take over fit and model of another run of the same fit; its lists, with their seconds, where they fit too."""
         keep = self.prepared.experiment.keep_models
         for run in donors(self.stage.root, self.spec.kind, self.keys):
             same_lists = run.record.keys.lists == self.keys.lists
-            if not isinstance(run.producer, Model) or not (run.has_model or (same_lists and not keep)):
+            if not isinstance(run.producer, ModelProducer) or not (run.has_model or (same_lists and not keep)):
                 continue
             self.stage.say(f"{self.name}: {run.name} is the same fit, which is not repeated")
             with writing(self.work):
@@ -204,22 +206,22 @@ class ModelJob:
                 self._keep_state(run.record.seconds.fit, run.producer.refit)
             if same_lists:
                 lists = run.lists(self.prepared.log.users, self.prepared.log.items)
-                return widened(lists, self.prepared.depth), run.record.seconds.lists
+                return padded_lists(lists, self.prepared.depth), run.record.seconds.lists
             return None
         return None
 
-    def _ranked(self, model: Fitted) -> tuple[TopK, float]:
+    def _rank(self, model: FittedModel) -> tuple[TopK, float]:
         """The lists of a model, and the seconds it took."""
         split, started = self.prepared.split, time.perf_counter()
-        mask = mask_of(self.prepared.experiment.task, split)
+        mask = task_mask(self.prepared.experiment.task, split)
         with limit_threads(self.stage.threads):
-            ranked = recommend(model, split.ask, self.prepared.depth, mask, self.stage.progress)
-        lists = replace(ranked, user=split.answer.user)  # somebody held out entirely is new to the model, not to us
+            ranked = recommend(model, split.query, self.prepared.depth, mask, self.stage.progress)
+        lists = replace(ranked, user=split.target.user)  # somebody held out entirely is new to the model, not to us
         seconds = time.perf_counter() - started
-        note(self.work, "score", seconds=round(seconds, 4))
+        append_log(self.work, "score", seconds=round(seconds, 4))
         return lists, seconds
 
-    def _fit(self, *, need_model: bool) -> tuple[FitState, Fitted | None]:
+    def _fit(self, *, need_model: bool) -> tuple[FitState, FittedModel | None]:
         """The state of the fit, and the model where it was fitted just now; kept in `work` as soon as it exists."""
         work = self.work
         state = self._kept_state()
@@ -229,10 +231,10 @@ class ModelJob:
             return state, None
         started = time.perf_counter()
         with self.stage.progress(f"fitting {self.spec.kind}", 1) as advance:
-            model = self._learn(work / "checkpoint")
+            model = self._fit_resolved(work / "checkpoint")
             advance(1)
         seconds = time.perf_counter() - started
-        note(work, "fit", seconds=round(seconds, 4))
+        append_log(work, "fit", seconds=round(seconds, 4))
         with writing(work):
             half = work / "model.half"
             shutil.rmtree(half, ignore_errors=True)
@@ -261,18 +263,18 @@ class ModelJob:
             return None
         return None if damaged_file(self.work / "model", state.files) else state
 
-    def _learn(self, kept: Path) -> Fitted:
+    def _fit_resolved(self, kept: Path) -> FittedModel:
         """Fit on the learn part, with what the model leaves to validation settled beforehand.
 
         The stop fold is cut out of the learn part and costs a fit of its own; the model that is judged learns from the
         whole part, like one that validates nothing. A killed run goes on from what lies in `kept`.
         """
-        spec = self._settled(kept) if self.spec.uses_validation else self.spec
+        spec = self._resolved_spec(kept) if self.spec.uses_validation else self.spec
         return spec.fit(
-            self.prepared.split.learn, _heard(self.stage.context(self.seed, kept / "fit"), self.work, "learn")
+            self.prepared.split.train, _logging_context(self.stage.context(self.seed, kept / "fit"), self.work, "learn")
         )
 
-    def _settled(self, kept: Path) -> ModelSpec:
+    def _resolved_spec(self, kept: Path) -> ModelSpec:
         """The settled spec; read from `kept` where it was settled before, unless that is damaged."""
         path = kept / "settled.json"
         values = read_checked(path)
@@ -281,30 +283,30 @@ class ModelJob:
                 return models.CATALOGUE.read(values, str(path))
             except MatineeError:
                 pass
-        spec = self._decided(kept)
+        spec = self._validated_spec(kept)
         with writing(path):
             kept.mkdir(parents=True, exist_ok=True)
-            write_checked(path, spec.written())
+            write_checked(path, spec.to_dict())
         return spec
 
-    def _decided(self, kept: Path) -> ModelSpec:
+    def _validated_spec(self, kept: Path) -> ModelSpec:
         """The spec settled by the stop fold; as it is, with a warning, where the log is too small for one."""
         prepared, spec = self.prepared, self.spec
         try:
-            ctx = _heard(self.stage.context(self.seed, kept / "stop"), self.work, "stop")
-            return settle(spec, prepared.split, prepared.experiment.task, ctx)
+            ctx = _logging_context(self.stage.context(self.seed, kept / "stop"), self.work, "stop")
+            return resolve_spec(spec, prepared.split, prepared.experiment.task, ctx)
         except SplitError as error:
             self.stage.say(f"{spec.kind}: warning: no stop fold, so it learns as long as its knobs say ({error})")
             return spec
 
 
-def _heard(ctx: Context, work: Path, fold: str) -> Context:
+def _logging_context(ctx: FitContext, work: Path, fold: str) -> FitContext:
     """The context, with what a fit on `fold` says of itself kept in the run's log."""
 
     def heard(what: str, said: Mapping[str, Any]) -> None:
-        note(work, what, fold=fold, **said)
+        append_log(work, what, fold=fold, **said)
 
-    return replace(ctx, note=heard)
+    return replace(ctx, log_event=heard)
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,12 +323,12 @@ class Draft:
     ensemble: EnsembleReport | None = None
 
 
-def record(
-    prepared: Prepared,
+def write_run(
+    prepared: PreparedExperiment,
     lists: TopK,
     draft: Draft,
     work: Path,
-    stage: Stage,
+    stage: RunOptions,
     beside: tuple[Run | None, Path | None] = (None, None),
 ) -> Run:
     """Judge lists and write them as a run folder; it appears in its place whole or not at all.
@@ -334,12 +336,14 @@ def record(
     `beside` are the popularity run to compare with and the folder of the model to keep.
     """
     task, split = prepared.experiment.task, prepared.split
-    evaluation, seconds = judged(lists, prepared)
-    note(work, "evaluate", seconds=round(seconds, 4))
+    evaluation, seconds = evaluate_lists(lists, prepared)
+    append_log(work, "evaluate", seconds=round(seconds, 4))
     frame, meta = run_folder.metrics_frame(evaluation), run_folder.evaluation_meta(evaluation)
     findings, (baseline, model) = list(draft.findings), beside
     if baseline is not None:
-        findings += guards.beats(run_folder.read_evaluation(frame, meta), baseline.evaluation, task.metric)
+        findings += guards.check_beats_popularity(
+            run_folder.read_evaluation(frame, meta), baseline.evaluation, task.metric
+        )
     kind = draft.producer.label
     made = RunRecord(
         format=FORMAT,
@@ -351,33 +355,33 @@ def record(
         log=prepared.log.summary(),
         keys=draft.keys,
         seconds=Seconds(fit=draft.seconds[0], lists=draft.seconds[1], evaluate=seconds),
-        metrics=numbers(evaluation),
+        metrics=metric_summary(evaluation),
         evaluation=meta,
         findings=tuple(findings),
         ensemble=draft.ensemble,
         environment=current_environment(stage.device, stage.threads),
-        experiment=prepared.experiment.written(),
+        experiment=prepared.experiment.to_dict(),
         files={},
     )
     place = stage.root / f"{kind}-{draft.keys.metrics[:10]}"
     frames = {
         run_folder.LISTS: run_folder.lists_frame(lists),
         run_folder.METRICS: frame,
-        run_folder.CATALOGUE: run_folder.catalogue_frame(split.learn, task.allowed(split.learn)),
+        run_folder.CATALOGUE: run_folder.catalogue_frame(split.train, task.available_items(split.train)),
     }
     return publish(work, place, made, frames, model)
 
 
-def judged(lists: TopK, prepared: Prepared) -> tuple[Evaluation, float]:
+def evaluate_lists(lists: TopK, prepared: PreparedExperiment) -> tuple[Evaluation, float]:
     """The evaluation the task asks for, and the seconds it took."""
     task, started = prepared.experiment.task, time.perf_counter()
-    names = list(dict.fromkeys([task.metric, *task.also]))
-    popularity = prepared.split.learn.popularity
-    evaluation = evaluate(lists, prepared.split.answer, names, task.profile, popularity, seed=prepared.experiment.seed)
+    names = list(dict.fromkeys([task.metric, *task.extra_metrics]))
+    popularity = prepared.split.train.popularity
+    evaluation = evaluate(lists, prepared.split.target, names, task.profile, popularity, seed=prepared.experiment.seed)
     return evaluation, time.perf_counter() - started
 
 
-def numbers(evaluation: Evaluation) -> dict[str, MetricSummary]:
+def metric_summary(evaluation: Evaluation) -> dict[str, MetricSummary]:
     """Mean, low and high of every metric, and of every part where there are several."""
     rows = evaluation.frame().rows(named=True)
     intervals = {
@@ -391,7 +395,7 @@ def numbers(evaluation: Evaluation) -> dict[str, MetricSummary]:
     return found
 
 
-def widened(lists: TopK, k: int) -> TopK:
+def padded_lists(lists: TopK, k: int) -> TopK:
     """Lists with room for at least k items, as they were before padding was left out of the file."""
     wide = ((0, 0), (0, max(k - lists.k, 0)))
     item = np.pad(lists.item, wide, constant_values=-1)

@@ -13,19 +13,19 @@ from matinee import models
 from matinee.contract import ModelSpec, Task
 from matinee.data.read import data_spec
 from matinee.data.source import DataSpec
-from matinee.ensemble.choosers import CHOOSERS
+from matinee.ensemble.ensemble_spec import EnsembleSpec
+from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
 from matinee.ensemble.gates import GATES
-from matinee.ensemble.plan import Plan
-from matinee.ensemble.plan import read as read_plan
 from matinee.ensemble.rules import RULES
-from matinee.errors import SpecError, UnknownName
+from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
+from matinee.errors import SpecError, UnknownNameError
 from matinee.metrics import parse
-from matinee.metrics.evaluation import check
-from matinee.runs.tables import as_table, changed, check_plain, load_tables, model_tables
-from matinee.spec import Kinds, Seed, Spec, build
+from matinee.metrics.evaluation import check_metrics
+from matinee.runs.tables import apply_change, as_table, check_plain, load_tables, model_tables
+from matinee.spec import Registry, Seed, Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
 
-PARTS = ("data", "split", "model", "task", "ensemble")
+SECTIONS = ("data", "split", "model", "task", "ensemble")
 """The tables of an experiment that are read by rooms of their own."""
 
 
@@ -74,7 +74,7 @@ class Experiment(Spec):
     seeds: tuple[Repeats, ...] = ()
     """With how many seeds each model is fitted; in a file, a key `seeds` of the model's table. Nothing means one."""
 
-    ensemble: Plan | None = None
+    ensemble: EnsembleSpec | None = None
     """How the models' lists are combined; nothing means not at all."""
 
     submission: Submission | None = None
@@ -83,49 +83,49 @@ class Experiment(Spec):
     keep_models: bool = True
     """Whether run folders keep the fitted models, which can be large."""
 
-    def written(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What a file would say, kinds included."""
         return {
             **self.model_dump(mode="json", exclude={"data", "split", "model", "seeds", "ensemble"}),
-            "data": self.data.written(),
-            "split": self.split.written(),
+            "data": self.data.to_dict(),
+            "split": self.split.to_dict(),
             "model": [
-                {**spec.written(), **({"seeds": n} if n > 1 else {})}
-                for spec, n in zip(self.model, self.counts, strict=True)
+                {**spec.to_dict(), **({"seeds": n} if n > 1 else {})}
+                for spec, n in zip(self.model, self.seed_counts, strict=True)
             ],
-            **({} if self.ensemble is None else {"ensemble": self.ensemble.written()}),
+            **({} if self.ensemble is None else {"ensemble": self.ensemble.to_dict()}),
         }
 
     @property
-    def counts(self) -> tuple[int, ...]:
+    def seed_counts(self) -> tuple[int, ...]:
         """With how many seeds each model is fitted, one number a model."""
         return self.seeds or (1,) * len(self.model)
 
     def fits(self) -> list[tuple[ModelSpec, int]]:
         """Every fit there is to do: a spec and a seed."""
-        return [(spec, self.seed + i) for spec, n in zip(self.model, self.counts, strict=True) for i in range(n)]
+        return [(spec, self.seed + i) for spec, n in zip(self.model, self.seed_counts, strict=True) for i in range(n)]
 
 
-def load(path: str | Path, changes: tuple[str, ...] = ()) -> Experiment:
+def load_experiment(path: str | Path, changes: tuple[str, ...] = ()) -> Experiment:
     """The experiment of a TOML file, with `--set` changes applied."""
     path = Path(path)
-    experiment = read(load_tables(path), str(path), changes)
+    experiment = read_experiment(load_tables(path), str(path), changes)
     if experiment.submission is not None:
         _check_files(experiment.submission, f"{path}: submission")
     return experiment
 
 
-def read(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -> Experiment:
+def read_experiment(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -> Experiment:
     """An experiment from plain tables. Every error names the file, the table and the option."""
     tables = dict(values)
     for change in changes:
-        tables = changed(tables, change)
+        tables = apply_change(tables, change)
     check_plain(tables, where)
     _check_names(tables, where)
     listed, seeds = zip(*_models(tables, where), strict=True)
     split = PROTOCOLS.read(_table(tables, "split", where), f"{where}: split")
     task = build(Task, _table(tables, "task", where, {}), f"{where}: task")
-    rest = {name: value for name, value in tables.items() if name not in PARTS}
+    rest = {name: value for name, value in tables.items() if name not in SECTIONS}
     rest |= {"data": _data(tables, where), "split": split, "model": listed, "seeds": seeds, "task": task}
     if "ensemble" in tables:
         rest["ensemble"] = read_plan(_table(tables, "ensemble", where), f"{where}: ensemble")
@@ -149,7 +149,7 @@ def _check_names(tables: Mapping[str, Any], where: str) -> None:
             found = "it is given for the whole experiment"
             raise SpecError(f"{where}: seeds", found, "seeds in the table of a model", "Write it under its [[model]].")
         if name not in known:
-            raise UnknownName("table" if isinstance(value, Mapping) else "option", name, known, where)
+            raise UnknownNameError("table" if isinstance(value, Mapping) else "option", name, known, where)
 
 
 def _data(tables: Mapping[str, Any], where: str) -> DataSpec:
@@ -166,7 +166,7 @@ def _models(tables: Mapping[str, Any], where: str) -> list[tuple[ModelSpec, int]
         place, options = f"{where}: model {n}", dict(row)
         seeds = build(_Seeds, {"seeds": options.pop("seeds", 1)}, place).seeds
         spec = models.CATALOGUE.read(options, place)
-        if seeds > 1 and not spec.draws:
+        if seeds > 1 and not spec.is_random:
             found_seeds = f"seeds = {seeds}, and {spec.kind} draws no random numbers, so all fits are the same"
             raise SpecError(place, found_seeds, "one fit", "Remove seeds.")
         if all(spec != other for other, _ in found):
@@ -184,10 +184,12 @@ class _Seeds(Spec):
 
 
 def _check_task(task: Task, where: str) -> None:
-    check([task.metric, *task.also], task.profile, max(task.k, task.depth))
+    check_metrics([task.metric, *task.extra_metrics], task.profile, max(task.k, task.stored_k))
     if not parse(task.metric).per_user:
         found = f"{task.metric} is one number for all lists together"
-        raise SpecError(f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.also.")
+        raise SpecError(
+            f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.extra_metrics."
+        )
 
 
 def _check_split(split: SplitSpec, where: str) -> None:
@@ -202,11 +204,11 @@ def _check_members(experiment: Experiment, where: str) -> None:
     plan, submission = experiment.ensemble, experiment.submission
     for member in plan.members if plan is not None else ():
         if member not in kinds and not any(member.startswith(f"{kind}-") for kind in kinds):
-            raise UnknownName("model in this experiment", member, kinds, f"{where}: ensemble.members")
-    combined = plan is not None or max(experiment.counts) > 1
+            raise UnknownNameError("model in this experiment", member, kinds, f"{where}: ensemble.members")
+    combined = plan is not None or max(experiment.seed_counts) > 1
     known = {"best", *kinds, *(["ensemble"] if combined else [])}
     if submission is not None and submission.model not in known:
-        raise UnknownName("model", submission.model, known, f"{where}: submission.model")
+        raise UnknownNameError("model", submission.model, known, f"{where}: submission.model")
 
 
 def check_support(spec: ModelSpec, split: SplitSpec, where: str) -> None:
@@ -249,7 +251,7 @@ def schema() -> dict[str, Any]:
     zoo = [_kind_schema(kind, models.get(kind), seeds) for kind in models.kinds()]
     frame["properties"]["model"] = {"type": "array", "minItems": 1, "items": {"oneOf": zoo}}
     plan = _plan_schema()
-    choosers = [_kind_schema(kind, CHOOSERS.get(kind), plan) for kind in CHOOSERS.names()]
+    choosers = [_kind_schema(kind, WEIGHT_SEARCHES.get(kind), plan) for kind in WEIGHT_SEARCHES.names()]
     frame["properties"]["ensemble"] = {"oneOf": choosers}
     frame["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return frame
@@ -264,7 +266,7 @@ def _kind_schema(kind: str, cls: type[Spec], more: Mapping[str, Any] = MappingPr
 
 def _plan_schema() -> dict[str, Any]:
     """What an [ensemble] table may say beside its chooser's knobs."""
-    said = Plan.model_json_schema()["properties"]
+    said = EnsembleSpec.model_json_schema()["properties"]
     rule, gate = ([_named(room, kind) for kind in room.names()] for room in (RULES, GATES))
     return {
         **{name: said[name] for name in ("members", "depths", "folds")},
@@ -275,6 +277,6 @@ def _plan_schema() -> dict[str, Any]:
     }
 
 
-def _named(room: Kinds[Any], kind: str) -> dict[str, Any]:
+def _named(room: Registry[Any], kind: str) -> dict[str, Any]:
     """A kind by its name alone, or as a table."""
     return {"anyOf": [{"const": kind}, _kind_schema(kind, room.get(kind))]}

@@ -11,20 +11,20 @@ from pydantic_core import CoreSchema, core_schema
 
 from matinee import models
 from matinee.contract import ModelSpec
-from matinee.ensemble.plan import Plan
-from matinee.ensemble.plan import read as read_plan
-from matinee.ensemble.recipe import Recipe
-from matinee.ensemble.recipe import read as read_recipe
+from matinee.ensemble.ensemble_spec import EnsembleSpec
+from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.ensemble.recipe import FusionRecipe
+from matinee.ensemble.recipe import read_recipe as read_recipe
 from matinee.split import PROTOCOLS, SplitSpec
 
 
 class _Writable(Protocol):
-    def written(self) -> Mapping[str, Any]: ...
+    def to_dict(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
 class Kinded:
-    """Annotation of a field whose value `read` makes from a table and `written()` turns into one."""
+    """Annotation of a field whose value `read` makes from a table and `to_dict()` turns into one."""
 
     read: Callable[[Mapping[str, Any], str], _Writable]
 
@@ -36,16 +36,16 @@ class Kinded:
     def _validate(self, value: object) -> object:
         if isinstance(value, Mapping):
             return self.read(cast("Mapping[str, Any]", value), "run.json")
-        if not hasattr(value, "written"):
+        if not hasattr(value, "to_dict"):
             raise ValueError(f"a table with a kind is required, not {value!r}")
         return value
 
 
 def _write(value: _Writable) -> Mapping[str, Any]:
-    return value.written()
+    return value.to_dict()
 
 
 AnyModel: TypeAlias = Annotated[ModelSpec, Kinded(models.CATALOGUE.read)]
 AnySplit: TypeAlias = Annotated[SplitSpec, Kinded(PROTOCOLS.read)]
-AnyPlan: TypeAlias = Annotated[Plan, Kinded(read_plan)]
-AnyRecipe: TypeAlias = Annotated[Recipe, Kinded(read_recipe)]
+AnyEnsembleSpec: TypeAlias = Annotated[EnsembleSpec, Kinded(read_plan)]
+AnyRecipe: TypeAlias = Annotated[FusionRecipe, Kinded(read_recipe)]

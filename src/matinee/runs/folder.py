@@ -27,22 +27,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from matinee import models
-from matinee.contract import Fitted
+from matinee.contract import FittedModel
 from matinee.data import Interactions, Vocabulary
 from matinee.errors import MatineeError, RunError
 from matinee.metrics import Evaluation, parse
-from matinee.metrics.column import Column
-from matinee.metrics.table import Key, Table
+from matinee.metrics.user_values import Key, UserValues
+from matinee.metrics.values import MetricValues
 from matinee.runs.files import damaged_file
 from matinee.runs.producer import Producer
-from matinee.runs.producers.model import Model
+from matinee.runs.producers.model import ModelProducer
 from matinee.runs.record import FORMAT, EvaluationMeta, RunRecord
 from matinee.topk import TopK
 
 RUN, CHECKSUM = "run.json", "run.sha256"
 LISTS, METRICS, CATALOGUE = "lists.parquet", "metrics.parquet", "catalogue.parquet"
 
-AGAIN = "Delete the folder and run the experiment again."
+RERUN_HINT = "Delete the folder and run the experiment again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,9 @@ class Run:
         return self.producer.label
 
     @property
-    def knobs(self) -> dict[str, Any]:
+    def params(self) -> dict[str, Any]:
         """The model's knobs, all of them."""
-        return self.producer.params
+        return self.producer.options
 
     @property
     def split(self) -> str:
@@ -90,7 +90,7 @@ class Run:
         """The ranked lists in codes of the given vocabularies."""
         frame = self._table(LISTS)
         try:
-            return lists_of(frame, users, items)
+            return read_lists(frame, users, items)
         except (ValueError, pl.exceptions.PolarsError) as error:
             raise _unreadable(self.folder / LISTS, error) from None
 
@@ -98,11 +98,11 @@ class Run:
         """The items that lists are made of: item, title, available, popularity."""
         return self._table(CATALOGUE)
 
-    def model(self) -> Fitted:
+    def model(self) -> FittedModel:
         """The fitted model."""
-        if not isinstance(self.producer, Model):
+        if not isinstance(self.producer, ModelProducer):
             found = "it is made of lists, there is no model in it"
-            raise RunError(self.folder, found, "Name a run of a model, as `matinee board` lists them.")
+            raise RunError(self.folder, found, "Name a run of a model, as `matinee leaderboard` lists them.")
         if not self.has_model:
             raise RunError(self.folder, "it kept no model", "Run the experiment again with keep_models = true.")
         self.verify("model/")
@@ -118,7 +118,7 @@ class Run:
         files = {name: known for name, known in self.record.files.items() if name.startswith(start)}
         name = damaged_file(self.folder, files)
         if name is not None:
-            raise RunError(self.folder / name, "it is damaged: size or hash is not that in run.json", AGAIN)
+            raise RunError(self.folder / name, "it is damaged: size or hash is not that in run.json", RERUN_HINT)
 
     def _table(self, name: str) -> pl.DataFrame:
         self.verify(name)
@@ -129,7 +129,7 @@ class Run:
 
 
 def _unreadable(path: Path, error: Exception) -> RunError:
-    return RunError(path, f"it cannot be read ({type(error).__name__}: {error})", AGAIN)
+    return RunError(path, f"it cannot be read ({type(error).__name__}: {error})", RERUN_HINT)
 
 
 def open_run(folder: str | Path) -> Run:
@@ -140,7 +140,7 @@ def open_run(folder: str | Path) -> Run:
     folder = Path(folder)
     path = folder / RUN
     if not path.is_file():
-        raise RunError(folder, "there is no run.json in it", "Name a run folder, as `matinee board` lists them.")
+        raise RunError(folder, "there is no run.json in it", "Name a run folder, as `matinee leaderboard` lists them.")
     try:
         content = path.read_bytes()
         values = json.loads(content)
@@ -150,16 +150,16 @@ def open_run(folder: str | Path) -> Run:
     except ValidationError as error:
         first = error.errors()[0]
         found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise RunError(path, f"it is damaged ({found})", AGAIN) from None
+        raise RunError(path, f"it is damaged ({found})", RERUN_HINT) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MatineeError) as error:
-        raise RunError(path, f"it is damaged ({type(error).__name__}: {error})", AGAIN) from None
+        raise RunError(path, f"it is damaged ({type(error).__name__}: {error})", RERUN_HINT) from None
     if record is None:
-        raise RunError(folder, f"it was written in format {found}, this version reads format {FORMAT}", AGAIN)
+        raise RunError(folder, f"it was written in format {found}, this version reads format {FORMAT}", RERUN_HINT)
     if not intact:
-        raise RunError(path, f"it is damaged: its hash is not that in {CHECKSUM}", AGAIN)
+        raise RunError(path, f"it is damaged: its hash is not that in {CHECKSUM}", RERUN_HINT)
     missing = [name for name in record.files if not (folder / name).is_file()]
     if missing:
-        raise RunError(folder, f"it is damaged: {', '.join(sorted(missing))} missing", AGAIN)
+        raise RunError(folder, f"it is damaged: {', '.join(sorted(missing))} missing", RERUN_HINT)
     return Run(folder, record)
 
 
@@ -197,7 +197,7 @@ def lists_frame(lists: TopK) -> pl.DataFrame:
     return users.join(packed, on="row", how="left", maintain_order="left").drop("row")
 
 
-def lists_of(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
+def read_lists(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
     """Lists from a frame of `lists_frame`'s shape; unknown users and items raise ValueError."""
     lengths = frame["item"].list.len().fill_null(0).to_numpy().astype(np.int64)
     m, k = len(frame), int(lengths.max(initial=1))
@@ -230,8 +230,8 @@ def catalogue_frame(train: Interactions, available: NDArray[np.bool_] | None) ->
 def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:
     """Values and weights a person, one pair of columns a metric and part."""
     table = evaluation.table
-    columns: dict[str, Any] = {"user": table.users.decode(table.user), "listed": table.listed}
-    columns |= {f"answered|{part}": mask for part, mask in table.answered.items()}
+    columns: dict[str, Any] = {"user": table.users.decode(table.user), "listed": table.has_list}
+    columns |= {f"answered|{part}": mask for part, mask in table.has_target.items()}
     for (part, metric), column in table.columns.items():
         columns |= {f"value|{part}|{metric}": column.value, f"weight|{part}|{metric}": column.weight}
     return pl.DataFrame(columns)
@@ -244,7 +244,7 @@ def evaluation_meta(evaluation: Evaluation) -> EvaluationMeta:
         parts=evaluation.parts,
         profile=evaluation.profile,
         catalogue=dict(evaluation.catalogue),
-        n_queries=evaluation.table.n_asked,
+        n_queries=evaluation.table.n_queries,
         resamples=evaluation.table.resamples,
         seed=evaluation.table.seed,
     )
@@ -252,15 +252,15 @@ def evaluation_meta(evaluation: Evaluation) -> EvaluationMeta:
 
 def read_evaluation(frame: pl.DataFrame, meta: EvaluationMeta) -> Evaluation:
     """The evaluation that `metrics_frame` and `evaluation_meta` were made from, over the people in it alone."""
-    columns: dict[Key, Column] = {}
+    columns: dict[Key, MetricValues] = {}
     for name in frame.columns:
         if name.startswith("value|"):
             _, part, metric = name.split("|")
             weight = frame[f"weight|{part}|{metric}"].to_numpy()
-            columns[part, parse(metric).metrics[0]] = Column(frame[name].to_numpy(), weight)
+            columns[part, parse(metric).metrics[0]] = MetricValues(frame[name].to_numpy(), weight)
     answered = {name.split("|")[1]: frame[name].to_numpy() for name in frame.columns if name.startswith("answered|")}
     users = Vocabulary.of(frame["user"])
-    table = Table(
+    table = UserValues(
         users.encode(frame["user"]),
         users,
         frame["listed"].to_numpy(),

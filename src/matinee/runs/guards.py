@@ -13,11 +13,11 @@ from matinee.metrics import Evaluation, compare
 from matinee.runs.finding import Finding, warning
 from matinee.topk import TopK
 
-ALIKE = 0.5
+MAX_IDENTICAL = 0.5
 """Share of people who may have one and the same set of items before the guard fires."""
 
 
-def check(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> list[Finding]:
+def check_lists(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> list[Finding]:
     """Findings about lists alone; empty when nothing is wrong.
 
     `personal` says that different people should get different lists.
@@ -25,9 +25,9 @@ def check(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> 
     found: list[Finding] = []
     if task.seen == "exclude" and _seen(lists, ask):
         found.append(warning("seen_items"))
-    if personal and len(lists) > 1 and _share_alike(lists.first(min(lists.k, task.k))) > ALIKE:
+    if personal and len(lists) > 1 and _max_identical_share(lists.first(min(lists.k, task.k))) > MAX_IDENTICAL:
         found.append(warning("identical_lists"))
-    if not _best_first(lists):
+    if not _is_sorted(lists):
         found.append(warning("unsorted_lists"))
     short = int((lists.length < min(task.k, lists.k)).sum())
     if short:
@@ -35,7 +35,7 @@ def check(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> 
     return found
 
 
-def learnt(trainings: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def check_training(trainings: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """Findings about how a network learnt: its `losses` an epoch, its `metrics` (epochs, value) on the stop fold."""
     found: list[Finding] = []
     for one in trainings:
@@ -47,7 +47,7 @@ def learnt(trainings: Iterable[Mapping[str, Any]]) -> list[Finding]:
     return found
 
 
-def beats(evaluation: Evaluation, baseline: Evaluation, metric: str) -> list[Finding]:
+def check_beats_popularity(evaluation: Evaluation, baseline: Evaluation, metric: str) -> list[Finding]:
     """A finding where a model is not better than popularity beyond noise."""
     difference = compare(evaluation, baseline, metric)
     if difference.low > 0:
@@ -64,13 +64,13 @@ def _seen(lists: TopK, ask: Histories) -> bool:
     return bool(np.isin(given, taken).any())
 
 
-def _share_alike(lists: TopK) -> float:
+def _max_identical_share(lists: TopK) -> float:
     """The share of lists that are the most frequent set of items."""
     _, count = np.unique(np.sort(lists.item, axis=1), axis=0, return_counts=True)
     return float(count.max()) / len(lists)
 
 
-def _best_first(lists: TopK) -> bool:
+def _is_sorted(lists: TopK) -> bool:
     falling = bool((lists.score[:, 1:] <= lists.score[:, :-1]).all())
     ordered = np.sort(lists.item, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)

@@ -23,15 +23,15 @@ def keys_of(made: Mapping[str, Any], split: Split, task: Task, log: Interactions
     The metrics that are reported decide neither the fit nor the lists.
     """
     fit = digest({"format": FORMAT, "version": version("matinee"), "split": split.fingerprint, "made": made})
-    lists = digest({"fit": fit, "rules": list_rules(task), "depth": min(max(task.depth, task.k), log.n_items)})
-    names = list(dict.fromkeys([task.metric, *task.also]))
+    lists = digest({"fit": fit, "rules": list_rules(task), "depth": min(max(task.stored_k, task.k), log.n_items)})
+    names = list(dict.fromkeys([task.metric, *task.extra_metrics]))
     metrics = digest({"lists": lists, "names": names, "profile": task.profile, "k": task.k, "seed": seed})
     return Keys(fit=fit, lists=lists, metrics=metrics)
 
 
 def of_model(spec: ModelSpec, seed: int, task: Task) -> dict[str, Any]:
     """What decides a fit: hyperparameters, seed, code, and the validation metric where the model validates."""
-    made = {"model": spec.written(), "seed": seed, "code": code_of(type(spec))}
+    made = {"model": spec.to_dict(), "seed": seed, "code": code_of(type(spec))}
     if spec.uses_validation:
         made["validation"] = {"metric": task.metric, "profile": task.profile, **list_rules(task)}
     return made

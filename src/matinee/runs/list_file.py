@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data import Histories, Vocabulary
-from matinee.data.read import READERS, guess
-from matinee.data.readers._columns import Columned
+from matinee.data.read import READERS, detect_kind
+from matinee.data.readers._columns import TabularSpec
 from matinee.data.source import DataSpec, Table
-from matinee.errors import DataError, SpecError, UnknownName
+from matinee.errors import DataError, SpecError, UnknownNameError
 from matinee.spec import build
 from matinee.topk import TopK
 
@@ -61,21 +61,21 @@ class ListRows:
         return TopK(queries.user, items, score, queries.users, queries.items, queries.titles)
 
 
-def pairs(path: str | Path, users: Vocabulary, items: Vocabulary) -> ListRows:
+def read_pairs(path: str | Path, users: Vocabulary, items: Vocabulary) -> ListRows:
     """The `user,item` rows of a list file.
 
     A column `rank`, 1, 2, … for each user, says their order; without it they are best first. Ids are text where
     those of a vocabulary are, so that `007` stays what it is.
     """
     path = Path(path)
-    kind = READERS.get(guess(path))
+    kind = READERS.get(detect_kind(path))
     knobs: dict[str, Any] = {"path": path}
-    if issubclass(kind, Columned):
+    if issubclass(kind, TabularSpec):
         knobs |= {"time": "", "weight": "", "ids": "text" if users.is_text or items.is_text else "auto"}
-    table = _with_rank(kind, knobs) if issubclass(kind, Columned) else build(kind, knobs, str(path)).table()
+    table = _with_rank(kind, knobs) if issubclass(kind, TabularSpec) else build(kind, knobs, str(path)).table()
     if len(table.frame) == 0:
         raise DataError(path, "it has no rows", "user,item rows", "Write the lists again.")
-    rank = _ranks(table) if "weight" in table.frame.columns and issubclass(kind, Columned) else None
+    rank = _read_ranks(table) if "weight" in table.frame.columns and issubclass(kind, TabularSpec) else None
     return ListRows(table, users.encode(table.frame["user"]), items.encode(table.frame["item"]), rank)
 
 
@@ -84,7 +84,7 @@ def _with_rank(kind: type[DataSpec], knobs: dict[str, Any]) -> Table:
     where = str(knobs["path"])
     try:
         return build(kind, {**knobs, "weight": "rank"}, where).table()
-    except UnknownName:
+    except UnknownNameError:
         return build(kind, knobs, where).table()
     except DataError as error:
         if "weight" not in error.found:
@@ -93,7 +93,7 @@ def _with_rank(kind: type[DataSpec], knobs: dict[str, Any]) -> Table:
         raise DataError(error.where, found, "a whole number from 1", todo) from None
 
 
-def _ranks(table: Table) -> NDArray[np.int64]:
+def _read_ranks(table: Table) -> NDArray[np.int64]:
     """The ranks (n,), refused unless they are 1, 2, … for every user, each once."""
     rank, place = table.frame["weight"], table.frame.select(pl.col("weight").rank("ordinal").over("user")).to_series()
     wrong = (rank != place).arg_true()
@@ -105,9 +105,9 @@ def _ranks(table: Table) -> NDArray[np.int64]:
     return rank.cast(pl.Int64).to_numpy()
 
 
-def write(lists: TopK, path: str | Path) -> None:
+def write_lists(lists: TopK, path: str | Path) -> None:
     """Write `user,item` rows, best first, as .csv or .parquet; the file appears whole or not at all."""
-    with replaced(path) as fresh:
+    with atomic_replace(path) as fresh:
         write_rows(lists, fresh)
 
 
@@ -120,7 +120,7 @@ def write_rows(lists: TopK, path: Path) -> None:
         frame.write_parquet(path)
 
 
-def refuse_path(path: str | Path) -> None:
+def check_path(path: str | Path) -> None:
     """Refuse a path that no list file can be written to."""
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -130,13 +130,13 @@ def refuse_path(path: str | Path) -> None:
 
 
 @contextmanager
-def replaced(path: str | Path) -> Generator[Path]:
+def atomic_replace(path: str | Path) -> Generator[Path]:
     """A new file that replaces `path` at the end of the block.
 
     It lies in the same folder under a random name and is removed if the block fails.
     """
     path = Path(path)
-    refuse_path(path)
+    check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".writing-", dir=path.parent)
     os.close(handle)

@@ -15,7 +15,7 @@ LOG = "log.jsonl"
 Line: TypeAlias = dict[str, Any]
 
 
-def note(work: Path, stage: str, **said: Any) -> None:
+def append_log(work: Path, stage: str, **said: Any) -> None:
     """One line in the run's log: when, which stage, and what is said of it, such as its seconds."""
     line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage, **said}
     with writing(work), (work / LOG).open("ab+") as log:
@@ -23,7 +23,7 @@ def note(work: Path, stage: str, **said: Any) -> None:
         log.write(json.dumps(line).encode() + b"\n")
 
 
-def noted(work: Path, stage: str) -> list[Line]:
+def read_log(work: Path, stage: str) -> list[Line]:
     """The lines of a run's log about a stage, the last one of each fold."""
     return [line for line in last_lines(work) if line["stage"] == stage]
 

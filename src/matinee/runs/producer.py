@@ -22,15 +22,15 @@ class Producer(Spec):
         return ()
 
     @property
-    def params(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The hyperparameters or options, all of them, ready for JSON."""
         return {}
 
     @property
-    def changed(self) -> dict[str, Any]:
-        """The `params` worth a place on the leaderboard."""
-        return self.params
+    def non_default_options(self) -> dict[str, Any]:
+        """The options worth a place on the leaderboard."""
+        return self.options
 
-    def written(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The kind, then the fields."""
         return {"kind": self.kind, **self.model_dump(mode="json")}

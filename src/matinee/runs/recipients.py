@@ -46,7 +46,7 @@ class Recipients:
         item[old], score[old] = known.item, known.score
         if not old.all():
             popular = models.get("popularity")().fit(log)
-            mask = Mask(available=task.allowed(log))
+            mask = Mask(available=task.available_items(log))
             one = recommend(popular, Histories.of([[]], log.items), min(known.k, log.n_items), mask)
             item[~old, : one.k], score[~old, : one.k] = one.item, one.score
         return TopK(self.queries.user, item, score, self.queries.users, log.items, log.titles)
@@ -58,7 +58,7 @@ class Recipients:
         return said + (f"; {self.skipped:,} users the log does not know were left out" if self.skipped else "")
 
 
-def wanted(path: str | None, log: Interactions, unknown: str = "error") -> Recipients:
+def target_users(path: str | None, log: Interactions, unknown: str = "error") -> Recipients:
     """The users of a file in their order, each once; None means every user of the log."""
     if unknown not in UNKNOWN:
         raise SpecError("--unknown", f"found {unknown!r}", f"one of {', '.join(UNKNOWN)}")

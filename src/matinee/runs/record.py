@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from matinee.contract import Task
-from matinee.ensemble.analysis.members import Portrait
+from matinee.ensemble.analysis.members import MemberReport
 from matinee.ensemble.analysis.robustness import Robustness
-from matinee.ensemble.analysis.winners import Won
+from matinee.ensemble.analysis.winners import MemberWins
 from matinee.runs.environment import Environment
 from matinee.runs.fields import AnyRecipe, AnySplit
 from matinee.runs.finding import Finding
@@ -127,8 +127,8 @@ class EnsembleReport(Record):
     """`in_sample` minus `out_of_fold`."""
 
     gain: Gain
-    portrait: Portrait
-    winners: tuple[Won, ...]
+    portrait: MemberReport
+    winners: tuple[MemberWins, ...]
     robustness: Robustness
 
 

@@ -40,10 +40,10 @@ def keep_split(split: Split, log: Interactions, root: Path, say: Callable[[str],
         if not place.is_dir():
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
-            about = {"fingerprint": split.fingerprint, "source": split.source, "protocol": split.protocol.written()}
+            about = {"fingerprint": split.fingerprint, "source": split.source, "protocol": split.protocol.to_dict()}
             (work / "split.json").write_text(json.dumps({**about, "log": log.summary()}, indent=2) + "\n")
             users_frame(split).write_parquet(work / "users.parquet")
-            items_frame(split.learn).write_parquet(work / "items.parquet")
+            items_frame(split.train).write_parquet(work / "items.parquet")
             sync_tree(work)
             work.rename(place)
             sync_file(root)
@@ -52,10 +52,10 @@ def keep_split(split: Split, log: Interactions, root: Path, say: Callable[[str],
 
 def users_frame(split: Split) -> pl.DataFrame:
     """One row a query."""
-    query, target = split.ask, split.answer
+    query, target = split.query, split.target
     length = np.diff(query.offsets)
     last = pl.Series(query.time[np.maximum(query.offsets[1:] - 1, 0)] if len(query.time) else np.zeros(len(query)))
-    known = pl.Series(length > 0) & (split.learn.clock != "none")
+    known = pl.Series(length > 0) & (split.train.time_kind != "none")
     frame = pl.DataFrame(
         {"user": target.users.decode(target.user), "history_length": length, "n_targets": target.count}
     )
@@ -68,6 +68,6 @@ def items_frame(train: Interactions) -> pl.DataFrame:
     spans = times.agg(first_time=pl.min("time"), last_time=pl.max("time"))
     catalogue = catalogue_frame(train, None).with_columns(code=pl.int_range(train.n_items, dtype=pl.Int32, eager=True))
     frame = catalogue.join(spans, on="code", how="left", maintain_order="left")
-    if train.clock == "none":
+    if train.time_kind == "none":
         frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(name) for name in ("first_time", "last_time"))
     return frame.select("item", "title", pl.col("popularity").alias("n_train_users"), "first_time", "last_time")

@@ -9,22 +9,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.contract import Context, Mask, ModelSpec, Task
-from matinee.data import Answers, Histories, Interactions, Vocabulary
+from matinee.contract import FitContext, Mask, ModelSpec, Task
+from matinee.data import Histories, Interactions, Targets, Vocabulary
 from matinee.errors import DataError, SpecError, SubmissionError
 from matinee.metrics import Evaluation, evaluate, parse
-from matinee.runs.list_file import ListRows, pairs, write
+from matinee.runs.list_file import ListRows, read_pairs, write_lists
 from matinee.threads import limit_threads
 from matinee.topk import TopK, recommend
 
-__all__ = ["Checked", "check", "faults_of", "judge", "refit", "write"]
+__all__ = ["CheckedSubmission", "check_file", "evaluate_against_file", "refit", "row_faults", "write_lists"]
 
-SHOWN = 3
+MAX_SHOWN = 3
 """How many examples of a fault a message names."""
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
+class CheckedSubmission:
     """A list file that follows the rules of its task."""
 
     lists: TopK
@@ -35,7 +35,7 @@ class Checked:
     repeats: int | None = None
     """Rows with an item of the user's history; None where seen items are excluded."""
 
-    def sentence(self, k: int) -> str:
+    def summary(self, k: int) -> str:
         """What was found, in words."""
         said = f"{self.rows:,} rows, {len(self.lists):,} users, {k} items each"
         why = f"; {self.short} users have fewer because no more items are allowed for them"
@@ -46,17 +46,19 @@ class Checked:
         return said + (why if self.short else "") + f"; {seen}, no item twice, all ids known"
 
 
-def refit(spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: Context = Context()) -> TopK:
+def refit(
+    spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: FitContext = FitContext()
+) -> TopK:
     """Fit on the whole log and make the lists to deliver, for the given user codes (m,)."""
     if task.k > log.n_items:
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")
     model = spec.fit(log, ctx)
-    mask = Mask(seen=task.seen == "exclude", available=task.allowed(log))
+    mask = Mask(seen=task.seen == "exclude", available=task.available_items(log))
     with limit_threads(ctx.threads):
         return recommend(model, log.histories(users), task.k, mask, ctx.progress)
 
 
-def check(path: str | Path, log: Interactions, task: Task, queries: Histories | None = None) -> Checked:
+def check_file(path: str | Path, log: Interactions, task: Task, queries: Histories | None = None) -> CheckedSubmission:
     """Read a list file and hold it against the rules: exactly k items for every user asked for, or all that are
     allowed for them; no seen item where seen are excluded; nothing twice; only ids the log knows.
 
@@ -64,24 +66,24 @@ def check(path: str | Path, log: Interactions, task: Task, queries: Histories | 
     user of the log. Raises `SubmissionError` naming every kind of fault with its count and its first lines.
     """
     queries = log.histories() if queries is None else queries
-    rows = pairs(path, queries.users, queries.items)
-    faults = faults_of(rows, queries, log, task)
-    allowed = np.minimum(task.k, _room(log, task, queries))
-    faults += _wrong_lengths(rows, queries, allowed, task.k)
+    rows = read_pairs(path, queries.users, queries.items)
+    faults = row_faults(rows, queries, log, task)
+    allowed = np.minimum(task.k, _max_items(log, task, queries))
+    faults += _length_faults(rows, queries, allowed, task.k)
     if faults:
         raise SubmissionError(path, faults)
     repeats = int(_seen(rows, queries).sum()) if task.seen == "include" else None
-    return Checked(rows.lists(queries), len(rows.table.frame), int((allowed < task.k).sum()), repeats)
+    return CheckedSubmission(rows.lists(queries), len(rows.table.frame), int((allowed < task.k).sum()), repeats)
 
 
-def faults_of(rows: ListRows, queries: Histories, log: Interactions, task: Task) -> list[str]:
+def row_faults(rows: ListRows, queries: Histories, log: Interactions, task: Task) -> list[str]:
     """Faults of single rows: unknown ids, repeats, items of the user's query, items that are not available."""
     user, item, width = rows.user, rows.item, len(queries.items)
     known = (user >= 0) & (item >= 0)
     code = user.astype(np.int64) * width + item
     first = np.zeros(len(code), dtype=np.bool_)
     first[np.unique(code, return_index=True)[1]] = True
-    available = task.allowed(log)
+    available = task.available_items(log)
     wrong = {
         "unknown user": user < 0,
         "unknown item": item < 0,
@@ -105,13 +107,13 @@ def _fault(name: str, at: NDArray[np.intp], rows: ListRows) -> str:
     table = rows.table
     where = Path(table.where).name
     lines = [
-        (table.place(int(i)).rpartition(where)[2].strip(), table.frame.row(int(i), named=True)) for i in at[:SHOWN]
+        (table.place(int(i)).rpartition(where)[2].strip(), table.frame.row(int(i), named=True)) for i in at[:MAX_SHOWN]
     ]
     shown = "; ".join(f"{line}: {row['user']},{row['item']}" for line, row in lines)
-    return f"{len(at):,} × {name} ({shown}{', …' if len(at) > SHOWN else ''})"
+    return f"{len(at):,} × {name} ({shown}{', …' if len(at) > MAX_SHOWN else ''})"
 
 
-def _wrong_lengths(rows: ListRows, queries: Histories, allowed: NDArray[np.int64], k: int) -> list[str]:
+def _length_faults(rows: ListRows, queries: Histories, allowed: NDArray[np.int64], k: int) -> list[str]:
     """Faults of whole lists: missing, too short or too long, or of a user that is not asked for."""
     known = rows.user[(rows.user >= 0) & (rows.item >= 0)]
     count = np.bincount(known, minlength=len(queries.users))
@@ -126,14 +128,14 @@ def _wrong_lengths(rows: ListRows, queries: Histories, allowed: NDArray[np.int64
         ("nobody asked for", np.flatnonzero(surplus)),
     ):
         if len(users):
-            ids = ", ".join(map(str, queries.users.decode(users[:SHOWN]).to_list()))
-            faults.append(f"{len(users):,} users {name} (user {ids}{', …' if len(users) > SHOWN else ''})")
+            ids = ", ".join(map(str, queries.users.decode(users[:MAX_SHOWN]).to_list()))
+            faults.append(f"{len(users):,} users {name} (user {ids}{', …' if len(users) > MAX_SHOWN else ''})")
     return faults
 
 
-def _room(log: Interactions, task: Task, queries: Histories) -> NDArray[np.int64]:
+def _max_items(log: Interactions, task: Task, queries: Histories) -> NDArray[np.int64]:
     """How many items each user may get at all (m,)."""
-    available = task.allowed(log)
+    available = task.available_items(log)
     total = log.n_items if available is None else int(available.sum())
     if task.seen == "include":
         return np.full(len(queries), total, dtype=np.int64)
@@ -141,9 +143,9 @@ def _room(log: Interactions, task: Task, queries: Histories) -> NDArray[np.int64
     return total - np.diff(own.indptr).astype(np.int64)
 
 
-def judge(lists: TopK, path: str | Path, task: Task) -> Evaluation:
+def evaluate_against_file(lists: TopK, path: str | Path, task: Task) -> Evaluation:
     """Score lists against a file of answers, `user,item` rows. An answer with an item the log lacks is a miss."""
-    rows = pairs(path, lists.users, lists.items)
+    rows = read_pairs(path, lists.users, lists.items)
     if (rows.user < 0).any():
         place = rows.table.place(int(np.flatnonzero(rows.user < 0)[0]))
         raise DataError(place, "its user is not in the log", "answers of known users", "Drop the row.")
@@ -154,7 +156,7 @@ def judge(lists: TopK, path: str | Path, task: Task) -> Evaluation:
     recoded = np.where(lists.item >= 0, items.encode(lists.items.ids)[lists.item], np.int32(-1)).astype(np.int32)
     who, row = np.unique(rows.user, return_inverse=True)
     asked = (who.astype(np.int32), lists.users, items)
-    answers = Answers.of(row, items.encode(ids[1]), np.zeros(len(row), dtype=np.int8), ("all",), asked)
-    names = [name for name in dict.fromkeys([task.metric, *task.also]) if not name.startswith("popularity@")]
+    answers = Targets.of(row, items.encode(ids[1]), np.zeros(len(row), dtype=np.int8), ("all",), asked)
+    names = [name for name in dict.fromkeys([task.metric, *task.extra_metrics]) if not name.startswith("popularity@")]
     judged = TopK(lists.user, recoded, lists.score, lists.users, items)
     return evaluate(judged, answers, [name for name in names if parse(name).k <= lists.k], task.profile)

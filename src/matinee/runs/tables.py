@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from matinee.errors import SpecError, UnknownName
-from matinee.spec import shown
+from matinee.errors import SpecError, UnknownNameError
+from matinee.spec import short_repr
 
 DEPTH = 16
 """Tables and lists inside each other, and parts of a dotted key; what is valid needs five."""
@@ -33,7 +33,7 @@ def load_tables(path: Path) -> dict[str, Any]:
             raise SpecError(str(path), f"it has {path.stat().st_size:,} bytes", f"at most {SIZE:,}")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise _no_toml(path, str(error)) from None
+        raise _not_toml(path, str(error)) from None
     except OSError as error:
         raise SpecError(str(path), f"it cannot be read ({error.strerror})", "an experiment file (TOML)") from None
     return _parsed(text, path)
@@ -45,14 +45,14 @@ def _parsed(text: str, where: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(where, str(error)) from None
+        raise _not_toml(where, str(error)) from None
     except ValueError:
-        raise _no_toml(where, "a number has more digits than can be read") from None
+        raise _not_toml(where, "a number has more digits than can be read") from None
     except RecursionError:
-        raise _no_toml(where, "its brackets are nested too deep") from None
+        raise _not_toml(where, "its brackets are nested too deep") from None
 
 
-def _no_toml(where: str | Path, found: str) -> SpecError:
+def _not_toml(where: str | Path, found: str) -> SpecError:
     return SpecError(str(where), f"it is not TOML ({found})", "an experiment file like those in examples/")
 
 
@@ -68,10 +68,10 @@ def check_plain(value: Any, where: str, depth: int = 0) -> None:
         for inner in cast("list[Any]", value):
             check_plain(inner, where, depth + 1)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise SpecError(where, f"found {shown(value)}", "a number of at most 64 bits")
+        raise SpecError(where, f"found {short_repr(value)}", "a number of at most 64 bits")
     elif isinstance(value, str) and (len(value) > LENGTH or "\0" in value or not _is_utf8(value)):
         raise SpecError(
-            where, f"found {shown(value)}", f"UTF-8 text of at most {LENGTH:,} characters, none of them NUL"
+            where, f"found {short_repr(value)}", f"UTF-8 text of at most {LENGTH:,} characters, none of them NUL"
         )
 
 
@@ -86,7 +86,7 @@ def _is_utf8(text: str) -> bool:
 def as_table(value: Any, where: str) -> Mapping[str, Any]:
     """The value, if it is a table."""
     if not isinstance(value, Mapping):
-        raise SpecError(where, f"found {shown(value)}", "a table of options")
+        raise SpecError(where, f"found {short_repr(value)}", "a table of options")
     return cast("Mapping[str, Any]", value)
 
 
@@ -97,49 +97,51 @@ def model_tables(tables: Mapping[str, Any], where: str) -> list[Mapping[str, Any
     if isinstance(listed, Mapping):
         raise SpecError(place, "it is one table, [model]", "a list of tables", "Write [[model]] above each model.")
     if not isinstance(listed, list | tuple) or not listed:
-        found = "no model is listed" if not listed else f"found {shown(listed)}, no model is listed"
+        found = "no model is listed" if not listed else f"found {short_repr(listed)}, no model is listed"
         raise SpecError(place, found, "one table [[model]] with a kind for each model")
     rows = cast("list[Any]", listed)
     return [as_table(row, f"{where}: model {n}") for n, row in enumerate(rows, 1)]
 
 
-def changed(tables: Mapping[str, Any], change: str) -> dict[str, Any]:
+def apply_change(tables: Mapping[str, Any], change: str) -> dict[str, Any]:
     """The tables after one `--set path=value`: `task.k=20`, `model.ease.l2=200`, `model.2.l2=200` (the second)."""
     path, equals, text = change.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys) or "\n" in change or "\r" in change or len(keys) > DEPTH:
-        found = f"found {shown(change)}"
+        found = f"found {short_repr(change)}"
         raise SpecError("--set", found, "path=value on one line, as in task.k=20 or model.ease.l2=200")
     value = _value(text.strip())
     if keys[0] == "model":
-        return {**tables, "model": _changed_models(model_tables(tables, "--set"), keys[1:], value)}
-    return _changed_table(tables, keys, value)
+        return {**tables, "model": _apply_to_models(model_tables(tables, "--set"), keys[1:], value)}
+    return _apply_to_table(tables, keys, value)
 
 
-def _changed_table(table: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
+def _apply_to_table(table: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
     if len(keys) == 1:
         return {**table, keys[0]: value}
     inner = table.get(keys[0], {})
-    return {**table, keys[0]: _changed_table(as_table(inner, f"--set {'.'.join(keys)}"), keys[1:], value)}
+    return {**table, keys[0]: _apply_to_table(as_table(inner, f"--set {'.'.join(keys)}"), keys[1:], value)}
 
 
-def _changed_models(rows: list[Mapping[str, Any]], keys: list[str], value: Any) -> list[Mapping[str, Any]]:
+def _apply_to_models(rows: list[Mapping[str, Any]], keys: list[str], value: Any) -> list[Mapping[str, Any]]:
     if len(keys) < 2:
         raise SpecError("--set model", "no option is named", "model.<kind>.<option>=value")
-    at = _addressed(rows, keys[0])
-    return [*rows[:at], _changed_table(rows[at], keys[1:], value), *rows[at + 1 :]]
+    at = _addressed_models(rows, keys[0])
+    return [*rows[:at], _apply_to_table(rows[at], keys[1:], value), *rows[at + 1 :]]
 
 
-def _addressed(rows: list[Mapping[str, Any]], name: str) -> int:
+def _addressed_models(rows: list[Mapping[str, Any]], name: str) -> int:
     """Which model is meant, counted from 0: the only one of its kind, or the one of that number in the file."""
     kinds = [str(row.get("kind")).replace("-", "_") for row in rows]
     if name.isdecimal():
         if name.isascii() and len(name) < 10 and 1 <= int(name) <= len(rows):
             return int(name) - 1
-        raise SpecError(f"--set model.{shown(name)}", f"the experiment lists {len(rows)} models", "a number among them")
+        raise SpecError(
+            f"--set model.{short_repr(name)}", f"the experiment lists {len(rows)} models", "a number among them"
+        )
     fitting = [at for at, kind in enumerate(kinds) if kind == name.replace("-", "_")]
     if not fitting:
-        raise UnknownName("model in this experiment", name, kinds, "--set")
+        raise UnknownNameError("model in this experiment", name, kinds, "--set")
     if len(fitting) > 1:
         numbers = [f"model.{at + 1}" for at in fitting]
         raise SpecError(
@@ -155,4 +157,4 @@ def _value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     except (ValueError, RecursionError):
-        raise SpecError("--set", f"found {shown(text)}", "a number, a text or a list that TOML can read") from None
+        raise SpecError("--set", f"found {short_repr(text)}", "a number, a text or a list that TOML can read") from None

@@ -39,7 +39,7 @@ class _Values(dict[str, object]):
         return _Missing()
 
 
-def sentence(finding: Finding) -> str:
+def finding_text(finding: Finding) -> str:
     """The finding in words; one of an unknown code is shown as its code and values."""
     template = SENTENCES.get(finding.code)
     if template is None:
@@ -50,7 +50,7 @@ def sentence(finding: Finding) -> str:
 
 def warnings(run: Run) -> list[str]:
     """The warnings of a run, a sentence each."""
-    return [sentence(finding) for finding in run.record.findings if finding.level == "warning"]
+    return [finding_text(finding) for finding in run.record.findings if finding.level == "warning"]
 
 
 def gain_text(gain: Gain) -> str:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from matinee.spec import Kinds
-from matinee.split._cut import Split, SplitSpec, verb
-from matinee.split.given import given
+from matinee.spec import Registry
+from matinee.split._split import Split, SplitSpec, as_function
+from matinee.split.last_n import LastN
 from matinee.split.mixture import Mixture
 from matinee.split.new_users import NewUsers
+from matinee.split.predefined import predefined
 from matinee.split.random import Random
-from matinee.split.tail import Tail
 from matinee.split.temporal import Temporal
 
-PROTOCOLS: Kinds[SplitSpec] = Kinds(sys.modules[__name__], SplitSpec, "split")
+PROTOCOLS: Registry[SplitSpec] = Registry(sys.modules[__name__], SplitSpec, "split")
 
-mixture = verb(Mixture)
-random = verb(Random)
-tail = verb(Tail)
-temporal = verb(Temporal)
-new_users = verb(NewUsers)
+mixture = as_function(Mixture)
+random = as_function(Random)
+last_n = as_function(LastN)
+temporal = as_function(Temporal)
+new_users = as_function(NewUsers)
 
-__all__ = ["PROTOCOLS", "Split", "SplitSpec", "given", "mixture", "new_users", "random", "tail", "temporal"]
+__all__ = ["PROTOCOLS", "Split", "SplitSpec", "last_n", "mixture", "new_users", "predefined", "random", "temporal"]

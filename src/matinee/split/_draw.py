@@ -15,15 +15,15 @@ FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 """The constants of splitmix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, OOPSLA 2014)."""
 
 
-def keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint64]:
+def user_keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint64]:
     """One key a user (n_users,) from the raw id, the seed and what the draws are for; never from code or row order."""
     if users.is_text:
         own = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in users.ids]
         ids = np.frombuffer(b"".join(own), dtype="<u8").astype(np.uint64)
     else:
-        ids = _mixed(users.ids.to_numpy().astype(np.uint64))
-    salt = _mixed(np.array([seed % 2**64], dtype=np.uint64) + GOLDEN * np.array([purpose + 1], dtype=np.uint64))
-    return _mixed(ids ^ salt)
+        ids = _mix(users.ids.to_numpy().astype(np.uint64))
+    salt = _mix(np.array([seed % 2**64], dtype=np.uint64) + GOLDEN * np.array([purpose + 1], dtype=np.uint64))
+    return _mix(ids ^ salt)
 
 
 def uniform(key: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -31,8 +31,8 @@ def uniform(key: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def hide(
-    log: Interactions, want: NDArray[np.int64], key: NDArray[np.uint64]
+def hold_out_items(
+    log: Interactions, sizes: NDArray[np.int64], key: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     """Hold out of every user u `want[u]` = (items at random, rows at the end); (n_users, 2).
 
@@ -42,23 +42,23 @@ def hide(
     Cost O(N log(row length)), side by side over users; N bytes beside the log.
     """
     held = np.full(len(log), -1, dtype=np.int8)
-    got = _hide(_fixed(log.offsets), log.item, want, key, held)
+    got = _hold_out_items(_read_only(log.offsets), log.item, sizes, key, held)
     return held, got
 
 
-def distinct(log: Interactions) -> NDArray[np.int64]:
+def n_distinct_items(log: Interactions) -> NDArray[np.int64]:
     """How many different items each user took, (n_users,)."""
-    return _distinct(_fixed(log.offsets), log.item)
+    return _count_distinct(_read_only(log.offsets), log.item)
 
 
-def _fixed(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+def _read_only(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """A read-only view, so that loops are compiled for one kind of array."""
     view = offsets.view()
     view.flags.writeable = False
     return view
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of splitmix64."""
     x = (x ^ (x >> np.uint64(30))) * FIRST
     x = (x ^ (x >> np.uint64(27))) * SECOND
@@ -66,19 +66,19 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 @parallel_kernel
-def _hide(
+def _hold_out_items(
     offsets: NDArray[np.int64],
     item: NDArray[np.int32],
-    want: NDArray[np.int64],
+    sizes: NDArray[np.int64],
     key: NDArray[np.uint64],
     held: NDArray[np.int8],
 ) -> NDArray[np.int64]:
-    got = np.zeros(want.shape, dtype=np.int64)
+    got = np.zeros(sizes.shape, dtype=np.int64)
     for u in prange(len(offsets) - 1):
-        low, end = offsets[u], offsets[u + 1] - want[u, 1]
+        low, end = offsets[u], offsets[u + 1] - sizes[u, 1]
         held[end : offsets[u + 1]] = 1
-        got[u, 1] = want[u, 1]
-        if want[u, 0] == 0 or end <= low:
+        got[u, 1] = sizes[u, 1]
+        if sizes[u, 0] == 0 or end <= low:
             continue
         pool, tail = np.sort(item[low:end]), np.sort(item[end : offsets[u + 1]])
         n, left, at = 0, 0, 0  # n may be drawn, `left` are left by the end
@@ -90,7 +90,7 @@ def _hide(
                 at += 1
             if at == len(tail) or tail[at] != pool[i]:
                 pool[n], n = pool[i], n + 1
-        take = min(want[u, 0], n, left - 1)
+        take = min(sizes[u, 0], n, left - 1)
         state = key[u]
         for i in range(take):  # Fisher–Yates, stopped after `take`
             state = state + GOLDEN
@@ -109,7 +109,7 @@ def _hide(
 
 
 @parallel_kernel
-def _distinct(offsets: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int64]:
+def _count_distinct(offsets: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int64]:
     count = np.zeros(len(offsets) - 1, dtype=np.int64)
     for u in prange(len(offsets) - 1):
         row = np.sort(item[offsets[u] : offsets[u + 1]])

@@ -6,7 +6,7 @@ labels, so both are scored apart and together, and the shares can be fitted to t
 When: competitions and logs of which an unknown part is lost. Models that read order shine on `tail`, those that
 do not on `random`; a split of one kind alone picks the wrong winner for a test of the other.
 
-`mixture(log, random=2, tail=1, seed=7)`; a column is a day; = learnt and asked, · learnt only, r random, t tail:
+`mixture(log, n_random=2, n_last=1, seed=7)`; a column is a day; = learnt and asked, · learnt only, r random, t tail:
 
     ann   A B C D E F G H   →   = r = = = r = t
     ben   . F . B A . . .   →   . r . = t . . .
@@ -28,33 +28,33 @@ from pydantic import Field, model_validator
 
 from matinee.data import Interactions
 from matinee.errors import SpecError
-from matinee.split._cut import Split, need_order
 from matinee.split._holdout import Holdout, hold_out
+from matinee.split._split import Split, need_order
 
 
 class Mixture(Holdout):
     """Some items from the middle, some from the end."""
 
-    random: Annotated[int, Field(ge=0, le=1_000_000)] = 7
+    n_random: Annotated[int, Field(ge=0, le=1_000_000)] = 7
     """How many different items of every user are drawn from what the tail leaves."""
 
-    tail: Annotated[int, Field(ge=0, le=1_000_000)] = 3
+    n_last: Annotated[int, Field(ge=0, le=1_000_000)] = 3
     """How many rows are taken off the end of every history."""
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Chance has a part in it unless nothing is drawn."""
-        return self.random > 0
+        return self.n_random > 0
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
-        if self.random + self.tail == 0:
-            raise SpecError("split (mixture)", "random and tail are both 0", "at least one answer a user")
+    def _check_not_empty(self) -> Self:
+        if self.n_random + self.n_last == 0:
+            raise SpecError("split (mixture)", "n_random and n_last are both 0", "at least one answer a user")
         return self
 
-    def cut(self, log: Interactions) -> Split:
+    def split(self, log: Interactions) -> Split:
         """Take the tail off, then draw from the rest."""
-        if self.tail:
-            need_order(log, self, "Read one, or set tail = 0.")
-        wanted = np.tile(np.array([self.random, self.tail], dtype=np.int64), (log.n_users, 1))
-        return hold_out(log, wanted, self, ("random", "tail"))
+        if self.n_last:
+            need_order(log, self, "Read one, or set n_last = 0.")
+        wanted = np.tile(np.array([self.n_random, self.n_last], dtype=np.int64), (log.n_users, 1))
+        return hold_out(log, wanted, self, ("random", "last"))

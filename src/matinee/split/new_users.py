@@ -31,8 +31,8 @@ from pydantic import Field, model_validator
 
 from matinee.data import Interactions
 from matinee.errors import SplitError
-from matinee.split._cut import ASK_ONLY, LEARN, Split, SplitSpec, assemble, need_order, one_of
-from matinee.split._draw import distinct, hide, keys, uniform
+from matinee.split._draw import hold_out_items, n_distinct_items, uniform, user_keys
+from matinee.split._split import QUERY_ONLY, TRAIN, Split, SplitSpec, assemble, exactly_one_of, need_order
 
 
 class NewUsers(SplitSpec):
@@ -53,37 +53,37 @@ class NewUsers(SplitSpec):
     """Whether the answer is drawn from the history or is its end."""
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
-        one_of("split (new_users)", users=self.users, fraction=self.fraction)
+    def _check_one_size(self) -> Self:
+        exactly_one_of("split (new_users)", users=self.users, fraction=self.fraction)
         return self
 
-    def cut(self, log: Interactions) -> Split:
+    def split(self, log: Interactions) -> Split:
         """Choose the users, then cut each of their histories."""
         if self.order == "time":
             need_order(log, self, "Read one, or set order = 'random'.")
         size = self._size(log)
-        chosen = self._chosen(log, size >= 2)
+        chosen = self._test_users(log, size >= 2)
         wanted = np.zeros((log.n_users, 2), dtype=np.int64)
         answers = np.clip(np.floor((1 - self.fold_in) * size + 0.5), 1, np.maximum(size - 1, 1))
         wanted[chosen, 0 if self.order == "random" else 1] = answers[chosen]
-        held, _ = hide(log, wanted, keys(log.users, self.seed_used))
+        held, _ = hold_out_items(log, wanted, user_keys(log.users, self.effective_seed))
         held[held > 0] = 0
-        held[chosen[log.user] & (held == LEARN)] = ASK_ONLY
-        return assemble(log, held, self, ("new_users",), asked_from=ASK_ONLY)
+        held[chosen[log.user] & (held == TRAIN)] = QUERY_ONLY
+        return assemble(log, held, self, ("new_users",), query_log=QUERY_ONLY)
 
-    def inner(self, learn: Interactions) -> NewUsers:
+    def validation_protocol(self, learn: Interactions) -> NewUsers:
         """Other users of `learn`: as many, or half of those that are left."""
         left = int((self._size(learn) >= 2).sum()) // 2
         users = None if self.users is None else max(1, min(self.users, left))
-        return self.model_copy(update={"seed": self.seed_used + 1_000_003, "users": users})
+        return self.model_copy(update={"seed": self.effective_seed + 1_000_003, "users": users})
 
     def _size(self, log: Interactions) -> NDArray[np.int64]:
         """What a history is measured in: different items to draw from, or rows in time; (n_users,)."""
-        return distinct(log) if self.order == "random" else np.diff(log.offsets)
+        return n_distinct_items(log) if self.order == "random" else np.diff(log.offsets)
 
-    def _chosen(self, log: Interactions, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _test_users(self, log: Interactions, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Who is held out, (n_users,)."""
-        key, there = keys(log.users, self.seed_used, purpose=1), np.diff(log.offsets) > 0
+        key, there = user_keys(log.users, self.effective_seed, purpose=1), np.diff(log.offsets) > 0
         if self.users is None:
             chosen = eligible & (uniform(key) < (self.fraction or 0))
         else:

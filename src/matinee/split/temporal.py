@@ -32,7 +32,7 @@ from pydantic import Field, field_validator, model_validator
 
 from matinee.data import Interactions
 from matinee.errors import SpecError, SplitError
-from matinee.split._cut import LEARN, OUT, Split, SplitSpec, assemble, need_order, nobody, one_of
+from matinee.split._split import DROPPED, TRAIN, Split, SplitSpec, assemble, exactly_one_of, need_order, no_test_users
 
 DAY = 86_400
 START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,14 +64,14 @@ class Temporal(SplitSpec):
         return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
-        one_of("split (temporal)", at=self.at, fraction=self.fraction)
+    def _check_one_size(self) -> Self:
+        exactly_one_of("split (temporal)", at=self.at, fraction=self.fraction)
         if self.origins > 1 and self.step is None and self.days is None:
             raise SpecError("split (temporal)", f"origins = {self.origins} and neither step nor days", "one of the two")
         return self
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Nothing is left to chance."""
         return False
 
@@ -80,16 +80,16 @@ class Temporal(SplitSpec):
         """One for each origin."""
         return self.origins
 
-    def cut(self, log: Interactions) -> Split:
+    def split(self, log: Interactions) -> Split:
         """Cut at the newest origin."""
-        return _cut_at(log, self._newest(log), self.days)
+        return _split_at(log, self._newest(log), self.days)
 
-    def cuts(self, log: Interactions) -> list[Split]:
+    def splits(self, log: Interactions) -> list[Split]:
         """Cut at every origin, the oldest first; each split is a whole one, with its own answers."""
         newest, step = self._newest(log), _seconds(self.step or self.days or 0)
-        return [_cut_at(log, newest - back * step, self.days) for back in reversed(range(self.origins))]
+        return [_split_at(log, newest - back * step, self.days) for back in reversed(range(self.origins))]
 
-    def inner(self, learn: Interactions) -> Temporal:
+    def validation_protocol(self, learn: Interactions) -> Temporal:
         """An earlier origin at the same horizon, so that the stop fold ends where `learn` does."""
         if self.fraction is not None:
             return self.model_copy(update={"origins": 1})
@@ -102,7 +102,7 @@ class Temporal(SplitSpec):
     def _newest(self, log: Interactions) -> int:
         """The second of the newest origin."""
         need_order(log, self, "Read one, or use kind = 'random'.")
-        if log.clock != "seconds":
+        if log.time_kind != "seconds":
             todo = "Read real times, or use kind = 'tail'."
             raise SplitError("the log knows only the order of each history", "times that all users share", todo)
         if self.at is not None:
@@ -115,15 +115,15 @@ def _seconds(days: float) -> int:
     return max(1, round(days * DAY))
 
 
-def _cut_at(log: Interactions, at: int, days: float | None) -> Split:
+def _split_at(log: Interactions, at: int, days: float | None) -> Split:
     """Cut at a second; the protocol of the split names the moment and the horizon, however they were given."""
     if len(log) == 0:
-        raise nobody(log)
+        raise no_test_users(log)
     first, last = int(log.time.min()), int(log.time.max())
     horizon = max(last + 1 - at, 1) if days is None else _seconds(days)
-    held = np.where(log.time < at, LEARN, np.where(log.time < at + horizon, 0, OUT)).astype(np.int8)
-    past = np.bincount(log.user[held == LEARN], minlength=log.n_users) > 0
-    held[(held == 0) & ~past[log.user]] = OUT
+    held = np.where(log.time < at, TRAIN, np.where(log.time < at + horizon, 0, DROPPED)).astype(np.int8)
+    past = np.bincount(log.user[held == TRAIN], minlength=log.n_users) > 0
+    held[(held == 0) & ~past[log.user]] = DROPPED
     moment = START + timedelta(seconds=at)
     if not (held == 0).any():
         raise SplitError(

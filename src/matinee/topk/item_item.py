@@ -22,24 +22,24 @@ from matinee.topk.rank import rows_of
 F32: TypeAlias = NDArray[np.float32]
 Weights: TypeAlias = F32 | csr_array
 
-SCATTER_PAYS = 40
+SCATTER_COST = 40
 """A scattered add costs about this many adds in a tile."""
 
 
-class Asked(NamedTuple):
+class SparseQuery(NamedTuple):
     """Histories as a linear model sees them: ascending codes below `n_rows` of W, and their values, empty for all 1."""
 
     rows: kernels.Rows
     value: F32
 
 
-def tiled(weights: Weights, popularity: F32) -> bool:
+def prefers_tiles(weights: Weights, popularity: F32) -> bool:
     """Whether tiles are cheaper than scattering, for histories that hold items as often as `popularity` (n,) says."""
     if not isinstance(weights, csr_array):
         return True
     lengths = np.diff(weights.indptr)[: len(popularity)]
     expected = np.average(lengths, weights=popularity + np.float32(1e-6))
-    return bool(expected * SCATTER_PAYS > weights.shape[1])
+    return bool(expected * SCATTER_COST > weights.shape[1])
 
 
 def tiles(weights: Weights) -> Iterator[tuple[int, F32]]:
@@ -56,7 +56,7 @@ def tiles(weights: Weights) -> Iterator[tuple[int, F32]]:
             yield start, kernels.pack(weights, start, width)
 
 
-def score_tiled(asked: Asked, weights: Weights) -> F32:
+def score_tiled(asked: SparseQuery, weights: Weights) -> F32:
     """Scores (m, n): row sums over each history, tile by tile."""
     out = np.empty((len(asked.rows.indptr) - 1, weights.shape[1]), dtype=np.float32)
     for start, tile in tiles(weights):
@@ -64,7 +64,7 @@ def score_tiled(asked: Asked, weights: Weights) -> F32:
     return out
 
 
-def score_scattered(asked: Asked, weights: csr_array) -> F32:
+def score_scattered(asked: SparseQuery, weights: csr_array) -> F32:
     """Scores (m, n) of sparse weights (r, n)."""
     out = np.zeros((len(asked.rows.indptr) - 1, weights.shape[1]), dtype=np.float32)
     value = weights.data.astype(np.float32, copy=False)
@@ -72,7 +72,7 @@ def score_scattered(asked: Asked, weights: csr_array) -> F32:
     return out
 
 
-def top_tiled(asked: Asked, weights: Weights, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
+def top_tiled(asked: SparseQuery, weights: Weights, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
     """The best k without ever holding (m, n) scores: score, mask and choose in one pass over the tiles.
 
     Floor: nnz · n adds, reading nnz · n · 4 bytes of weights from the second-level cache; m · k · 8 bytes of state.
@@ -81,21 +81,21 @@ def top_tiled(asked: Asked, weights: Weights, k: int, mask: Mask) -> tuple[NDArr
     m = len(asked.rows.indptr) - 1
     heaps = kernels.empty_heaps(m, k)
     passed = np.zeros(m if mask.seen else 0, dtype=np.int64)
-    ask = kernels.Ask(asked.rows, asked.value, mask.allowed(weights.shape[1]), passed)
+    ask = kernels.TileJob(asked.rows, asked.value, mask.available_or_all(weights.shape[1]), passed)
     for start, tile in tiles(weights):
-        kernels.offer_tile(ask, tile, start, heaps)
-    kernels.settle_all(heaps)
+        kernels.push_tile(ask, tile, start, heaps)
+    kernels.sort_heaps(heaps)
     return heaps.item, heaps.score
 
 
-def top_scattered(asked: Asked, weights: csr_array, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
+def top_scattered(asked: SparseQuery, weights: csr_array, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
     """As `top_tiled` from sparse weights (r, n), bit for bit the best of `score_scattered`.
 
     Floor: one add for each entry in the weight rows of a history, into n · 4 bytes; m · k · 8 bytes of state.
     """
     heaps = kernels.empty_heaps(len(asked.rows.indptr) - 1, k)
-    allowed = mask.allowed(weights.shape[1])
-    rules = scatter.Rules(allowed, np.flatnonzero(allowed).astype(np.int32), mask.seen)
+    allowed = mask.available_or_all(weights.shape[1])
+    rules = scatter.MaskArrays(allowed, np.flatnonzero(allowed).astype(np.int32), mask.seen)
     value = weights.data.astype(np.float32, copy=False)
-    scatter.offer_sparse(asked.rows, asked.value, rows_of(weights), value, rules, heaps)
+    scatter.push_sparse(asked.rows, asked.value, rows_of(weights), value, rules, heaps)
     return heaps.item, heaps.score

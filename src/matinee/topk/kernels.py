@@ -38,7 +38,7 @@ class Heaps(NamedTuple):
 
 
 @kernel
-def worse(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
+def ranks_below(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
     """Whether a stands behind b in a list."""
     return score_a < score_b or (score_a == score_b and item_a > item_b)
 
@@ -52,9 +52,9 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
         if child >= size:
             break
         right = child + 1
-        if right < size and worse(score[right], item[right], score[child], item[child]):
+        if right < size and ranks_below(score[right], item[right], score[child], item[child]):
             child = right
-        if not worse(score[child], item[child], s, i):
+        if not ranks_below(score[child], item[child], s, i):
             break
         score[at], item[at] = score[child], item[child]
         at = child
@@ -62,15 +62,15 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
 
 
 @kernel
-def offer(score: F32, item: I32, s: float, i: int) -> None:
+def heap_push(score: F32, item: I32, s: float, i: int) -> None:
     """Take (s, i) instead of the worst item kept, if it is better."""
-    if worse(score[0], item[0], s, i):
+    if ranks_below(score[0], item[0], s, i):
         score[0], item[0] = s, i
         _sift(score, item, 0, len(score))
 
 
 @kernel
-def settle(score: F32, item: I32) -> None:
+def heap_sort(score: F32, item: I32) -> None:
     """Turn the heap into a list, best first, padding (−inf, −1) last."""
     for size in range(len(score) - 1, 0, -1):
         score[0], score[size] = score[size], score[0]
@@ -87,40 +87,40 @@ def empty_heaps(m: int, k: int) -> Heaps:
 
 
 @parallel_kernel
-def settle_all(heaps: Heaps) -> None:
+def sort_heaps(heaps: Heaps) -> None:
     """Every heap into a list, in place."""
     for r in prange(len(heaps.score)):
-        settle(heaps.score[r], heaps.item[r])
+        heap_sort(heaps.score[r], heaps.item[r])
 
 
 @parallel_kernel
-def select(scores: F32, barred: Rows, allowed: Bool, heaps: Heaps) -> None:
+def select(scores: F32, excluded: Rows, available: Bool, heaps: Heaps) -> None:
     """Fill each heap with the best of a row of scores (m, n), without the row's barred items and without items
     that are not allowed (n,), and settle it. NaN is never chosen.
     """
     m, n = scores.shape
     for r in prange(m):
-        at, end = barred.indptr[r], barred.indptr[r + 1]
+        at, end = excluded.indptr[r], excluded.indptr[r + 1]
         best_score, best_item = heaps.score[r], heaps.item[r]
         for c in range(n):
-            if at < end and barred.item[at] == c:
+            if at < end and excluded.item[at] == c:
                 at += 1
-            elif scores[r, c] >= best_score[0] and allowed[c]:
-                offer(best_score, best_item, scores[r, c], c)
-        settle(best_score, best_item)
+            elif scores[r, c] >= best_score[0] and available[c]:
+                heap_push(best_score, best_item, scores[r, c], c)
+        heap_sort(best_score, best_item)
 
 
 @parallel_kernel
-def select_among(scores: F32, barred: Rows, allowed: Bool, offered: Rows, heaps: Heaps) -> None:
+def select_among(scores: F32, excluded: Rows, available: Bool, candidates: Rows, heaps: Heaps) -> None:
     """As `select`, but each row may only get the items offered to it."""
     for r in prange(len(scores)):
-        own = barred.item[barred.indptr[r] : barred.indptr[r + 1]]
-        for p in range(offered.indptr[r], offered.indptr[r + 1]):
-            c = offered.item[p]
+        own = excluded.item[excluded.indptr[r] : excluded.indptr[r + 1]]
+        for p in range(candidates.indptr[r], candidates.indptr[r + 1]):
+            c = candidates.item[p]
             at = np.searchsorted(own, c)
-            if allowed[c] and not (at < len(own) and own[at] == c):
-                offer(heaps.score[r], heaps.item[r], scores[r, c], c)
-        settle(heaps.score[r], heaps.item[r])
+            if available[c] and not (at < len(own) and own[at] == c):
+                heap_push(heaps.score[r], heaps.item[r], scores[r, c], c)
+        heap_sort(heaps.score[r], heaps.item[r])
 
 
 @parallel_kernel
@@ -217,26 +217,26 @@ def score_tile(rows: Rows, value: F32, tile: F32, out: F32, start: int) -> None:
             out[r, c] = total[c - start]
 
 
-class Ask(NamedTuple):
+class TileJob(NamedTuple):
     """Who is asked and by what rules: ascending rows with their values (empty means 1), items anybody may get (n,),
     and `passed` (m,), how many of a row's own items, which are barred, lie before the tile; of length 0 none is.
     """
 
     rows: Rows
     value: F32
-    allowed: Bool
-    passed: I64
+    available: Bool
+    seen_cursor: I64
 
 
 @parallel_kernel
-def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
+def push_tile(ask: TileJob, tile: F32, start: int, heaps: Heaps) -> None:
     """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored.
 
     NaN among a row's scores makes its root NaN, which nothing can replace.
     """
     width = tile.shape[1]
     indptr, item = ask.rows.indptr, ask.rows.item
-    value, allowed, passed = ask.value, ask.allowed, ask.passed
+    value, allowed, passed = ask.value, ask.available, ask.seen_cursor
     kept_score, kept_item = heaps.score, heaps.item
     weighted, bar = len(value) > 0, len(passed) > 0
     stop = min(start + width, len(allowed))
@@ -260,5 +260,5 @@ def offer_tile(ask: Ask, tile: F32, start: int, heaps: Heaps) -> None:
         worst = best_score[0]
         for c in range(stop - start):
             if total[c] >= worst and allowed[start + c]:
-                offer(best_score, best_item, total[c], start + c)
+                heap_push(best_score, best_item, total[c], start + c)
                 worst = best_score[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from matinee.data import Vocabulary
 from matinee.data.codes import check_array, check_codes
-from matinee.data.ragged import frozen
+from matinee.data.ragged import make_readonly
 from matinee.errors import DataError
 
 
@@ -37,7 +37,7 @@ class TopK:
                 "TopK.item", found, f"({len(self.user)}, k), a row for each user", "Pad short lists with −1."
             )
         check_array("TopK.score", self.score, np.float32, self.item.shape)
-        frozen(self.user, self.item, self.score)
+        make_readonly(self.user, self.item, self.score)
 
     def __len__(self) -> int:
         return len(self.user)

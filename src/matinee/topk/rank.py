@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Fitted, Mask, Progress, silent
+from matinee.contract import FittedModel, Mask, Progress, no_progress
 from matinee.data import Histories, Interactions
-from matinee.errors import ModelFailed, SpecError
+from matinee.errors import SpecError, TrainingError
 from matinee.spec import Spec
 from matinee.topk import kernels
 from matinee.topk.lists import TopK
 
-EVERYTHING_NEW = Mask()
+EXCLUDE_SEEN = Mask()
 """Seen items are barred, nothing else."""
 
 BLOCK_BYTES = 256_000_000
@@ -21,11 +21,11 @@ BLOCK_BYTES = 256_000_000
 
 
 def recommend(
-    fitted: Fitted,
+    fitted: FittedModel,
     histories: Histories | Interactions,
     k: int = 10,
-    mask: Mask = EVERYTHING_NEW,
-    progress: Progress = silent,
+    mask: Mask = EXCLUDE_SEEN,
+    progress: Progress = no_progress,
 ) -> TopK:
     """The best k items for every row of `histories`; a whole log asks for every user of it.
 
@@ -52,7 +52,7 @@ def recommend(
         for start in range(0, m, block):
             stop = min(m, start + block)
             part = histories.rows(start, stop)
-            item[start:stop], score[start:stop] = fitted.top(part, k, mask.rows(start, stop))
+            item[start:stop], score[start:stop] = fitted.top(part, k, mask.slice(start, stop))
             advance(stop - start)
     return TopK(histories.user, item, score, histories.users, histories.items, histories.titles)
 
@@ -72,12 +72,12 @@ def _refuse_wrong_types(fitted: object, histories: object, mask: object) -> None
         )
 
 
-def choose(
+def top_k_of_scores(
     scores: NDArray[np.float32], histories: Histories, k: int, mask: Mask, kind: str
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The best k allowed items of scores (m, n_items) that stand in memory: the path of any model."""
-    refuse_nan(scores, kind)
-    barred, allowed = seen_rows(histories, bar=mask.seen), mask.allowed(scores.shape[1])
+    raise_if_nan(scores, kind)
+    barred, allowed = seen_rows(histories, bar=mask.seen), mask.available_or_all(scores.shape[1])
     best = kernels.empty_heaps(len(scores), k)
     if mask.candidates is None:
         kernels.select(scores, barred, allowed, best)
@@ -86,10 +86,10 @@ def choose(
     return best.item, best.score
 
 
-def refuse_nan(scores: NDArray[np.float32], kind: str) -> None:
+def raise_if_nan(scores: NDArray[np.float32], kind: str) -> None:
     """Raise `ModelFailed` if there is NaN among scores, or among those of lists."""
     if np.isnan(scores).any():
-        raise ModelFailed(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
+        raise TrainingError(kind, "found NaN among its scores", "Lower its learning rate or raise its regularisation.")
 
 
 def rows_of(matrix: csr_array | csc_array) -> kernels.Rows:

@@ -12,32 +12,32 @@ from typing import NamedTuple
 import numpy as np
 
 from matinee.kernel import kernel, parallel_kernel, prange
-from matinee.topk.kernels import F32, I32, I64, Bool, Heaps, Rows, offer, settle, worse
+from matinee.topk.kernels import F32, I32, I64, Bool, Heaps, Rows, heap_push, heap_sort, ranks_below
 
 CHUNKS = 64
 """So many parts of the people, shared out among threads; each part has its own totals."""
 
-FEW = 2
+TRACK_LIMIT = 2
 """Up to n / FEW adds a person are remembered; after more, looking at all n totals costs less."""
 
 
-class Rules(NamedTuple):
+class MaskArrays(NamedTuple):
     """What a list may hold: items `allowed` (n,), the same as ascending `code`, and whether a row's own are barred."""
 
-    allowed: Bool
+    available: Bool
     code: I32
-    barred: bool
+    exclude_seen: bool
 
 
 @kernel
-def add(column: I32, entry: F32, v: np.float32, total: F32) -> None:
+def add_row(column: I32, entry: F32, v: np.float32, total: F32) -> None:
     """Add v times a sparse weight row to `total` (n,)."""
     for q in range(len(column)):
         total[column[q]] += v * entry[q]
 
 
 @kernel
-def add_few(column: I32, entry: F32, v: np.float32, total: F32, met: I32, size: int) -> int:
+def add_tracked(column: I32, entry: F32, v: np.float32, total: F32, met: I32, size: int) -> int:
     """As `add`; writes items whose total was 0 behind the `size` first of `met` and says how many stand there then.
 
     An item whose total comes back to 0 stands there again.
@@ -51,7 +51,7 @@ def add_few(column: I32, entry: F32, v: np.float32, total: F32, met: I32, size: 
 
 
 @kernel
-def bar(own: I32, total: F32) -> int:
+def exclude(own: I32, total: F32) -> int:
     """Make the totals of a row's own items −inf, which no list keeps; says how many were NaN."""
     unknown = 0
     for i in own:
@@ -63,44 +63,44 @@ def bar(own: I32, total: F32) -> int:
 
 
 @kernel
-def offer_all(total: F32, allowed: Bool, score: F32, item: I32) -> int:
+def push_all(total: F32, allowed: Bool, score: F32, item: I32) -> int:
     """Offer every allowed item to the heap; says how many totals were NaN."""
     unknown, worst = 0, score[0]
     for c in range(len(total)):
         s = total[c]
         unknown += s != s
         if s >= worst and allowed[c]:
-            offer(score, item, float(s), c)
+            heap_push(score, item, float(s), c)
             worst = score[0]
     return unknown
 
 
 @kernel
-def offer_met(met: I32, total: F32, allowed: Bool, score: F32, item: I32) -> int:
+def push_touched(met: I32, total: F32, allowed: Bool, score: F32, item: I32) -> int:
     """As `offer_all` for the items of `met` alone, each once: their totals become −inf."""
     unknown, worst = 0, score[0]
     for c in met:
         s = total[c]
         unknown += s != s
         if s >= worst and allowed[c]:
-            offer(score, item, float(s), c)
+            heap_push(score, item, float(s), c)
             worst = score[0]
         total[c] = -np.inf
     return unknown
 
 
 @kernel
-def offer_zeros(code: I32, total: F32, score: F32, item: I32) -> None:
+def push_zeros(code: I32, total: F32, score: F32, item: I32) -> None:
     """Offer the items of `code`, ascending, whose total is 0, until there is no room for a 0 of a higher code."""
     for c in code:
-        if not worse(score[0], item[0], 0.0, c):
+        if not ranks_below(score[0], item[0], 0.0, c):
             break
         if total[c] == 0.0:
-            offer(score, item, 0.0, c)
+            heap_push(score, item, 0.0, c)
 
 
 @parallel_kernel
-def offer_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: Rules, best: Heaps) -> None:
+def push_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: MaskArrays, best: Heaps) -> None:
     """Fill each heap with the best of Σ value · weights[i] over the entries of a row, value 1 where `value` is empty,
     and settle it.
 
@@ -108,13 +108,13 @@ def offer_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: Rule
     """
     indptr, asked_item = asked.indptr, asked.item
     start, column = weights.indptr, weights.item
-    allowed, code, barred = rules.allowed, rules.code, rules.barred
+    allowed, code, barred = rules.available, rules.code, rules.exclude_seen
     kept_score, kept_item = best.score, best.item
     m, n, weighted = len(indptr) - 1, len(allowed), len(value) > 0
     chunks = min(CHUNKS, m)
     for chunk in prange(chunks):
         total = np.zeros(n, dtype=np.float32)
-        met = np.empty(n // FEW, dtype=np.int32)
+        met = np.empty(n // TRACK_LIMIT, dtype=np.int32)
         for r in range(chunk * m // chunks, (chunk + 1) * m // chunks):
             score, item = kept_score[r], kept_item[r]
             own = asked_item[indptr[r] : indptr[r + 1]]
@@ -123,21 +123,21 @@ def offer_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: Rule
                 low, high = start[asked_item[p]], start[asked_item[p] + 1]
                 v = value[p] if weighted else np.float32(1.0)
                 if few:
-                    size = add_few(column[low:high], entry[low:high], v, total, met, size)
+                    size = add_tracked(column[low:high], entry[low:high], v, total, met, size)
                 else:
-                    add(column[low:high], entry[low:high], v, total)
-            unknown = bar(own, total) if barred else 0
+                    add_row(column[low:high], entry[low:high], v, total)
+            unknown = exclude(own, total) if barred else 0
             if few:
-                unknown += offer_met(met[:size], total, allowed, score, item)
-                offer_zeros(code, total, score, item)
+                unknown += push_touched(met[:size], total, allowed, score, item)
+                push_zeros(code, total, score, item)
                 _clear(met[:size], total)
                 _clear(own, total)
             else:
-                unknown += offer_all(total, allowed, score, item)
+                unknown += push_all(total, allowed, score, item)
                 total[:] = 0.0
             if unknown:
                 score[0] = np.nan
-            settle(score, item)
+            heap_sort(score, item)
 
 
 @kernel
@@ -164,4 +164,4 @@ def score_sparse(rows: Rows, value: F32, weights: Rows, entry: F32, out: F32) ->
     for r in prange(len(indptr) - 1):
         for p in range(indptr[r], indptr[r + 1]):
             low, high = start[item[p]], start[item[p] + 1]
-            add(column[low:high], entry[low:high], value[p] if weighted else np.float32(1.0), out[r])
+            add_row(column[low:high], entry[low:high], value[p] if weighted else np.float32(1.0), out[r])

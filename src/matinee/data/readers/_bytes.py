@@ -91,7 +91,7 @@ class Bytes:
             ) from None
 
 
-def load(path: Path) -> Bytes:
+def read_bytes(path: Path) -> Bytes:
     """The bytes of a file, unpacked if gzip; a file that is missing, empty or not text is refused."""
     check_file(path)
     with path.open("rb") as file:

@@ -7,11 +7,11 @@ from typing import Literal
 
 import polars as pl
 
-from matinee.data.interactions import Clock
-from matinee.data.readers._ids import IdRule, Place, pair_ids
+from matinee.data.interactions import TimeKind
+from matinee.data.readers._ids import IdRule, Locator, pair_ids
 from matinee.data.source import DataSpec
 from matinee.data.time_range import UNITS
-from matinee.errors import DataError, UnknownName
+from matinee.errors import DataError, UnknownNameError
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "user": (
@@ -33,7 +33,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Column names understood for each role, in order of preference, without case, spaces, hyphens and underscores."""
 
-MOMENTS = (
+DATETIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M",
@@ -45,7 +45,7 @@ ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
 DAYS = ("%Y-%m-%d", "%Y/%m/%d")
 
 
-class Columned(DataSpec):
+class TabularSpec(DataSpec):
     """The knobs of every reader of tables with named columns."""
 
     user: str | None = None
@@ -67,7 +67,7 @@ class Columned(DataSpec):
     """The unit of times that are numbers, counted from 1970; "order" where they only say what came first."""
 
 
-def choose(columns: Sequence[str], spec: Columned, where: str) -> dict[str, str]:
+def resolve_columns(columns: Sequence[str], spec: TabularSpec, where: str) -> dict[str, str]:
     """The column of each role, user and item at least. Named columns must exist; others are found by alias."""
     found: dict[str, str] = {}
     named: dict[str, str | None] = {"user": spec.user, "item": spec.item, "time": spec.time, "weight": spec.weight}
@@ -76,7 +76,7 @@ def choose(columns: Sequence[str], spec: Columned, where: str) -> dict[str, str]
             continue
         if name is not None:
             if name not in columns:
-                raise UnknownName("column", name, columns, where)
+                raise UnknownNameError("column", name, columns, where)
             found[role] = name
             continue
         column = by_alias(role, [c for c in columns if c not in named.values()])
@@ -119,10 +119,10 @@ def _no_column(role: str, columns: Sequence[str], where: str) -> DataError:
     )
 
 
-def typed(raw: pl.DataFrame, spec: Columned, place: Place) -> tuple[pl.DataFrame, Clock, str]:
+def convert_columns(raw: pl.DataFrame, spec: TabularSpec, place: Locator) -> tuple[pl.DataFrame, TimeKind, str]:
     """The table's frame from raw columns `user`, `item`, and where there are `time` and `weight`; clock and unit."""
     columns = {column.name: column for column in pair_ids(raw, spec.ids, place)}
-    clock: Clock = "none"
+    clock: TimeKind = "none"
     unit = ""
     if "time" in raw.columns:
         columns["time"], is_number = times(raw["time"], spec.time_unit, place)
@@ -133,7 +133,7 @@ def typed(raw: pl.DataFrame, spec: Columned, place: Place) -> tuple[pl.DataFrame
     return pl.DataFrame(columns), clock, unit
 
 
-def weights(values: pl.Series, place: Place, *, allow_negative: bool) -> pl.Series:
+def weights(values: pl.Series, place: Locator, *, allow_negative: bool) -> pl.Series:
     """Weights as float32; what is no finite number is refused, and unless allowed what is below 0."""
     numbers = _numbers(values, place, "weight").cast(pl.Float32)
     broken = (numbers.is_null() | ~numbers.is_finite()).fill_null(value=True).arg_true()
@@ -149,7 +149,7 @@ def weights(values: pl.Series, place: Place, *, allow_negative: bool) -> pl.Seri
     return numbers
 
 
-def times(values: pl.Series, unit: str, place: Place) -> tuple[pl.Series, bool]:
+def times(values: pl.Series, unit: str, place: Locator) -> tuple[pl.Series, bool]:
     """Times as int64 seconds since 1970, or as numbers that only say what came first; and whether they are numbers."""
     seconds, is_number = _seconds(values, unit, place)
     missing = seconds.is_null().arg_true()
@@ -168,14 +168,14 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _seconds(values: pl.Series, unit: str, place: Place) -> tuple[pl.Series, bool]:
+def _seconds(values: pl.Series, unit: str, place: Locator) -> tuple[pl.Series, bool]:
     """Seconds, and False; or numbers as they stand, and True; null where they are beyond 64 bits."""
     if values.dtype == pl.Date:
         return values.cast(pl.Int32).cast(pl.Int64) * 86_400, False
     if values.dtype == pl.Datetime:
         return values.dt.epoch("us") // 1_000_000, False
     if values.dtype == pl.String and not looks_numeric(values):
-        return _moments(values, place), False
+        return _datetimes(values, place), False
     numbers = _numbers(values, place, "time")
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
@@ -189,7 +189,7 @@ def looks_numeric(values: pl.Series) -> bool:
     return len(head) > 0 and head.cast(pl.Float64, strict=False).null_count() * 2 <= len(head)
 
 
-def _numbers(values: pl.Series, place: Place, name: str) -> pl.Series:
+def _numbers(values: pl.Series, place: Locator, name: str) -> pl.Series:
     """A numeric series as it is; text parsed, the first that is no number refused."""
     if values.dtype.is_numeric():
         return values if values.dtype.is_integer() or values.dtype.is_float() else values.cast(pl.Float64)
@@ -210,11 +210,11 @@ def _numbers(values: pl.Series, place: Place, name: str) -> pl.Series:
     return numbers
 
 
-def _moments(values: pl.Series, place: Place) -> pl.Series:
+def _datetimes(values: pl.Series, place: Locator) -> pl.Series:
     """Seconds since 1970 of dates written year first; without a zone they are UTC."""
     text = values.str.strip_chars()
     seconds = pl.Series(values.name, [None], dtype=pl.Int64).new_from_index(0, len(text))
-    for form in (*MOMENTS, *ZONED, *DAYS):
+    for form in (*DATETIME_FORMATS, *ZONED, *DAYS):
         open_rows = seconds.is_null() & text.is_not_null()
         if not open_rows.any():
             break

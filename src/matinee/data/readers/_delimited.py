@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.data.readers._bytes import NO_QUOTE, Bytes, load
-from matinee.data.readers._columns import Columned, choose, looks_numeric, typed
-from matinee.data.readers._ids import Place
+from matinee.data.readers._bytes import NO_QUOTE, Bytes, read_bytes
+from matinee.data.readers._columns import TabularSpec, convert_columns, looks_numeric, resolve_columns
+from matinee.data.readers._ids import Locator
 from matinee.data.source import Table
 from matinee.data.vocabulary import whole_numbers
 from matinee.errors import DataError
 
 SEPARATORS = "\t,;|"
-MENDED = "\x1f"
+SEPARATOR_STANDIN = "\x1f"
 """What stands for a separator of several bytes, such as ::."""
 
 HEAD_ROWS = 1000
@@ -127,36 +127,36 @@ def fields(
 
     `alone` says that there may be but one column, without any separator.
     """
-    text = load(path)
+    text = read_bytes(path)
     if not quoted:
         text = replace(text, quote=NO_QUOTE)
-    separator = separator or _sniffed(text, alone=alone)
+    separator = separator or _detect_separator(text, alone=alone)
     if len(separator.encode()) > 1:
-        data = text.data.tobytes().replace(separator.encode(), MENDED.encode())
+        data = text.data.tobytes().replace(separator.encode(), SEPARATOR_STANDIN.encode())
         text = replace(text, data=np.frombuffer(data, dtype=np.uint8), plain=False)
-        separator = MENDED
+        separator = SEPARATOR_STANDIN
     return Fields(text, separator, names)
 
 
-def delimited_table(found: Fields, spec: Columned) -> Table:
+def delimited_table(found: Fields, spec: TabularSpec) -> Table:
     """The log in the fields of a file."""
     where = str(found.text.path)
-    roles = choose(found.columns, spec, where)
+    roles = resolve_columns(found.columns, spec, where)
     raw = _typed_columns(found, roles, spec)
     raw, kept = _without_blank(raw, found)
     place = _places(found, kept)
     _refuse_header(raw, roles, place)
-    frame, clock, unit = typed(raw, spec, place)
+    frame, clock, unit = convert_columns(raw, spec, place)
     return Table(frame, where, clock, _lines(found, kept), unit)
 
 
-def text_column(found: Fields, name: str) -> tuple[pl.Series, Place]:
+def text_column(found: Fields, name: str) -> tuple[pl.Series, Locator]:
     """One column as text, and where its rows stand; blank lines are no rows."""
     raw, kept = _without_blank(found.as_text([name]), found)
     return raw[name], _places(found, kept)
 
 
-def _places(found: Fields, kept: NDArray[np.int64] | None) -> Place:
+def _places(found: Fields, kept: NDArray[np.int64] | None) -> Locator:
     line = _lines(found, kept)
     return lambda row: f"{found.text.path} line {line(row)}"
 
@@ -165,7 +165,7 @@ def _lines(found: Fields, kept: NDArray[np.int64] | None) -> Callable[[int], int
     return lambda row: found.text.line((row if kept is None else int(kept[row])) + found.header)
 
 
-def _sniffed(text: Bytes, *, alone: bool) -> str:
+def _detect_separator(text: Bytes, *, alone: bool) -> str:
     line = text.first_line()
     counts = {separator: line.count(separator) for separator in SEPARATORS}
     best = max(counts, key=lambda s: counts[s])
@@ -180,7 +180,7 @@ def _sniffed(text: Bytes, *, alone: bool) -> str:
     return best
 
 
-def _typed_columns(found: Fields, roles: dict[str, str], spec: Columned) -> pl.DataFrame:
+def _typed_columns(found: Fields, roles: dict[str, str], spec: TabularSpec) -> pl.DataFrame:
     """The columns under the names of their roles; as numbers where the first rows are, as text where later ones fail.
 
     Reading ids as text costs several times as much, so it is done only where it must be. Whole numbers are believed
@@ -203,7 +203,7 @@ def _typed_columns(found: Fields, roles: dict[str, str], spec: Columned) -> pl.D
     return raw.select(pl.col(column).alias(role) for role, column in roles.items())
 
 
-def _refuse_header(raw: pl.DataFrame, roles: dict[str, str], place: Place) -> None:
+def _refuse_header(raw: pl.DataFrame, roles: dict[str, str], place: Locator) -> None:
     """Refuse a row of the column names, as it is left where files are joined."""
     if raw["user"].dtype != pl.String or raw["item"].dtype != pl.String:
         return
@@ -216,7 +216,7 @@ def _refuse_header(raw: pl.DataFrame, roles: dict[str, str], place: Place) -> No
         raise DataError(place(row), found, "column names in the first line only", "Delete the line.")
 
 
-def _type(role: str, head: pl.Series, spec: Columned) -> type[pl.DataType]:
+def _type(role: str, head: pl.Series, spec: TabularSpec) -> type[pl.DataType]:
     if role in ("user", "item"):
         number = spec.ids == "auto" and whole_numbers(head).null_count() == head.null_count()
         return pl.Int64 if number else pl.String

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matinee.data.readers._columns import Columned, choose, typed
+from matinee.data.readers._columns import TabularSpec, convert_columns, resolve_columns
 from matinee.data.source import Table
 from matinee.errors import DataError
 
@@ -18,16 +18,16 @@ def is_frame(source: object) -> bool:
     return isinstance(source, pl.DataFrame | pl.LazyFrame | Mapping) or _is_pandas(source) or _speaks_arrow(source)
 
 
-def frame_table(source: Any, spec: Columned, where: str) -> Table:
+def frame_table(source: Any, spec: TabularSpec, where: str) -> Table:
     """The log in a table in memory: polars, pandas, Arrow, or a mapping of columns."""
     columns = _column_names(source, where)
-    roles = choose(columns, spec, where)
-    raw = pl.DataFrame([column.alias(role) for role, column in _picked(source, roles).items()])
+    roles = resolve_columns(columns, spec, where)
+    raw = pl.DataFrame([column.alias(role) for role, column in _select(source, roles).items()])
 
     def place(row: int) -> str:
         return f"{where} row {row + 1}"
 
-    frame, clock, unit = typed(raw, spec, place)
+    frame, clock, unit = convert_columns(raw, spec, place)
     return Table(frame, where, clock, unit=unit)
 
 
@@ -44,7 +44,7 @@ def _column_names(source: Any, where: str) -> list[str]:
     raise DataError(where, found, wanted, "Convert it.")
 
 
-def _picked(source: Any, roles: dict[str, str]) -> dict[str, pl.Series]:
+def _select(source: Any, roles: dict[str, str]) -> dict[str, pl.Series]:
     if _is_pandas(source):
         names = {str(name): at for at, name in enumerate(source.columns)}
         return {role: _from_pandas(source.iloc[:, names[name]]) for role, name in roles.items()}

@@ -10,7 +10,7 @@ import polars as pl
 from matinee.data.vocabulary import whole_numbers
 from matinee.errors import DataError
 
-Place: TypeAlias = Callable[[int], str]
+Locator: TypeAlias = Callable[[int], str]
 """Where a row stands, for messages."""
 
 IdRule: TypeAlias = Literal["auto", "text"]
@@ -26,7 +26,7 @@ EXACT = 2.0**53
 """Floats from here on skip whole numbers."""
 
 
-def ids(values: pl.Series, rule: IdRule, place: Place) -> pl.Series:
+def ids(values: pl.Series, rule: IdRule, place: Locator) -> pl.Series:
     """Ids as int64 where all are whole numbers, else as text; null where empty."""
     if values.dtype.is_float():
         values = _whole(values, place)
@@ -46,7 +46,7 @@ def ids(values: pl.Series, rule: IdRule, place: Place) -> pl.Series:
     return whole if whole.null_count() == text.null_count() else text
 
 
-def pair_ids(raw: pl.DataFrame, rule: IdRule, place: Place) -> list[pl.Series]:
+def pair_ids(raw: pl.DataFrame, rule: IdRule, place: Locator) -> list[pl.Series]:
     """The ids of the columns `user` and `item`; a few words among numbers are refused unless `rule` is "text"."""
     both = [ids(raw[name], rule, place) for name in ("user", "item")]
     if rule == "auto" and not any(
@@ -67,7 +67,7 @@ def plain_text(text: pl.Series) -> pl.Series:
     return text.set(empty, None) if empty.any() else text
 
 
-def _whole(values: pl.Series, place: Place) -> pl.Series:
+def _whole(values: pl.Series, place: Locator) -> pl.Series:
     values = values.fill_nan(None)
     broken = ((values != values.floor()) | values.is_infinite() | (values.abs() > EXACT)).arg_true()
     if len(broken):
@@ -77,7 +77,7 @@ def _whole(values: pl.Series, place: Place) -> pl.Series:
     return values.cast(pl.Int64)
 
 
-def _refuse_missing(text: pl.Series, place: Place) -> None:
+def _refuse_missing(text: pl.Series, place: Locator) -> None:
     rows = text.is_in(MISSING).arg_true()
     if len(rows):
         row = int(rows[0])
@@ -86,7 +86,7 @@ def _refuse_missing(text: pl.Series, place: Place) -> None:
         raise DataError(place(row), found, f"a {text.name} id in every row", "Fill it in or drop the row.")
 
 
-def _refuse_strays(text: pl.Series, place: Place) -> None:
+def _refuse_strays(text: pl.Series, place: Locator) -> None:
     """Refuse a few words among numbers: what is left of a damaged line, a footer or a comment."""
     words = (~text.str.contains(r"^[+-]?\d+(?:\.0+)?$")).arg_true()
     if 0 < len(words) * STRAY < len(text):

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from matinee.data.readers._bytes import load
-from matinee.data.readers._ids import IdRule, Place, pair_ids
+from matinee.data.readers._bytes import read_bytes
+from matinee.data.readers._ids import IdRule, Locator, pair_ids
 from matinee.data.source import Table
 from matinee.errors import DataError
 from matinee.kernel import kernel
@@ -24,7 +24,7 @@ _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64),
 
 def rows_table(path: Path, *, ordered: bool, rule: IdRule) -> Table:
     """The log of a file of `user item item …` lines; `ordered` says that the order of the items means something."""
-    text = load(path)
+    text = read_bytes(path)
     words, lines = _count(text.data) if rule == "auto" else (-1, 0)
     user, item, ends, fine = _whole_numbers(text.data, words, lines) if words >= 0 else _NOTHING
     if fine:
@@ -51,7 +51,7 @@ def rows_table(path: Path, *, ordered: bool, rule: IdRule) -> Table:
     return Table(frame, str(path), "order" if ordered else "none", line_of)
 
 
-def _text_ids(frame: pl.DataFrame, rule: IdRule, place: Place) -> pl.DataFrame:
+def _text_ids(frame: pl.DataFrame, rule: IdRule, place: Locator) -> pl.DataFrame:
     """Users and items as text; a word with a comma or semicolon is refused, since it is several or half of one."""
     for name in ("user", "item"):
         cut = frame[name].str.contains("[,;]").arg_true()

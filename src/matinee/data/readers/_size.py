@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 from zipfile import ZipFile
 
-from matinee.errors import TooLarge
+from matinee.errors import InsufficientMemoryError
 from matinee.memory import free_memory
 
 ADVICE = "Unpack it and keep the rows and columns you need, or use a machine with more memory."
@@ -51,4 +51,4 @@ def admit_rows(path: Path, n_rows: int, n_columns: int) -> None:
 
 def _admit(path: Path, needed: int, available: int) -> None:
     if needed > available:
-        raise TooLarge(f"{path}: reading it", needed, available, ADVICE)
+        raise InsufficientMemoryError(f"{path}: reading it", needed, available, ADVICE)

@@ -7,20 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from matinee.data.attributes import Column
-from matinee.data.readers._columns import Columned, by_alias
+from matinee.data.readers._columns import TabularSpec, by_alias
 from matinee.data.readers._delimited import delimited_table, fields
-from matinee.data.readers._side import Make, long, numbers, side_table, texts
-from matinee.data.source import DataSpec, Describe, Table
+from matinee.data.readers._side import ColumnBuilder, numeric_column, one_per_line, read_side_table, text_column
+from matinee.data.source import AttributeLoader, DataSpec, Table
 from matinee.data.vocabulary import Vocabulary
 from matinee.errors import DataError
 
 LOG = "train_ratings.csv"
-SIDES: dict[str, tuple[str, Make]] = {
-    "titles": ("title", texts),
-    "years": ("year", numbers),
-    "genres": ("genres", long),
-    "directors": ("directors", long),
-    "writers": ("writers", long),
+SIDES: dict[str, tuple[str, ColumnBuilder]] = {
+    "titles": ("title", text_column),
+    "years": ("year", numeric_column),
+    "genres": ("genres", one_per_line),
+    "directors": ("directors", one_per_line),
+    "writers": ("writers", one_per_line),
 }
 """File without ending → attribute and how it is made; a line is an item and one value."""
 
@@ -37,10 +37,10 @@ class Competition(DataSpec):
         log = next((place / LOG for place in (folder, folder / "train") if (place / LOG).exists()), None)
         if log is None:
             raise DataError(folder, f"it has neither {LOG} nor train/{LOG}", "one of them", "Check the path.")
-        return replace(delimited_table(fields(log), Columned()), of_items=_items(log.parent))
+        return replace(delimited_table(fields(log), TabularSpec()), item_attributes=_items(log.parent))
 
 
-def _items(folder: Path) -> Describe | None:
+def _items(folder: Path) -> AttributeLoader | None:
     sides = {name: folder / f"{name}.tsv" for name in SIDES if (folder / f"{name}.tsv").exists()}
     if not sides:
         return None
@@ -51,8 +51,8 @@ def _items(folder: Path) -> Describe | None:
     return describe
 
 
-def _column(path: Path, make: Make, keys: Vocabulary) -> Column:
-    frame = side_table(path, "\t")
+def _column(path: Path, make: ColumnBuilder, keys: Vocabulary) -> Column:
+    frame = read_side_table(path, "\t")
     key = by_alias("item", frame.columns)
     values = [column for column in frame.columns if column != key]
     if key is None or len(values) != 1:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matinee.data.readers._columns import Columned
+from matinee.data.readers._columns import TabularSpec
 from matinee.data.readers._delimited import delimited_table, fields
 from matinee.data.source import Table
 
 
-class Delimited(Columned):
+class Delimited(TabularSpec):
     """Comma, tab, semicolon or bar separated text with a line of column names, plain or gzip."""
 
     path: Path

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from matinee.data.readers._columns import Columned
+from matinee.data.readers._columns import TabularSpec
 from matinee.data.readers._delimited import delimited_table, fields
-from matinee.data.readers._side import categories, columns_of, listed, numbers, side_table, texts
-from matinee.data.source import DataSpec, Describe, Table
+from matinee.data.readers._side import (
+    categorical_column,
+    columns_of,
+    numeric_column,
+    read_side_table,
+    split_list,
+    text_column,
+)
+from matinee.data.source import AttributeLoader, DataSpec, Table
 from matinee.errors import DataError
 
 LOGS = ("ratings.csv", "ratings.dat", "u.data")
@@ -37,8 +44,8 @@ class Movielens(DataSpec):
             found = fields(log)
         else:
             found = fields(log, "::" if log.suffix == ".dat" else "\t", NAMES, quoted=False)
-        table = delimited_table(found, Columned())
-        return replace(table, of_items=_films(log.parent), of_users=_people(log.parent))
+        table = delimited_table(found, TabularSpec())
+        return replace(table, item_attributes=_items(log.parent), user_attributes=_users(log.parent))
 
 
 def _log(path: Path) -> Path:
@@ -50,14 +57,16 @@ def _log(path: Path) -> Path:
     raise DataError(path, f"the folder has none of {', '.join(LOGS)}", "one of them", "Unpack the zip there.")
 
 
-def _films(folder: Path) -> Describe | None:
+def _items(folder: Path) -> AttributeLoader | None:
     """Titles, years and genres, from whichever file of films there is."""
     if (folder / "movies.csv").exists():
-        films = side_table(folder / "movies.csv", ",", quoted=True).rename({"movieId": "item"}, strict=False)
+        films = read_side_table(folder / "movies.csv", ",", quoted=True).rename({"movieId": "item"}, strict=False)
     elif (folder / "movies.dat").exists():
-        films = side_table(folder / "movies.dat", "::", ("item", "title", "genres"))
+        films = read_side_table(folder / "movies.dat", "::", ("item", "title", "genres"))
     elif (folder / "u.item").exists():
-        films = _flagged(side_table(folder / "u.item", "|", ("item", "title", "released", "video", "url", *FLAGS)))
+        films = _join_genres(
+            read_side_table(folder / "u.item", "|", ("item", "title", "released", "video", "url", *FLAGS))
+        )
     else:
         return None
     missing = [name for name in ("item", "title", "genres") if name not in films.columns]
@@ -65,24 +74,28 @@ def _films(folder: Path) -> Describe | None:
         found = f"the file of films has no column {' or '.join(missing)}, it has {', '.join(films.columns)}"
         raise DataError(folder, found, "movieId, title and genres", "Mend it or take it away.")
     films = films.with_columns(pl.col("title").str.extract(YEAR).alias("year"))
-    genres = listed("|", missing=NO_GENRE)
+    genres = split_list("|", missing=NO_GENRE)
     return columns_of(
-        films, "item", {"title": ("title", texts), "year": ("year", numbers), "genres": ("genres", genres)}
+        films, "item", {"title": ("title", text_column), "year": ("year", numeric_column), "genres": ("genres", genres)}
     )
 
 
-def _flagged(films: pl.DataFrame) -> pl.DataFrame:
+def _join_genres(films: pl.DataFrame) -> pl.DataFrame:
     names = [pl.when(pl.col(flag) == "1").then(pl.lit(flag)) for flag in FLAGS[1:]]
     return films.with_columns(pl.concat_str(names, separator="|", ignore_nulls=True).alias("genres"))
 
 
-def _people(folder: Path) -> Describe | None:
+def _users(folder: Path) -> AttributeLoader | None:
     """Age in years (in ML-1M the youngest of the age group), sex and occupation."""
     if (folder / "users.dat").exists():
-        people = side_table(folder / "users.dat", "::", ("user", "sex", "age", "occupation", "zip"))
+        people = read_side_table(folder / "users.dat", "::", ("user", "sex", "age", "occupation", "zip"))
     elif (folder / "u.user").exists():
-        people = side_table(folder / "u.user", "|", ("user", "age", "sex", "occupation", "zip"))
+        people = read_side_table(folder / "u.user", "|", ("user", "age", "sex", "occupation", "zip"))
     else:
         return None
-    makers = {"age": ("age", numbers), "sex": ("sex", categories), "occupation": ("occupation", categories)}
+    makers = {
+        "age": ("age", numeric_column),
+        "sex": ("sex", categorical_column),
+        "occupation": ("occupation", categorical_column),
+    }
     return columns_of(people, "user", makers)

@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from matinee.data.readers._bytes import check_file
-from matinee.data.readers._columns import Columned, choose
+from matinee.data.readers._columns import TabularSpec, resolve_columns
 from matinee.data.readers._frames import frame_table
 from matinee.data.readers._size import admit_rows
 from matinee.data.source import Table
 from matinee.errors import DataError
 
 
-class Parquet(Columned):
+class Parquet(TabularSpec):
     """A Parquet file with a column of users and one of items; only the columns needed are read."""
 
     path: Path
@@ -26,7 +26,7 @@ class Parquet(Columned):
         check_file(path)
         try:
             lazy = pl.scan_parquet(path, glob=False)
-            n_columns = len(choose(lazy.collect_schema().names(), self, str(path)))
+            n_columns = len(resolve_columns(lazy.collect_schema().names(), self, str(path)))
             admit_rows(path, lazy.select(pl.len()).collect().item(), n_columns)  # both stand in the file's footer
             return frame_table(lazy, self, str(path))
         except (pl.exceptions.ComputeError, OSError) as error:

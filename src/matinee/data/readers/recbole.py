@@ -5,19 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from matinee.data.readers._columns import Columned, by_alias
+from matinee.data.readers._columns import TabularSpec, by_alias
 from matinee.data.readers._delimited import delimited_table, fields
 from matinee.data.readers._ids import IdRule
-from matinee.data.readers._side import Make, categories, columns_of, listed, numbers, side_table, texts, vectors
-from matinee.data.source import DataSpec, Describe, Table
-from matinee.errors import DataError, UnknownName
+from matinee.data.readers._side import (
+    ColumnBuilder,
+    categorical_column,
+    columns_of,
+    float_vector,
+    numeric_column,
+    read_side_table,
+    split_list,
+    text_column,
+)
+from matinee.data.source import AttributeLoader, DataSpec, Table
+from matinee.errors import DataError, UnknownNameError
 from matinee.spec import build
 
-MAKERS: dict[str, Make] = {
-    "token": categories,
-    "token_seq": listed(" "),
-    "float": numbers,
-    "float_seq": vectors,
+MAKERS: dict[str, ColumnBuilder] = {
+    "token": categorical_column,
+    "token_seq": split_list(" "),
+    "float": numeric_column,
+    "float_seq": float_vector,
 }
 """What each of the format's four types becomes."""
 
@@ -45,11 +54,11 @@ class Recbole(DataSpec):
             if name is not None:
                 named[role] = typed_names[name]
         options = {"ids": self.ids, "min_weight": self.min_weight, **named}
-        table = delimited_table(found, build(Columned, options, str(log)))
+        table = delimited_table(found, build(TabularSpec, options, str(log)))
         return replace(
             table,
-            of_items=_described(log.with_suffix(".item"), "item"),
-            of_users=_described(log.with_suffix(".user"), "user"),
+            item_attributes=_load_attributes(log.with_suffix(".item"), "item"),
+            user_attributes=_load_attributes(log.with_suffix(".user"), "user"),
         )
 
 
@@ -65,22 +74,22 @@ def _log(path: Path) -> Path:
     return beside if beside.exists() else path
 
 
-def _described(path: Path, role: str) -> Describe | None:
+def _load_attributes(path: Path, role: str) -> AttributeLoader | None:
     if not path.exists():
         return None
-    frame = side_table(path, "\t")
+    frame = read_side_table(path, "\t")
     split = {column: _split(column, path) for column in frame.columns}
     key = by_alias(role, [name for name, _ in split.values()])
     if key is None:
         found = f"no column for the {role} among {', '.join(frame.columns)}"
         raise DataError(path, found, f"one like {role}_id:token", "Mend the first line.")
-    makers: dict[str, tuple[str, Make]] = {}
+    makers: dict[str, tuple[str, ColumnBuilder]] = {}
     key_column = next(column for column, (name, _) in split.items() if name == key)
     for column, (name, kind) in split.items():
         if column == key_column:
             continue
         title = role == "item" and name in TITLES and kind in ("token", "token_seq")
-        makers["title" if title else name] = (column, texts if title else MAKERS[kind])
+        makers["title" if title else name] = (column, text_column if title else MAKERS[kind])
     return columns_of(frame, key_column, makers)
 
 
@@ -91,5 +100,5 @@ def _split(column: str, path: Path) -> tuple[str, str]:
         found = f"column {column!r} has no type"
         raise DataError(f"{path} line 1", found, f"a name and one of {', '.join(MAKERS)}", "Write e.g. user_id:token.")
     if kind not in MAKERS:
-        raise UnknownName("type", kind, MAKERS, f"{path} line 1, column {name!r}")
+        raise UnknownNameError("type", kind, MAKERS, f"{path} line 1, column {name!r}")
     return name, kind

@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.candidates.pool import Pool
-from matinee.data import Answers
-from matinee.ensemble.analysis.overlap import shared
-from matinee.ensemble.judge import Judge
+from matinee.candidates.pool import CandidatePool
+from matinee.data import Targets
+from matinee.ensemble.analysis.overlap import pairwise_overlap
+from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
 from matinee.metrics import Difference, Evaluation, compare, evaluate, holm, parse
@@ -42,7 +42,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberStats:
     """One member's numbers; NaN where there is nothing to count."""
 
     name: str
@@ -78,15 +78,15 @@ class Member:
 class Pair:
     """How alike two members are; means over people with an item in at least one of the two lists."""
 
-    one: str
-    other: str
+    a: str
+    b: str
     jaccard: float
     """Of the first k: items in both, as a share of those in either."""
 
     rbo: float
     """RBO_ext of the lists at full depth; 0 where one of them is empty."""
 
-    values: float
+    metric_corr: float
     """Pearson correlation, over people, of the metric."""
 
     hits: float
@@ -100,20 +100,20 @@ class Oracle:
     best: float
     """The metric if each person's best member were known: the mean of each person's maximum."""
 
-    found: float
+    any_member: float
     """Share of all (person, answer) that at least one member has in its first k."""
 
-    every: float
+    all_members: float
     """Share that every member has there."""
 
 
 @dataclass(frozen=True)
-class Portrait:
+class MemberReport:
     """An ensemble's members, one by one, two by two, and all together."""
 
     metric: str
     k: int
-    people: int
+    n_users: int
     """With answers; only they have a metric."""
 
     popular: int
@@ -123,13 +123,13 @@ class Portrait:
     """The metric of the ensemble."""
 
     interval: tuple[float, float]
-    members: tuple[Member, ...]
+    members: tuple[MemberStats, ...]
     pairs: tuple[Pair, ...]
     oracle: Oracle
 
-    def said(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same as plain values for a JSON file; NaN is null."""
-        out = plain(asdict(self))
+        out = plain_value(asdict(self))
         for one, row in zip(self.members, out["members"], strict=True):
             if one.gain is not None:
                 row["gain"] |= {"significant": one.gain.significant}
@@ -141,14 +141,14 @@ class Portrait:
         found: dict[str, str] = {}
         for one in self.pairs:
             if one.jaccard == 1.0 and one.rbo > 1.0 - 1e-9:
-                found.setdefault(one.other, one.one)
+                found.setdefault(one.b, one.a)
         return found
 
     def text(self, pairs: int = 20) -> list[str]:
         """Lines for a terminal: the members, best first, and so many pairs, the most alike first."""
-        any_of, all_of = f"{self.oracle.found:.1%}", f"{self.oracle.every:.1%}"
+        any_of, all_of = f"{self.oracle.any_member:.1%}", f"{self.oracle.all_members:.1%}"
         lines = [
-            f"{self.metric} of {self.people:,} people: {self.mean:.4f} {_ends(self.interval)}",
+            f"{self.metric} of {self.n_users:,} people: {self.mean:.4f} {_format_interval(self.interval)}",
             f"with each person's best member: {self.oracle.best:.4f}",
             f"answers in the first {self.k} of any member: {any_of}, of all members: {all_of}",
             *(f"{other} has the same lists as {one}" for other, one in self.copies.items()),
@@ -156,52 +156,52 @@ class Portrait:
         ]
         people = sorted((one for one in self.members if one.name not in self.copies), key=lambda one: -one.mean)
         lines += aligned([MEMBER, *map(_member_row, people)])
-        distinct = [one for one in self.pairs if one.one not in self.copies and one.other not in self.copies]
+        distinct = [one for one in self.pairs if one.a not in self.copies and one.b not in self.copies]
         alike = sorted(distinct, key=lambda one: -one.rbo)[:pairs]
         if alike:
-            table = [(one.one, one.other, *map(_number, (one.jaccard, one.rbo, one.values, one.hits))) for one in alike]
+            table = [(one.a, one.b, *map(_number, (one.jaccard, one.rbo, one.metric_corr, one.hits))) for one in alike]
             lines += ["", *aligned([("pair", "", f"jaccard@{self.k}", "rbo", "values", "hits"), *table], words=2)]
         rest = len(distinct) - len(alike)
         return [*lines, f"and {rest} pairs less alike"] if rest and alike else lines
 
 
-def portrait(
-    judge: Judge,
+def analyze_members(
+    judge: FusionObjective,
     rule: Rule,
     weights: Sequence[float] | F64,
     popularity: NDArray[np.number],
     k: int | None = None,
     resamples: int = 1000,
-) -> Portrait:
+) -> MemberReport:
     """The members of `judge.pool` as `rule` combines them with `weights`, (M,) or a row a person (m, M).
 
     `popularity` (n_items,) is how many people took each item in the learn part; k is the metric's unless given. To
     leave a member out is to set its weight to 0, which costs most here: M' + 1 fusions of M' members for the M' of
     weight above 0.
     """
-    judge, weights = _of_the_asked(judge, np.asarray(weights, dtype=np.float64))
+    judge, weights = _restricted(judge, np.asarray(weights, dtype=np.float64))
     pool, metric = judge.pool, str(parse(judge.metric))
     k = k or parse(metric).k
     if len(popularity) != len(pool.items):
         found = f"popularity of {len(popularity)} items"
         raise DataError("ensemble", found, f"one number for each of {len(pool.items)}", "Count the learn part's users.")
     asked = list(dict.fromkeys([metric, f"coverage@{k}"]))
-    judged = partial(evaluate, answer=judge.answer, metrics=asked, profile=judge.profile, resamples=resamples)
+    judged = partial(evaluate, targets=judge.target, metrics=asked, profile=judge.profile, resamples=resamples)
     deep = max(parse(metric).k, k)
-    alone = [judged(_room_for(one, deep)) for one in pool.lists]
-    together = [judged(one) for one in _left_out(judge, rule, weights, deep)]
+    alone = [judged(_pad_lists(one, deep)) for one in pool.lists]
+    together = [judged(one) for one in _leave_one_out(judge, rule, weights, deep)]
     value = np.array([one.per_user(metric) for one in alone])
     hits = _hits(judge, k)
     listed = np.nanmax(value[:, np.isfinite(value).any(axis=0)], axis=0)
     popular = most_popular(popularity)
-    return Portrait(
+    return MemberReport(
         metric=metric,
         k=k,
-        people=together[0].n_users,
+        n_users=together[0].n_users,
         popular=int(popular.sum()),
         mean=together[0][metric],
         interval=together[0].interval(metric),
-        members=_members(judge, weights, _Measured(alone, together, value, popular, k)),
+        members=_members(judge, weights, _MemberScores(alone, together, value, popular, k)),
         pairs=_pairs(pool, value, hits, k),
         oracle=Oracle(float(listed.mean()), float(hits.any(axis=0).mean()), float(hits.all(axis=0).mean())),
     )
@@ -215,62 +215,60 @@ def most_popular(popularity: NDArray[np.number]) -> NDArray[np.bool_]:
     return among
 
 
-def _of_the_asked(judge: Judge, weights: F64) -> tuple[Judge, F64]:
+def _restricted(judge: FusionObjective, weights: F64) -> tuple[FusionObjective, F64]:
     """Pool, answers and weights of those people alone whom the judge asks about."""
     M = len(judge.pool.names)
     if weights.shape not in ((M,), (len(judge.pool), M)) or not (weights >= 0).all() or not weights.any():
         found = f"weights of shape {weights.shape} for {M} members"
         raise SpecError("ensemble", found, "one number ≥ 0 for each member, not all 0")
-    if judge.asked is None:
+    if judge.selected is None:
         return judge, weights
-    rows, answer = np.flatnonzero(judge.asked), judge.answer
+    rows, answer = np.flatnonzero(judge.selected), judge.target
     row = np.repeat(np.arange(len(answer)), answer.count)
-    keep = judge.asked[row]
-    now = (np.cumsum(judge.asked) - 1)[row[keep]]
+    keep = judge.selected[row]
+    now = (np.cumsum(judge.selected) - 1)[row[keep]]
     vocabularies = (answer.user[rows], answer.users, answer.items)
-    cut = Answers.of(now, answer.item[keep], answer.part[keep], answer.parts, vocabularies)
-    return Judge(judge.pool.rows(rows), cut, judge.metric, judge.profile), weights[
+    cut = Targets.of(now, answer.item[keep], answer.part[keep], answer.parts, vocabularies)
+    return FusionObjective(judge.pool.select_rows(rows), cut, judge.metric, judge.profile), weights[
         rows
     ] if weights.ndim > 1 else weights
 
 
-def _room_for(lists: TopK, k: int) -> TopK:
+def _pad_lists(lists: TopK, k: int) -> TopK:
     """Lists with room for at least k items."""
     wide = ((0, 0), (0, max(k - lists.k, 0)))
     item, score = np.pad(lists.item, wide, constant_values=-1), np.pad(lists.score, wide, constant_values=-np.inf)
     return TopK(lists.user, item, score, lists.users, lists.items)
 
 
-def _left_out(judge: Judge, rule: Rule, weights: F64, k: int) -> list[TopK]:
+def _leave_one_out(judge: FusionObjective, rule: Rule, weights: F64, k: int) -> list[TopK]:
     """The ensemble's lists (m, k), then those without each of its members in turn, if there are two or more."""
     pool, M = judge.pool, len(judge.pool.names)
-    here = _there(weights)
+    here = _active(weights)
     teams = [here, *(here & (np.arange(M) != a) for a in np.flatnonzero(here) if here.sum() > 1)]
     item = np.empty((len(teams), len(pool), k), dtype=np.int32)
     for low in range(0, len(pool), BLOCK):
         rows = np.arange(low, min(low + BLOCK, len(pool)))
-        block, own = pool.rows(rows), weights if weights.ndim == 1 else weights[rows]
+        block, own = pool.select_rows(rows), weights if weights.ndim == 1 else weights[rows]
         for t, team in enumerate(teams):
             item[t, rows] = fuse(rule, block, own * team, k).item
     score = np.where(item >= 0, -np.arange(k, dtype=np.float32), -np.float32(np.inf))
     return [TopK(pool.user, item[t], score[t], pool.users, pool.items) for t in range(len(teams))]
 
 
-def _there(weights: F64) -> NDArray[np.bool_]:
+def _active(weights: F64) -> NDArray[np.bool_]:
     """Which members (M,) have weight above 0 for anybody."""
     return np.atleast_1d((weights > 0).reshape(-1, weights.shape[-1]).any(axis=0))
 
 
 def _gains(whole: Evaluation, without: Mapping[str, Evaluation], metric: str) -> list[Difference]:
     """The whole minus itself without each member, with p adjusted over all of them."""
-    found = [
-        replace(compare(whole, one, metric), one="ensemble", other=f"without {name}") for name, one in without.items()
-    ]
-    return [replace(one, adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    found = [replace(compare(whole, one, metric), a="ensemble", b=f"without {name}") for name, one in without.items()]
+    return [replace(one, p_adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
-class _Measured:
+class _MemberScores:
     """The numbers that a members' table is made of."""
 
     alone: Sequence[Evaluation]
@@ -288,21 +286,21 @@ class _Measured:
     k: int
 
 
-def _members(judge: Judge, weights: F64, measured: _Measured) -> tuple[Member, ...]:
+def _members(judge: FusionObjective, weights: F64, measured: _MemberScores) -> tuple[MemberStats, ...]:
     """A row a member."""
     alone, k, metric = measured.alone, measured.k, str(parse(judge.metric))
     whole, *without = measured.together
-    there = [name for name, here in zip(judge.pool.names, _there(weights).tolist(), strict=True) if here]
-    gain = {one.other: one for one in _gains(whole, dict(zip(there, without, strict=False)), metric)}
+    there = [name for name, here in zip(judge.pool.names, _active(weights).tolist(), strict=True) if here]
+    gain = {one.b: one for one in _gains(whole, dict(zip(there, without, strict=False)), metric)}
     share = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
     share = share.reshape(-1, len(alone)).mean(axis=0)
     best, wins = _best(measured.value)
-    out: list[Member] = []
+    out: list[MemberStats] = []
     for a, (name, lists) in enumerate(zip(judge.pool.names, judge.pool.lists, strict=True)):
         first = lists.item[:, :k]
         taken = measured.popular[first[first >= 0]]
         out.append(
-            Member(
+            MemberStats(
                 name=name,
                 weight=float(share[a]),
                 mean=alone[a][metric],
@@ -326,20 +324,20 @@ def _best(value: F64) -> tuple[F64, NDArray[np.int64]]:
     return (tied / np.maximum(count, 1)).mean(axis=1), (tied & (count == 1)).sum(axis=1)
 
 
-def _hits(judge: Judge, k: int) -> NDArray[np.bool_]:
+def _hits(judge: FusionObjective, k: int) -> NDArray[np.bool_]:
     """Whether each answer (N,), the unlisted last, is among the first k of each member (M, N)."""
-    place = judge.found[1]
-    hits = np.zeros((len(judge.pool.names), len(judge.answer.item)), dtype=np.bool_)
+    place = judge.hit_positions[1]
+    hits = np.zeros((len(judge.pool.names), len(judge.target.item)), dtype=np.bool_)
     rank = judge.pool.rank[:, place]
     hits[:, : len(place)] = (rank > 0) & (rank <= k)
     return hits
 
 
-def _pairs(pool: Pool, value: F64, hits: NDArray[np.bool_], k: int) -> tuple[Pair, ...]:
+def _pairs(pool: CandidatePool, value: F64, hits: NDArray[np.bool_], k: int) -> tuple[Pair, ...]:
     """Every two members, in the members' order."""
     length = np.array([one.length for one in pool.lists], dtype=np.int64)
     depth = max(one.k for one in pool.lists)
-    jaccard, rbo, people = shared(pool.offsets, pool.rank, length, (k, PERSISTENCE), depth)
+    jaccard, rbo, people = pairwise_overlap(pool.offsets, pool.rank, length, (k, PERSISTENCE), depth)
     by_person = _correlated(value[:, np.isfinite(value).all(axis=0)])
     by_answer = _correlated(hits.astype(np.float64))
     with np.errstate(invalid="ignore"):
@@ -359,24 +357,24 @@ def _correlated(rows: F64) -> F64:
     return away @ away.T / np.outer(size, size)
 
 
-def _member_row(one: Member) -> tuple[str, ...]:
+def _member_row(one: MemberStats) -> tuple[str, ...]:
     gain = ("–", "", "")
     if one.gain is not None:
         gain = (
             f"{one.gain.mean:+.4f}",
-            _ends((one.gain.low, one.gain.high), "+"),
+            _format_interval((one.gain.low, one.gain.high), "+"),
             "" if one.gain.significant else "not significant",
         )
     popular = f"{one.popular:.1%}" if math.isfinite(one.popular) else "–"
     shares = (f"{one.best:.1%}", f"{one.wins:,}", popular, f"{one.coverage:.1%}")
-    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", _ends(one.interval), *gain, *shares)
+    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", _format_interval(one.interval), *gain, *shares)
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
-def _ends(interval: tuple[float, float], sign: str = "") -> str:
+def _format_interval(interval: tuple[float, float], sign: str = "") -> str:
     low, high = interval
     return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 
@@ -392,10 +390,10 @@ def _padded(row: Sequence[str], width: Sequence[int], words: int) -> list[str]:
     return [cell.ljust(w) if c < words else cell.rjust(w) for c, (cell, w) in enumerate(cells)]
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Nested values as JSON has them: lists for tuples, null for what is no finite number."""
     if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain_value(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(one) for one in value]
+        return [plain_value(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,7 +16,7 @@ CHUNKS = 64
 
 
 @parallel_kernel
-def shared(offsets: I64, rank: U16, length: I64, cut: tuple[int, float], depth: int) -> F64:
+def pairwise_overlap(offsets: I64, rank: U16, length: I64, cut: tuple[int, float], depth: int) -> F64:
     """(3, M, M), a < b filled: Σ Jaccard over people, Σ RBO_ext, and of how many people: those with an item in a list.
 
     `rank` (M, c) as in a `Pool`, `length` (M, m) items in each list, of at most `depth`; `cut` is (k of Jaccard, p of
@@ -38,20 +38,20 @@ def shared(offsets: I64, rank: U16, length: I64, cut: tuple[int, float], depth: 
             own = length[:, r]
             common[:] = 0
             before[:] = 0.0
-            _meet(rank[:, offsets[r] : offsets[r + 1]], own, (k, powers[1]), common, before)
+            _count_shared(rank[:, offsets[r] : offsets[r + 1]], own, (k, powers[1]), common, before)
             for a in range(M):
                 for b in range(a + 1, M):
                     if own[a] + own[b] > 0:
                         s, l = min(own[a], own[b]), max(own[a], own[b])
                         both = common[2, a, b]
                         out[c, 0, a, b] += both / (min(s, k) + min(l, k) - both)
-                        out[c, 1, a, b] += _overlap(powers, (s, l), common[:2, a, b], before[a, b], p)
+                        out[c, 1, a, b] += _rbo(powers, (s, l), common[:2, a, b], before[a, b], p)
                         out[c, 2, a, b] += 1.0
     return out.sum(axis=0)
 
 
 @kernel
-def _meet(rank: U16, length: I64, cut: tuple[int, F64], common: I64, before: F64) -> None:
+def _count_shared(rank: U16, length: I64, cut: tuple[int, F64], common: I64, before: F64) -> None:
     """Add up for each pair a < b of one person's lists, whose ranks are `rank` (M, n): `common` (3, M, M), the items
     shared by the depth of the shorter list, by that of the longer, and by k; `before` (M, M), Σ powers[D − 1].
     """
@@ -75,7 +75,7 @@ def _meet(rank: U16, length: I64, cut: tuple[int, F64], common: I64, before: F64
 
 
 @kernel
-def _overlap(powers: F64, lengths: tuple[int, int], common: I64, before: float, p: float) -> float:
+def _rbo(powers: F64, lengths: tuple[int, int], common: I64, before: float, p: float) -> float:
     """RBO_ext of one pair of lists from sums over what they share: equation 32 of Webber, Moffat and Zobel (2010).
 
     `powers` are Σ_{i ≤ d} p^i and Σ_{i ≤ d} p^i / i for d = 0, 1, …; `lengths` (s, l), `common` (X_s, X_l), and

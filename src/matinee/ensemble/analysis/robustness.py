@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.data import Histories
-from matinee.ensemble.analysis.members import aligned, plain
+from matinee.ensemble.analysis.members import aligned, plain_value
 from matinee.errors import DataError
 from matinee.metrics import Evaluation, compare
-from matinee.metrics.column import Column
 from matinee.metrics.comparison import paired_t
 from matinee.metrics.evaluation import percentiles
-from matinee.metrics.table import ALL, replicate
+from matinee.metrics.user_values import ALL, bootstrap_means
+from matinee.metrics.values import MetricValues
 
 I64: TypeAlias = NDArray[np.int64]
 Bool: TypeAlias = NDArray[np.bool_]
@@ -39,14 +39,14 @@ HEAD = ("view", "case", "people", "gain", "interval", "above 0", "")
 
 
 @dataclass(frozen=True)
-class Circumstance:
+class Scenario:
     """The gain in one case of one view."""
 
     view: str
     """What is varied: people, parts, horizon or history."""
 
     case: str
-    people: int
+    n_users: int
     """Who counts in it."""
 
     mean: float
@@ -64,11 +64,11 @@ class Robustness:
 
     metric: str
     level: float
-    rows: tuple[Circumstance, ...]
+    rows: tuple[Scenario, ...]
 
-    def said(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same as plain values for a JSON file; NaN is null."""
-        return plain(asdict(self))
+        return plain_value(asdict(self))
 
     def text(self) -> list[str]:
         """Lines for a terminal."""
@@ -77,7 +77,7 @@ class Robustness:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class HistoryStats:
     """How long the asked histories are and when they end, (m,) each, by user code; a `last` of None: nobody knows."""
 
     user: NDArray[np.int32]
@@ -86,7 +86,7 @@ class Past:
     """Seconds since 1970 of the newest row; means nothing where the length is 0."""
 
     @staticmethod
-    def of(asked: Histories, user: NDArray[np.int32] | None = None, real_time: bool | None = None) -> Past:
+    def of(asked: Histories, user: NDArray[np.int32] | None = None, real_time: bool | None = None) -> HistoryStats:
         """From what models were asked. `user` (m,) names the rows where the histories call people new: the answers'.
 
         `real_time` says whether the log's clock is seconds; anything but True leaves the ends out.
@@ -94,7 +94,7 @@ class Past:
         length = np.diff(asked.offsets)
         last = np.zeros(len(asked), dtype=np.int64)
         last[length > 0] = asked.time[asked.offsets[1:][length > 0] - 1]
-        return Past(asked.user if user is None else user, length, last if real_time else None)
+        return HistoryStats(asked.user if user is None else user, length, last if real_time else None)
 
     def rows_of(self, user: NDArray[np.int32]) -> NDArray[np.intp]:
         """Which row belongs to each of the people (n,) of an evaluation, who stand there in the order of their codes.
@@ -114,8 +114,8 @@ class Past:
         return found
 
 
-def gains(
-    ours: Evaluation, theirs: Evaluation, metric: str, past: Past | None = None, level: float = 0.95
+def robustness(
+    ours: Evaluation, theirs: Evaluation, metric: str, past: HistoryStats | None = None, level: float = 0.95
 ) -> Robustness:
     """How much `ours` is above `theirs`, by four views; what cannot be known is left out.
 
@@ -129,21 +129,21 @@ def gains(
     light people first. People of equal value share a quarter; an empty quarter has no row.
     """
     compare(ours, theirs, metric)
-    ask = _Question(metric, level)
+    ask = _Comparison(metric, level)
     rows = [ask.row("people", "everybody", [(1.0, ours, theirs)])]
-    if ours.which == ALL and len(ours.parts) > 1:
+    if ours.part_name == ALL and len(ours.parts) > 1:
         rows += _by_parts(ask, ours, theirs)
     if past is not None:
         row = past.rows_of(ours.users)
         length = past.length[row]
         if past.last is not None:
-            rows += _by_quarter(ask, (ours, theirs), _View("horizon", _until), past.last[row], length > 0)
+            rows += _by_quarter(ask, (ours, theirs), _View("horizon", _format_dates), past.last[row], length > 0)
         rows += _by_quarter(ask, (ours, theirs), _View("history", _items), length, np.ones(len(length), dtype=np.bool_))
-    return Robustness(str(ours.find(metric)), level, tuple(rows))
+    return Robustness(str(ours.resolve(metric)), level, tuple(rows))
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Comparison:
     """What is the same in every row."""
 
     metric: str
@@ -151,28 +151,28 @@ class _Question:
 
     def row(
         self, view: str, case: str, sides: Sequence[tuple[float, Evaluation, Evaluation]], among: Bool | None = None
-    ) -> Circumstance:
+    ) -> Scenario:
         """Σ share · (ours − theirs) over `sides`, (share, ours, theirs) each, for the people `among` (m,) of the table.
 
         NaN is not significant. One side of share 1 is `compare`: the same draws, interval and test.
         """
-        blend = sides[0][1].find(self.metric)
+        blend = sides[0][1].resolve(self.metric)
         terms = [(share * weight, one, two, m) for share, one, two in sides for weight, m in blend.terms]
         factor = np.array([weight for weight, *_ in terms])
-        columns = [_only(side.column(m), among) for _, *both, m in terms for side in both]
+        columns = [_restrict(side.column(m), among) for _, *both, m in terms for side in both]
         table = sides[0][1].table
-        drawn = replicate(columns, table.resamples, table.seed)
+        drawn = bootstrap_means(columns, table.resamples, table.seed)
         drawn = (drawn[:, ::2] - drawn[:, 1::2]) @ factor
         low, high = percentiles(drawn, self.level)
         here = np.any([column.weight > 0 for column in columns], axis=0)
         means = np.array([column.mean for column in columns])
-        lifted = np.column_stack([Column(one.value[here], one.weight[here]).influence() for one in columns])
+        lifted = np.column_stack([MetricValues(one.value[here], one.weight[here]).influence() for one in columns])
         p = paired_t((lifted[:, ::2] - lifted[:, 1::2]) @ factor)
         drawn = drawn[np.isfinite(drawn)]
-        return Circumstance(
+        return Scenario(
             view=view,
             case=case,
-            people=int(here.sum()),
+            n_users=int(here.sum()),
             mean=float((means[::2] - means[1::2]) @ factor),
             low=low,
             high=high,
@@ -190,12 +190,12 @@ class _View:
     """What a quarter is called, from its smallest and its largest value."""
 
 
-def _only(column: Column, among: Bool | None) -> Column:
+def _restrict(column: MetricValues, among: Bool | None) -> MetricValues:
     """The same numbers, with weight 0 for everybody else."""
-    return column if among is None else Column(column.value, column.weight * among)
+    return column if among is None else MetricValues(column.value, column.weight * among)
 
 
-def _by_parts(ask: _Question, ours: Evaluation, theirs: Evaluation) -> list[Circumstance]:
+def _by_parts(ask: _Comparison, ours: Evaluation, theirs: Evaluation) -> list[Scenario]:
     """Each part alone and every two of them mixed, from one to the other."""
     side = {name: (ours.part(name), theirs.part(name)) for name in ours.parts}
     side = {name: both for name, both in side.items() if both[0].n_users}
@@ -209,19 +209,19 @@ def _by_parts(ask: _Question, ours: Evaluation, theirs: Evaluation) -> list[Circ
 
 
 def _by_quarter(
-    ask: _Question,
+    ask: _Comparison,
     both: tuple[Evaluation, Evaluation],
     view: _View,
     value: I64,
     there: Bool,
-) -> list[Circumstance]:
+) -> list[Scenario]:
     """Quarters by `value` (n,) of the people with answers, of those `there` (n,) only, the smallest first."""
-    rows: list[Circumstance] = []
+    rows: list[Scenario] = []
     if not there.any():
         return rows
     edges = np.quantile(value[there], np.arange(1, QUARTERS) / QUARTERS, method="inverted_cdf")
     quarter = np.where(there, np.searchsorted(edges, value), -1)
-    answered = both[0].table.answered[both[0].which]
+    answered = both[0].table.has_target[both[0].part_name]
     for q in range(QUARTERS):
         own = quarter == q
         if own.any():
@@ -232,7 +232,7 @@ def _by_quarter(
     return rows
 
 
-def _until(first: int, last: int) -> str:
+def _format_dates(first: int, last: int) -> str:
     days = [datetime.fromtimestamp(one, UTC).date().isoformat() for one in (first, last)]
     return f"ends {days[0]} to {days[1]}"
 
@@ -241,6 +241,6 @@ def _items(fewest: int, most: int) -> str:
     return f"{fewest} to {most} items" if most > fewest else f"{most} items"
 
 
-def _cells(one: Circumstance) -> tuple[str, ...]:
+def _cells(one: Scenario) -> tuple[str, ...]:
     gain = f"{one.mean:+.4f}", f"[{one.low:+.4f}, {one.high:+.4f}]", f"{one.positive:.1%}"
-    return (one.view, one.case, f"{one.people:,}", *gain, "" if one.significant else "not significant")
+    return (one.view, one.case, f"{one.n_users:,}", *gain, "" if one.significant else "not significant")

@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 from matinee.ensemble.gate import Gate
-from matinee.spec import Kinds
+from matinee.spec import Registry
 
-GATES: Kinds[Gate] = Kinds(sys.modules[__name__], Gate, "gate")
+GATES: Registry[Gate] = Registry(sys.modules[__name__], Gate, "gate")

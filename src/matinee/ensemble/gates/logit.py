@@ -20,18 +20,18 @@ import numpy as np
 from pydantic import Field
 from scipy.optimize import minimize, minimize_scalar
 
-from matinee.candidates.user_features import Traits
-from matinee.contract import Context
+from matinee.candidates.user_features import UserFeatures
+from matinee.contract import FitContext
 from matinee.ensemble import kernels
-from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
-from matinee.ensemble.judge import Judge
-from matinee.spec import Search
+from matinee.ensemble.gate import F32, F64, FittedGate, Gate, two_fold_gain
+from matinee.ensemble.objective import FusionObjective
+from matinee.spec import SearchRange
 
-FARTHEST = 3.0
+MAX_TILT = 3.0
 """Standard deviations beyond which a trait says no more."""
 
 
-class Tilted(Learnt):
+class SoftmaxGate(FittedGate):
     """Weights tilted by traits."""
 
     traits: tuple[str, ...]
@@ -49,18 +49,18 @@ class Tilted(Learnt):
     tilt: tuple[tuple[float, ...], ...]
     """V: for each member, how its log weight rises with a standard deviation of each trait."""
 
-    def weights(self, traits: Traits) -> F64:
+    def weights(self, traits: UserFeatures) -> F64:
         """The formula."""
-        z = standardised(traits.of(self.traits), np.array(self.mean), np.array(self.deviation))
-        return tilted(np.array(self.base), np.array(self.tilt), z)
+        z = standardized(traits.of(self.traits), np.array(self.mean), np.array(self.deviation))
+        return tilted_weights(np.array(self.base), np.array(self.tilt), z)
 
 
 class Logit(Gate):
     """All traits at once, and no edges where weights jump."""
 
-    learnt: ClassVar[type[Learnt]] = Tilted
+    fitted_type: ClassVar[type[FittedGate]] = SoftmaxGate
 
-    l2: Annotated[float, Field(ge=0), Search(1e-4, 0.1, log=True)] = 1e-3
+    l2: Annotated[float, Field(ge=0), SearchRange(1e-4, 0.1, log=True)] = 1e-3
     """How strongly everybody is drawn to the weights for everybody."""
 
     floor: Annotated[float, Field(ge=0, le=1)] = 0.02
@@ -69,46 +69,50 @@ class Logit(Gate):
     steps: Annotated[int, Field(ge=1)] = 100
     """Steps of the optimiser, at most."""
 
-    def learn(self, judge: Judge, points: F32, weights: F64, traits: Traits, ctx: Context = Context()) -> Tilted:
+    def fit(
+        self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures, ctx: FitContext = FitContext()
+    ) -> SoftmaxGate:
         """Half against half, then with everybody."""
         gain, p = 0.0, 1.0
-        if self.sure < 1.0:
+        if self.max_p_value < 1.0:
 
-            def teach(half: Judge) -> F64:
+            def teach(half: FusionObjective) -> F64:
                 return self._fit(half, points, weights, traits).weights(traits)
 
-            gain, p = crossed(judge, points, weights, teach, ctx)
-            if gain <= 0.0 or p > self.sure:
+            gain, p = two_fold_gain(judge, points, weights, teach, ctx)
+            if gain <= 0.0 or p > self.max_p_value:
                 flat = np.zeros(len(traits.names))
                 return _tilted(traits.names, (flat, flat), weights, np.zeros((len(weights), len(flat)))).model_copy(
                     update={"gain": gain, "p": p}
                 )
         return self._fit(judge, points, weights, traits).model_copy(update={"gain": gain, "p": p})
 
-    def _fit(self, judge: Judge, points: F32, weights: F64, traits: Traits) -> Tilted:
+    def _fit(self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures) -> SoftmaxGate:
         """The minimum, unlooked."""
         M, F = len(points), len(traits.names)
-        counts = judge.rows[1] & (np.diff(judge.found[0]) > 0)
+        counts = judge.rows[1] & (np.diff(judge.hit_positions[0]) > 0)
         base = (1.0 - self.floor) * weights / weights.sum() + self.floor / M
         own = traits.values[counts] if counts.any() else np.zeros((1, F))
         mean, deviation = own.mean(axis=0), own.std(axis=0)
         deviation[deviation <= 1e-9 * (1.0 + np.abs(mean))] = 0.0
         tilt = np.zeros((M, F))
         if counts.any():
-            z = standardised(traits.values, mean, deviation)
-            loss = objective(judge, points * np.float32(sharpness(judge, points, base)), Start(base, z), self.l2)
+            z = standardized(traits.values, mean, deviation)
+            loss = objective(
+                judge, points * np.float32(inverse_temperature(judge, points, base)), Start(base, z), self.l2
+            )
             found = minimize(loss, tilt.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": self.steps})
             tilt = np.asarray(found.x).reshape(M, F)
         return _tilted(traits.names, (mean, deviation), base, tilt)
 
 
-def standardised(values: F64, mean: F64, deviation: F64) -> F64:
+def standardized(values: F64, mean: F64, deviation: F64) -> F64:
     """Traits (m, F) minus the mean, in deviations (F,), within ±3; 0 where the deviation is."""
     z = (values - mean) / np.where(deviation > 0, deviation, 1.0)
-    return np.clip(np.where(deviation > 0, z, 0.0), -FARTHEST, FARTHEST)
+    return np.clip(np.where(deviation > 0, z, 0.0), -MAX_TILT, MAX_TILT)
 
 
-def tilted(base: F64, tilt: F64, z: F64) -> F64:
+def tilted_weights(base: F64, tilt: F64, z: F64) -> F64:
     """The weights (m, M) by base (M,), tilt V (M, F) and traits z (m, F); a member of base 0 stays out."""
     log = np.zeros((len(z), len(base)))
     for f in range(z.shape[1]):  # no matrix product: its sums would depend on who is asked at the same time
@@ -118,9 +122,9 @@ def tilted(base: F64, tilt: F64, z: F64) -> F64:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def sharpness(judge: Judge, points: F32, base: F64) -> float:
+def inverse_temperature(judge: FusionObjective, points: F32, base: F64) -> float:
     """β: what the scores of weights `base` (M,) are multiplied by for the least cross-entropy."""
-    rows, (start, place, _) = judge.rows, judge.found
+    rows, (start, place, _) = judge.rows, judge.hit_positions
     unit = max(float((base @ points).std()), 1e-12)
     m, M = len(judge.pool), len(points)
 
@@ -141,14 +145,14 @@ class Start:
     z: F64
 
 
-def objective(judge: Judge, points: F32, start: Start, l2: float) -> Callable[[F64], tuple[float, F64]]:
+def objective(judge: FusionObjective, points: F32, start: Start, l2: float) -> Callable[[F64], tuple[float, F64]]:
     """What is minimised, and its gradient, in V (M · F,). `points` (M, c) are times β."""
-    base, z, rows, (first, place, _) = start.base, start.z, judge.rows, judge.found
+    base, z, rows, (first, place, _) = start.base, start.z, judge.rows, judge.hit_positions
     n = max(int((rows[1] & (np.diff(first) > 0)).sum()), 1)
 
     def loss(flat: F64) -> tuple[float, F64]:
         tilt = flat.reshape(len(base), z.shape[1])
-        w = tilted(base, tilt, z)
+        w = tilted_weights(base, tilt, z)
         out, slope = np.zeros(len(z)), np.zeros(w.shape)
         kernels.cross_entropy(rows, points, w, (first, place), out, slope)
         by_log = w * (slope - (w * slope).sum(axis=1, keepdims=True))  # ∂/∂(v_m · z_u)
@@ -157,9 +161,9 @@ def objective(judge: Judge, points: F32, start: Start, l2: float) -> Callable[[F
     return loss
 
 
-def _tilted(traits: tuple[str, ...], of_traits: tuple[F64, F64], base: F64, tilt: F64) -> Tilted:
+def _tilted(traits: tuple[str, ...], of_traits: tuple[F64, F64], base: F64, tilt: F64) -> SoftmaxGate:
     mean, deviation = of_traits
-    return Tilted(
+    return SoftmaxGate(
         gain=0.0,
         p=1.0,
         traits=traits,

@@ -17,22 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from matinee.candidates.user_features import Traits
-from matinee.contract import Context
-from matinee.ensemble.chooser import Chooser
-from matinee.ensemble.choosers import CHOOSERS
-from matinee.ensemble.gate import F32, F64, Gate, Learnt, crossed
-from matinee.ensemble.judge import Judge
-from matinee.spec import Search
+from matinee.candidates.user_features import UserFeatures
+from matinee.contract import FitContext
+from matinee.ensemble.gate import F32, F64, FittedGate, Gate, two_fold_gain
+from matinee.ensemble.objective import FusionObjective
+from matinee.ensemble.weight_search import WeightSearch
+from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
+from matinee.spec import SearchRange
 
-KNOBS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})
+SEARCH_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})
 """Where a chooser in a segment differs from its defaults."""
 
-FEW = 3_000
+TRAIT_SAMPLE = 3_000
 """At most so many people, drawn, say which trait is the best; then all of them say whether it is any good."""
 
 
-class Parted(Learnt):
+class SegmentGate(FittedGate):
     """Weights by segment."""
 
     trait: str | None
@@ -44,7 +44,7 @@ class Parted(Learnt):
     weight: tuple[tuple[float, ...], ...]
     """The members' weights in each segment, one segment more than edges."""
 
-    def weights(self, traits: Traits) -> F64:
+    def weights(self, traits: UserFeatures) -> F64:
         """Looked up."""
         table = np.array(self.weight)
         return table[_segment(traits, self.trait, self.edges)]
@@ -53,67 +53,71 @@ class Parted(Learnt):
 class Segments(Gate):
     """The simple form: a table one can read."""
 
-    learnt: ClassVar[type[Learnt]] = Parted
+    fitted_type: ClassVar[type[FittedGate]] = SegmentGate
 
     trait: str = "best"
     """What splits people: a trait's name, or best, the one with the highest gain on the other half of the people."""
 
-    parts: Annotated[int, Field(ge=2)] = 3
+    n_segments: Annotated[int, Field(ge=2)] = 3
     """How many segments, of as many people each."""
 
-    chooser: str = "greedy"
+    weight_search: str = "greedy"
     """How weights are found within a segment: a chooser's kind, best the one that found the weights for everybody."""
 
-    tau: Annotated[float, Field(ge=0), Search(50, 5000, log=True)] = 500.0
+    tau: Annotated[float, Field(ge=0), SearchRange(50, 5000, log=True)] = 500.0
     """Among how many people a segment counts as much as the weights for everybody."""
 
-    def learn(self, judge: Judge, points: F32, weights: F64, traits: Traits, ctx: Context = Context()) -> Parted:
+    def fit(
+        self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures, ctx: FitContext = FitContext()
+    ) -> SegmentGate:
         """Trait after trait, then the best one with everybody."""
-        chooser = CHOOSERS.read({"kind": self.chooser, **KNOBS.get(self.chooser, {})}, "gate (segments)")
-        cutter = _Cutter(self, chooser, points, weights, traits, ctx)
+        chooser = WEIGHT_SEARCHES.read(
+            {"kind": self.weight_search, **SEARCH_DEFAULTS.get(self.weight_search, {})}, "gate (segments)"
+        )
+        cutter = _SegmentFit(self, chooser, points, weights, traits, ctx)
         tried = list(traits.names) if self.trait == "best" else [self.trait]
 
-        def looked(some: Judge, name: str) -> tuple[float, float]:
-            def teach(half: Judge) -> F64:
+        def looked(some: FusionObjective, name: str) -> tuple[float, float]:
+            def teach(half: FusionObjective) -> F64:
                 return cutter.cut(half, name).weights(traits)
 
-            return crossed(some, points, weights, teach, ctx)
+            return two_fold_gain(some, points, weights, teach, ctx)
 
         best, gain, p = tried[0], 0.0, 1.0
         if len(tried) > 1:
-            few = _some(judge, ctx)
+            few = _subsample(judge, ctx)
             with ctx.progress("segments", len(tried)) as advance:
                 found: list[float] = []
                 for name in tried:
                     found.append(looked(few, name)[0])
                     advance(1)
             best = tried[int(np.argmax(found))]
-        if self.sure < 1.0:
+        if self.max_p_value < 1.0:
             gain, p = looked(judge, best)
             p = min(1.0, p * len(tried))
-            if gain <= 0.0 or p > self.sure:
-                return Parted(gain=gain, p=p, trait=None, edges=(), weight=(tuple(weights.tolist()),))
+            if gain <= 0.0 or p > self.max_p_value:
+                return SegmentGate(gain=gain, p=p, trait=None, edges=(), weight=(tuple(weights.tolist()),))
         return cutter.cut(judge, best).model_copy(update={"gain": gain, "p": p})
 
 
 @dataclass(frozen=True, eq=False)
-class _Cutter:
+class _SegmentFit:
     """What all cuts of one gate share."""
 
     gate: Segments
-    chooser: Chooser
+    chooser: WeightSearch
     points: F32
     weights: F64
     """Those for everybody, (M,)."""
 
-    traits: Traits
-    ctx: Context
+    traits: UserFeatures
+    ctx: FitContext
 
-    def cut(self, judge: Judge, name: str) -> Parted:
+    def cut(self, judge: FusionObjective, name: str) -> SegmentGate:
         """Segments of a judge's users by one trait, whether or not they gain."""
-        counts = judge.rows[1] & (judge.counted > 0)
+        counts = judge.rows[1] & (judge.n_targets > 0)
         value, tau = self.traits.of((name,))[:, 0], self.gate.tau
-        cuts = np.linspace(0.0, 1.0, self.gate.parts + 1)[1:-1]
+        cuts = np.linspace(0.0, 1.0, self.gate.n_segments + 1)[1:-1]
         edges = np.unique(np.quantile(value[counts], cuts)) if counts.any() else np.zeros(0)
         segment = _segment(self.traits, name, tuple(edges.tolist()))
         table = np.tile(self.weights, (len(edges) + 1, 1))
@@ -121,24 +125,24 @@ class _Cutter:
             own = counts & (segment == s)
             n = int(own.sum())
             if n:
-                found = self.chooser.weights(judge.among(own), self.points, self.ctx)
+                found = self.chooser.weights(judge.restrict(own), self.points, self.ctx)
                 table[s] = (n * found + tau * self.weights) / (n + tau)
         said = tuple(tuple(row) for row in table.tolist())
-        return Parted(gain=0.0, p=1.0, trait=name, edges=tuple(edges.tolist()), weight=said)
+        return SegmentGate(gain=0.0, p=1.0, trait=name, edges=tuple(edges.tolist()), weight=said)
 
 
-def _segment(traits: Traits, name: str | None, edges: tuple[float, ...]) -> NDArray[np.intp]:
+def _segment(traits: UserFeatures, name: str | None, edges: tuple[float, ...]) -> NDArray[np.intp]:
     """The segment of each person (m,), 0 the lowest."""
     if name is None:
         return np.zeros(len(traits), dtype=np.intp)
     return np.searchsorted(np.array(edges), traits.of((name,))[:, 0], side="right")
 
 
-def _some(judge: Judge, ctx: Context) -> Judge:
+def _subsample(judge: FusionObjective, ctx: FitContext) -> FusionObjective:
     """The judge of at most `FEW` of its people."""
-    asked = np.flatnonzero(judge.rows[1] & (judge.counted > 0))
-    if len(asked) <= FEW:
+    asked = np.flatnonzero(judge.rows[1] & (judge.n_targets > 0))
+    if len(asked) <= TRAIT_SAMPLE:
         return judge
     few = np.zeros(len(judge.pool), dtype=np.bool_)
-    few[ctx.rng(FEW).permutation(asked)[:FEW]] = True
-    return judge.among(few)
+    few[ctx.rng(TRAIT_SAMPLE).permutation(asked)[:TRAIT_SAMPLE]] = True
+    return judge.restrict(few)

@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 from matinee.ensemble.rule import Rule
-from matinee.spec import Kinds
+from matinee.spec import Registry
 
-RULES: Kinds[Rule] = Kinds(sys.modules[__name__], Rule, "fusion rule")
+RULES: Registry[Rule] = Registry(sys.modules[__name__], Rule, "fusion rule")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.candidates.pool import Pool
-from matinee.ensemble.rule import F32, Points
+from matinee.candidates.pool import CandidatePool
+from matinee.ensemble.rule import F32, PointRule
 
 
-class Borda(Points):
+class Borda(PointRule):
     """Every rank lost costs the same."""
 
-    def values(self, pool: Pool, member: int) -> tuple[F32, F32]:
+    def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
         """Divided by c, so that people with many candidates have points of the same size."""
         depth, length = pool.lists[member].k, np.bincount(pool.row[pool.rank[member] > 0], minlength=len(pool))
         c = np.maximum(np.diff(pool.offsets), 1).astype(np.float64)

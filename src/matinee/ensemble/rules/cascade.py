@@ -8,15 +8,15 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from matinee.ensemble.rule import F64, Turns
+from matinee.ensemble.rule import F64, RoundRobinRule
 
 
-class Cascade(Turns):
+class Cascade(RoundRobinRule):
     """A fallback for people one model has little to say about."""
 
-    most: Annotated[int, Field(ge=1)] | None = None
+    max_items: Annotated[int, Field(ge=1)] | None = None
     """How many items of each member count before the next one fills up; nothing means all."""
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:
         """One member after the other."""
-        return np.repeat(np.arange(len(weights)), min(self.most or depth, depth)).tolist()
+        return np.repeat(np.arange(len(weights)), min(self.max_items or depth, depth)).tolist()

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from matinee.candidates.norms import normalised
-from matinee.candidates.pool import Pool
-from matinee.ensemble.rule import F32, Points
+from matinee.candidates.norms import normalized
+from matinee.candidates.pool import CandidatePool
+from matinee.ensemble.rule import F32, PointRule
 
 
-class CombMnz(Points):
+class CombMnz(PointRule):
     """Rewards what several members found independently."""
 
     by_votes: ClassVar[bool] = True
@@ -22,8 +22,8 @@ class CombMnz(Points):
     norm: Literal["min_max", "rank", "softmax", "sigmoid"] = "min_max"
     """How scores of a list are made comparable: min_max, rank, softmax or sigmoid."""
 
-    def values(self, pool: Pool, member: int) -> tuple[F32, F32]:
+    def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
         """Normalised scores."""
         lists = pool.lists[member]
-        value, missing = normalised(lists.item, lists.score, self.norm)
+        value, missing = normalized(lists.item, lists.score, self.norm)
         return value.astype(np.float32), missing.astype(np.float32)

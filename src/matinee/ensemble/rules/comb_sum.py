@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from matinee.candidates.norms import Norm, normalised
-from matinee.candidates.pool import Pool
-from matinee.ensemble.rule import F32, Points
+from matinee.candidates.norms import Norm, normalized
+from matinee.candidates.pool import CandidatePool
+from matinee.ensemble.rule import F32, PointRule
 
 
-class CombSum(Points):
+class CombSum(PointRule):
     """Scores count, not only ranks: how sure a member is has a say."""
 
     norm: Norm = "z_score"
     """How scores of a list are made comparable: min_max, z_score, rank, softmax or sigmoid."""
 
-    def values(self, pool: Pool, member: int) -> tuple[F32, F32]:
+    def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
         """Normalised scores."""
         lists = pool.lists[member]
-        value, missing = normalised(lists.item, lists.score, self.norm)
+        value, missing = normalized(lists.item, lists.score, self.norm)
         return value.astype(np.float32), missing.astype(np.float32)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matinee.ensemble.rule import F64, Turns
+from matinee.ensemble.rule import F64, RoundRobinRule
 
 
-class Interleave(Turns):
+class Interleave(RoundRobinRule):
     """Everybody's best first, then everybody's second."""
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:

@@ -12,20 +12,20 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from matinee.candidates.norms import Norm, normalised
-from matinee.candidates.pool import Pool
-from matinee.ensemble.rule import F32, Points
+from matinee.candidates.norms import Norm, normalized
+from matinee.candidates.pool import CandidatePool
+from matinee.ensemble.rule import F32, PointRule
 from matinee.errors import SpecError
-from matinee.spec import Search
+from matinee.spec import SearchRange
 
 
-class Product(Points):
+class Product(PointRule):
     """An item has to please every member."""
 
     norms: Annotated[tuple[Norm, ...], Field(min_length=1)] = ("min_max",)
     """How scores of a list are brought to 0 … 1: one for all members, or one for each in their order."""
 
-    floor: Annotated[float, Field(gt=0, lt=1), Search(1e-4, 0.5, log=True)] = 0.01
+    floor: Annotated[float, Field(gt=0, lt=1), SearchRange(1e-4, 0.5, log=True)] = 0.01
     """What an item is worth at least, outside a list too."""
 
     def restrict(self, kept: Sequence[int]) -> Self:
@@ -34,12 +34,12 @@ class Product(Points):
             return self
         return self.model_copy(update={"norms": tuple(norm for m, norm in enumerate(self.norms) if m in kept)})
 
-    def values(self, pool: Pool, member: int) -> tuple[F32, F32]:
+    def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
         """Logarithms, 0 the most."""
         if len(self.norms) not in (1, len(pool.names)) or "z_score" in self.norms:
             found = f"norms {list(self.norms)} for {len(pool.names)} members"
             raise SpecError("rule product", found, "one, or one a member, and no z_score, which falls below 0")
         lists = pool.lists[member]
-        value, _ = normalised(lists.item, lists.score, self.norms[member % len(self.norms)])
+        value, _ = normalized(lists.item, lists.score, self.norms[member % len(self.norms)])
         floor = np.full(len(lists), np.log(self.floor), dtype=np.float32)
         return np.log(np.maximum(value, self.floor)).astype(np.float32), floor

@@ -10,11 +10,11 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from matinee.ensemble.rule import F64, Turns
+from matinee.ensemble.rule import F64, RoundRobinRule
 from matinee.errors import SpecError
 
 
-class Quota(Turns):
+class Quota(RoundRobinRule):
     """Seven from one, three from the other."""
 
     quotas: tuple[Annotated[int, Field(ge=0)], ...] = ()

@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 
 from matinee.runs.fields import Kinded
 from matinee.runs.producer import Producer
-from matinee.spec import Kinds
+from matinee.spec import Registry
 
-PRODUCERS: Kinds[Producer] = Kinds(sys.modules[__name__], Producer, "producer")
+PRODUCERS: Registry[Producer] = Registry(sys.modules[__name__], Producer, "producer")
 
 AnyProducer: TypeAlias = Annotated[Producer, Kinded(PRODUCERS.read)]

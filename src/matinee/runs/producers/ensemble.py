@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from matinee.runs.fields import AnyPlan, AnyRecipe
+from matinee.runs.fields import AnyEnsembleSpec, AnyRecipe
 from matinee.runs.producer import Producer
 from matinee.runs.producers import AnyProducer
 from matinee.spec import Spec
 
 
-class Member(Spec):
+class EnsembleMember(Spec):
     """A run whose lists were combined."""
 
     label: str
@@ -25,16 +25,16 @@ class Member(Spec):
     """Of its fit."""
 
 
-class Ensemble(Producer):
+class EnsembleProducer(Producer):
     """A combination of lists that was searched."""
 
-    plan: AnyPlan
+    spec: AnyEnsembleSpec
     """What was searched."""
 
     recipe: AnyRecipe
     """What was found on all users."""
 
-    runs: tuple[Member, ...]
+    runs: tuple[EnsembleMember, ...]
     """Every run that could be a member."""
 
     @property
@@ -48,18 +48,18 @@ class Ensemble(Producer):
         return tuple(member.producer for member in self.runs)
 
     @property
-    def needed(self) -> tuple[Member, ...]:
+    def needed(self) -> tuple[EnsembleMember, ...]:
         """The members whose lists the recipe takes."""
-        return tuple(member for member in self.runs if member.label in self.recipe.needed)
+        return tuple(member for member in self.runs if member.label in self.recipe.required_members)
 
     @property
-    def changed(self) -> dict[str, Any]:
+    def non_default_options(self) -> dict[str, Any]:
         """How it was searched."""
-        plan = self.plan
+        plan = self.spec
         gate = {} if plan.gate is None else {"gate": plan.gate.kind}
-        return {"chooser": plan.chooser.kind, "rule": ", ".join(rule.kind for rule in plan.rules), **gate}
+        return {"weight_search": plan.weight_search.kind, "rule": ", ".join(rule.kind for rule in plan.rules), **gate}
 
     @property
-    def params(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """How it was searched, and among which runs."""
-        return {**self.changed, "members": [member.run for member in self.runs]}
+        return {**self.non_default_options, "members": [member.run for member in self.runs]}

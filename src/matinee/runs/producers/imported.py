@@ -5,7 +5,7 @@ from __future__ import annotations
 from matinee.runs.producer import Producer
 
 
-class Imported(Producer):
+class ImportedProducer(Producer):
     """The lists of a file that another program wrote."""
 
     name: str

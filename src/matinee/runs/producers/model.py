@@ -8,7 +8,7 @@ from matinee.runs.fields import AnyModel
 from matinee.runs.producer import Producer
 
 
-class Model(Producer):
+class ModelProducer(Producer):
     """One fitted model."""
 
     spec: AnyModel
@@ -23,12 +23,12 @@ class Model(Producer):
         return self.spec.kind
 
     @property
-    def params(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The hyperparameters, all of them."""
-        return self.spec.knobs()
+        return self.spec.params()
 
     @property
-    def changed(self) -> dict[str, Any]:
+    def non_default_options(self) -> dict[str, Any]:
         """The hyperparameters that differ from their default."""
-        default = type(self.spec)().knobs()
-        return {name: value for name, value in self.params.items() if value != default.get(name)}
+        default = type(self.spec)().params()
+        return {name: value for name, value in self.options.items() if value != default.get(name)}
