@@ -105,7 +105,7 @@ rows = 3000
 [task]
 k = 5
 metric = "recall@5"
-depth = 10
+stored_k = 10
 [split]
 kind = "mixture"
 random = 3

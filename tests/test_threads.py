@@ -75,7 +75,7 @@ def test_a_fit_keeps_to_the_threads_of_its_context(watched):
 def test_a_run_fits_and_ranks_on_the_threads_of_its_stage_and_records_them(tmp_path, watched):
     tables = {
         "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 1000},
-        "task": {"k": 5, "metric": "recall@5", "depth": 10},
+        "task": {"k": 5, "metric": "recall@5", "stored_k": 10},
         "split": {"kind": "mixture", "n_random": 2, "n_last": 1},
         "model": [{"kind": "ease"}],
     }

@@ -26,7 +26,7 @@ rows = 3000
 k = 5
 metric = "recall@5"
 extra_metrics = ["ndcg@5"]
-depth = 10
+stored_k = 10
 [split]
 kind = "mixture"
 n_random = 3

@@ -24,7 +24,7 @@ from matinee.topk import recommend
 TABLES = {
     "seed": 5,
     "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5"], "depth": 20},
+    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5"], "stored_k": 20},
     "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
     "model": [{"kind": "mult_dae", "factors": 8, "epochs": 8, "learning_rate": 0.01}],
 }

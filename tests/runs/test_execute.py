@@ -22,7 +22,7 @@ from matinee.runs.text import warnings
 TABLES = {
     "seed": 5,
     "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5", "coverage@5"], "depth": 20},
+    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5", "coverage@5"], "stored_k": 20},
     "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
     "model": [{"kind": "item_knn"}, {"kind": "ease", "l2": 20}],
 }

@@ -40,7 +40,7 @@ def test_a_run_keeps_how_its_network_learnt_and_warns_of_it(tmp_path):
     tables = {
         "seed": 5,
         "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-        "task": {"k": 5, "metric": "recall@5", "extra_metrics": [], "depth": 20},
+        "task": {"k": 5, "metric": "recall@5", "extra_metrics": [], "stored_k": 20},
         "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
         "model": [{"kind": "mult_dae", "factors": 8, "epochs": 2, "learning_rate": 0.01}],
     }

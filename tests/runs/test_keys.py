@@ -38,7 +38,7 @@ def task(**changes):
         ({"metric": "ndcg@5"}, "fit lists"),
         ({"profile": "rectools"}, "fit lists"),
         ({"k": 4}, "fit lists"),
-        ({"depth": 30}, "fit"),
+        ({"stored_k": 30}, "fit"),
         ({"available": "train"}, "fit"),
         ({"seen": "include"}, ""),
     ],
