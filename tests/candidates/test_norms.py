@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matinee.candidates.norms import NORMS, normalized
 from matinee.ensemble import RULES
-from tests.ensemble.pools import drawn, pool_of, slow_norm, topk
+from tests.ensemble.pools import pool_of, random_lists, slow_norm, topk
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())
 
@@ -21,12 +21,12 @@ GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_norm_is_what_its_docstring_says(norm, seed):
-    (member,) = drawn(seed, 1)
+    (member,) = random_lists(seed, 1)
     lists = topk(member, 6, 12)
     value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
-        wanted, outside = slow_norm(norm, [s for _, s in row])
-        assert value[r].tolist() == pytest.approx([*wanted, *[0.0] * (6 - len(row))], rel=1e-9, abs=1e-12)
+        expected, outside = slow_norm(norm, [s for _, s in row])
+        assert value[r].tolist() == pytest.approx([*expected, *[0.0] * (6 - len(row))], rel=1e-9, abs=1e-12)
         assert missing[r] == pytest.approx(outside, rel=1e-9, abs=1e-12)
 
 
@@ -35,7 +35,7 @@ def test_a_norm_is_what_its_docstring_says(norm, seed):
 @given(seed=st.integers(0, 10**6))
 def test_no_norm_turns_a_list_around(norm, seed):
     """Values never rise down the list, equal scores stay equal (rank apart), and an item outside is worth no more."""
-    (member,) = drawn(seed, 1)
+    (member,) = random_lists(seed, 1)
     lists = topk(member, 6, 12)
     value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
@@ -96,7 +96,7 @@ def test_ranx_fuses_the_same(case):
     scores = RULES.read({"kind": case["kind"], **case["knobs"]}, "test").scores(pool, weights) * weights.sum()
     if case["kind"] == "borda":
         scores *= np.diff(pool.offsets)[pool.row]
-    for r, wanted in enumerate(case["scores"]):
+    for r, expected in enumerate(case["scores"]):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
         found = dict(zip(map(str, pool.item[own].tolist()), scores[own].tolist(), strict=True))
-        assert found == pytest.approx(wanted, rel=2e-6, abs=2e-6)
+        assert found == pytest.approx(expected, rel=2e-6, abs=2e-6)

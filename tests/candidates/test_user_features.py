@@ -18,12 +18,12 @@ from matinee.candidates.user_features import ALL_FEATURES, DAY, FEATURES, TIME_F
 from matinee.data import Histories
 from matinee.ensemble import CandidatePool
 from matinee.errors import DataError, UnknownNameError
-from tests.metrics.lists_and_answers import lists_of, vocabulary
+from tests.metrics.lists_and_targets import lists_of, vocabulary
 
 N_ITEMS = 30
 
 
-def asked(rows, times):
+def query_of(rows, times):
     """People 0, 1, … with these items at these seconds."""
     drawn = Histories.of(rows, vocabulary(N_ITEMS))
     flat = np.array([t for row in times for t in row], dtype=np.int64)
@@ -48,14 +48,14 @@ def agreement(lists):
 def slow(row, time, lists, popularity):
     """One person, by the sentences."""
     log = [math.log(1 + popularity[i]) for i in row]
-    usual = sum(p * math.log(1 + p) for p in popularity) / max(sum(popularity), 1)
+    average = sum(p * math.log(1 + p) for p in popularity) / max(sum(popularity), 1)
     bands = Counter(band_of(i, popularity) for i in row)
     gaps = [(b - a) / 60 for a, b in pairwise(time)]
     return {
         "length": math.log(1 + len(row)),
         "repeats": sum(i in row[:p] for p, i in enumerate(row)) / len(row) if row else 0.0,
-        "popularity": fmean(log) if row else usual,
-        "recent": fmean(log[-5:]) if row else usual,
+        "popularity": fmean(log) if row else average,
+        "recent": fmean(log[-5:]) if row else average,
         "breadth": -sum(n / len(row) * math.log(n / len(row)) for n in bands.values()),
         "steps": fmean(abs(b - a) for a, b in pairwise(log)) if len(row) > 1 else 0.0,
         "agreement": agreement(lists),
@@ -67,7 +67,7 @@ def slow(row, time, lists, popularity):
 
 
 @st.composite
-def people(draw):
+def cases(draw):
     """A few people, some without a past, with two or three lists each, some empty."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     m, members = draw(st.integers(1, 6)), draw(st.integers(1, 3))
@@ -84,61 +84,61 @@ def pool_of(lists):
     return CandidatePool.of({str(a): lists_of(dict(enumerate(one)), 14, m, N_ITEMS) for a, one in enumerate(lists)})
 
 
-@given(people())
+@given(cases())
 @settings(max_examples=100, deadline=None)
 def test_every_trait_is_its_sentence(drawn):
     rows, times, lists, popularity = drawn
-    found = user_features(asked(rows, times), pool_of(lists), popularity, clocked=True)
+    found = user_features(query_of(rows, times), pool_of(lists), popularity, real_time=True)
     assert found.names == tuple(ALL_FEATURES)
     for u, (row, time) in enumerate(zip(rows, times, strict=True)):
-        wanted = slow(row, time, [one[u] for one in lists], popularity.tolist())
-        for name, value in wanted.items():
+        expected = slow(row, time, [one[u] for one in lists], popularity.tolist())
+        for name, value in expected.items():
             assert found.of((name,))[u, 0] == pytest.approx(value, abs=1e-9), name
 
 
-@given(people())
+@given(cases())
 @settings(max_examples=30, deadline=None)
 def test_a_person_alone_is_the_person_among_others(drawn):
     rows, times, lists, popularity = drawn
-    ask, pool = asked(rows, times), pool_of(lists)
-    together = user_features(ask, pool, popularity, clocked=True)
-    assert np.isfinite(together.values).all()
+    query, pool = query_of(rows, times), pool_of(lists)
+    all_users = user_features(query, pool, popularity, real_time=True)
+    assert np.isfinite(all_users.values).all()
     for u in range(len(rows)):
         own = np.array([u])
-        alone = user_features(ask.take(own), pool.select_rows(own), popularity, clocked=True)
-        assert_array_equal(alone.values, together.select_rows(own).values)
+        single = user_features(query.take(own), pool.select_rows(own), popularity, real_time=True)
+        assert_array_equal(single.values, all_users.select_rows(own).values)
 
 
 def test_without_a_clock_times_are_not_looked_at():
-    ask, pool = asked([[1, 2, 3], []], [[0, 5, 10**9], []]), pool_of([[[1], [2]], [[3], [4]]])
+    query, pool = query_of([[1, 2, 3], []], [[0, 5, 10**9], []]), pool_of([[[1], [2]], [[3], [4]]])
     popularity = np.arange(N_ITEMS)
-    found = user_features(ask, pool, popularity, clocked=False)
+    found = user_features(query, pool, popularity, real_time=False)
     assert found.names == tuple(FEATURES)
     assert set(ALL_FEATURES) == set(FEATURES) | set(TIME_FEATURES)
-    other = user_features(replace(ask, time=np.arange(3)), pool, popularity, clocked=False)
+    other = user_features(replace(query, time=np.arange(3)), pool, popularity, real_time=False)
     assert_array_equal(found.values, other.values)
 
 
 def test_a_past_of_nothing_and_a_log_of_nothing():
-    found = user_features(asked([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), clocked=True)
-    wanted = dict.fromkeys(ALL_FEATURES, 0.0) | {"agreement": 1.0, "last_day": 1.0}
-    assert_allclose(found.values, np.tile([wanted[name] for name in found.names], (2, 1)))
+    found = user_features(query_of([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), real_time=True)
+    expected = dict.fromkeys(ALL_FEATURES, 0.0) | {"agreement": 1.0, "last_day": 1.0}
+    assert_allclose(found.values, np.tile([expected[name] for name in found.names], (2, 1)))
 
 
 def test_other_people_are_refused():
     pool = pool_of([[[1], [2]]])
-    with pytest.raises(DataError, match="histories of 1 people and lists of 2"):
-        user_features(asked([[1]], [[0]]), pool, np.ones(N_ITEMS), clocked=True)
-    turned = asked([[1], [2]], [[0], [0]]).take(np.array([1, 0]))
-    with pytest.raises(DataError, match="the same people in the same rows"):
-        user_features(turned, pool, np.ones(N_ITEMS), clocked=True)
+    with pytest.raises(DataError, match="1 histories and 2 lists"):
+        user_features(query_of([[1]], [[0]]), pool, np.ones(N_ITEMS), real_time=True)
+    turned = query_of([[1], [2]], [[0], [0]]).take(np.array([1, 0]))
+    with pytest.raises(DataError, match="the same users in the same rows"):
+        user_features(turned, pool, np.ones(N_ITEMS), real_time=True)
 
 
 def test_columns_are_found_by_name():
     some = UserFeatures(("a", "b"), np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert_array_equal(some.of(("b", "a")), [[2.0, 1.0], [4.0, 3.0]])
     assert_array_equal(some.select_rows(np.array([False, True])).values, [[3.0, 4.0]])
-    with pytest.raises(UnknownNameError, match="there is no trait 'c'"):
+    with pytest.raises(UnknownNameError, match="there is no user feature 'c'"):
         some.of(("c",))
 
 

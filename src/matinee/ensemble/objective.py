@@ -93,7 +93,12 @@ class FusionObjective:
 
     def __post_init__(self) -> None:
         if not parse(self.metric).per_user:
-            raise DataError("ensemble", f"{self.metric} has no value per user", "a metric with a value per user", "")
+            raise DataError(
+                "ensemble",
+                f"{self.metric} has no value per user",
+                "a metric with a value per user",
+                "Use a metric such as recall@10.",
+            )
         listed, targets = self.pool.user, self.target.user
         if len(listed) != len(targets) or not ((listed == targets) | (listed < 0)).all():
             found = f"lists of {len(listed)} users and targets of {len(targets)} users, not the same in the same rows"

@@ -48,7 +48,7 @@ class UserContext:
 
     def features(self, pool: CandidatePool) -> UserFeatures:
         """Features of the users of a pool."""
-        return user_features(self.query, pool, self.popularity, clocked=self.real_time)
+        return user_features(self.query, pool, self.popularity, real_time=self.real_time)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from matinee.candidates.pool import CandidatePool
 from matinee.data import Targets
 from matinee.ensemble.analysis.overlap import pairwise_overlap
+from matinee.ensemble.analysis.table import aligned, format_interval, format_number, plain_value
 from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
@@ -154,7 +155,7 @@ class MemberReport:
         """Lines for a terminal: members, best first, and `pairs` pairs, most similar first."""
         any_of, all_of = f"{self.oracle.any_member:.1%}", f"{self.oracle.all_members:.1%}"
         lines = [
-            f"{self.metric} of {self.n_users:,} users: {self.mean:.4f} {_format_interval(self.interval)}",
+            f"{self.metric} of {self.n_users:,} users: {self.mean:.4f} {format_interval(self.interval)}",
             f"with the best member for each user: {self.oracle.best:.4f}",
             f"targets in the top {self.k} of any member: {any_of}, of all members: {all_of}",
             *(f"{other} has the same lists as {one}" for other, one in self.copies.items()),
@@ -166,7 +167,8 @@ class MemberReport:
         similar = sorted(distinct, key=lambda one: -one.rbo)[:pairs]
         if similar:
             table = [
-                (one.a, one.b, *map(_number, (one.jaccard, one.rbo, one.metric_corr, one.hits))) for one in similar
+                (one.a, one.b, *map(format_number, (one.jaccard, one.rbo, one.metric_corr, one.hits)))
+                for one in similar
             ]
             lines += [
                 "",
@@ -384,38 +386,9 @@ def _member_row(one: MemberStats) -> tuple[str, ...]:
     if one.gain is not None:
         gain = (
             f"{one.gain.mean:+.4f}",
-            _format_interval((one.gain.low, one.gain.high), "+"),
+            format_interval((one.gain.low, one.gain.high), "+"),
             "" if one.gain.significant else "not significant",
         )
     popular = f"{one.popular:.1%}" if math.isfinite(one.popular) else "–"
     shares = (f"{one.best:.1%}", f"{one.wins:,}", popular, f"{one.coverage:.1%}")
-    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", _format_interval(one.interval), *gain, *shares)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _format_interval(interval: tuple[float, float], sign: str = "") -> str:
-    low, high = interval
-    return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
-
-
-def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
-    """Lines of a table; the first `words` columns are left-aligned, the others right-aligned."""
-    width = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(_padded(row, width, words)).rstrip() for row in rows]
-
-
-def _padded(row: Sequence[str], width: Sequence[int], words: int) -> list[str]:
-    cells = zip(row, width, strict=True)
-    return [cell.ljust(w) if c < words else cell.rjust(w) for c, (cell, w) in enumerate(cells)]
-
-
-def plain_value(value: Any) -> Any:
-    """Nested values for JSON: tuples become lists, non-finite numbers null."""
-    if isinstance(value, dict):
-        return {str(key): plain_value(one) for key, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain_value(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", format_interval(one.interval), *gain, *shares)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.data import Histories
-from matinee.ensemble.analysis.members import aligned, plain_value
+from matinee.ensemble.analysis.table import aligned, plain_value
 from matinee.errors import DataError
 from matinee.metrics import Evaluation, compare
 from matinee.metrics.comparison import paired_t
@@ -123,11 +123,12 @@ def robustness(
 ) -> Robustness:
     """The gain of `ours` over `theirs` in four views.
 
-    A view without the data it needs is omitted. *users*: all users. *parts*, if the targets have several: the gain on each part alone, and (1 − s) · gain on one +
-    s · gain on another for s in `SHARES`. This approximates the gain if the targets came from the parts in these
-    proportions and the gain on each part stayed the same. It is exact for hits per target if all users have targets in
-    these proportions; otherwise users with targets in one part count as much as users with many in both, and metrics
-    that are not linear in the hits (min(k, n) of recall, the ideal of ndcg, the hit rate) are computed per part.
+    A view without the data it needs is omitted. *users*: all users. *parts*, if the targets have several: the gain on
+    each part alone, and (1 − s) · gain on one + s · gain on another for s in `SHARES`. This approximates the gain if
+    the targets came from the parts in these proportions and the gain on each part stayed the same. It is exact for hits
+    per target if all users have targets in these proportions; otherwise users with targets in one part count as much as
+    users with many in both, and metrics that are not linear in the hits (min(k, n) of recall, the ideal of ndcg, the
+    hit rate) are computed per part.
     *horizon*: quarters of users by the end of their history, earliest first; it needs real times. A gain that shrinks
     over the quarters may vanish later. *history*: quarters by the length of the history, shortest first. Users with
     equal values are in one quarter; an empty quarter has no row.

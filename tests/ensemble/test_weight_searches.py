@@ -14,43 +14,43 @@ from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.weight_search import WeightSearch
 from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
 from matinee.errors import SpecError
-from tests.ensemble.pools import answers_of, drawn, drawn_answers, planted, planted_judge, pool_of
+from tests.ensemble.pools import planted, planted_objective, pool_of, random_lists, random_targets, targets_of
 
 RULE = RULES.get("comb_sum")()
-SEARCHING = [kind for kind in WEIGHT_SEARCHES.names() if kind != "fixed"]
+SEARCHES = [kind for kind in WEIGHT_SEARCHES.names() if kind != "fixed"]
 
 
-def chooser(kind: str, **knobs) -> WeightSearch:
+def weight_search(kind: str, **knobs) -> WeightSearch:
     return WEIGHT_SEARCHES.read({"kind": kind, **knobs}, "test")
 
 
 @pytest.fixture(scope="module")
 def small() -> FusionObjective:
-    pool = pool_of(drawn(4, members=4, people=80, items=25), 25, 6)
-    return FusionObjective(pool, answers_of(drawn_answers(4, 80, 25), 25), "ndcg@5")
+    pool = pool_of(random_lists(4, members=4, n_users=80, items=25), 25, 6)
+    return FusionObjective(pool, targets_of(random_targets(4, 80, 25), 25), "ndcg@5")
 
 
 @pytest.fixture(scope="module")
 def pair() -> FusionObjective:
-    return planted_judge(planted())
+    return planted_objective(planted())
 
 
 @pytest.mark.parametrize("kind", WEIGHT_SEARCHES.names())
 def test_weights_are_shares_and_repeat(small, kind):
     points = RULE.points(small.pool)
     before = points.copy()
-    found = chooser(kind).weights(small, points, FitContext(seed=3))
+    found = weight_search(kind).weights(small, points, FitContext(seed=3))
     assert found.shape == (4,)
     assert (found >= 0).all()
     assert found.sum() == pytest.approx(1.0, abs=1e-9)
-    np.testing.assert_array_equal(found, chooser(kind).weights(small, points, FitContext(seed=3)))
+    np.testing.assert_array_equal(found, weight_search(kind).weights(small, points, FitContext(seed=3)))
     np.testing.assert_array_equal(points, before)
 
 
-@pytest.mark.parametrize("kind", SEARCHING)
+@pytest.mark.parametrize("kind", SEARCHES)
 def test_two_members_that_know_different_items_share_the_weight(pair, kind):
     points = RULE.points(pair.pool)
-    found = chooser(kind).weights(pair, points)
+    found = weight_search(kind).weights(pair, points)
     assert 0.35 < found[0] / found[:2].sum() < 0.65
     assert found[:2].sum() > 0.8
     assert pair.value(points, found) > pair.single(points).max() + 0.1
@@ -58,49 +58,49 @@ def test_two_members_that_know_different_items_share_the_weight(pair, kind):
 
 @pytest.mark.parametrize("kind", WEIGHT_SEARCHES.names())
 def test_copies_of_one_member(kind):
-    judge = planted_judge([planted(people=60)[0]] * 3)
-    points = RULE.points(judge.pool)
-    found = chooser(kind).weights(judge, points)
+    objective = planted_objective([planted(n_users=60)[0]] * 3)
+    points = RULE.points(objective.pool)
+    found = weight_search(kind).weights(objective, points)
     assert found.sum() == pytest.approx(1.0)
-    assert judge.value(points, found) == pytest.approx(judge.single(points)[0], rel=1e-12)
+    assert objective.value(points, found) == pytest.approx(objective.single(points)[0], rel=1e-12)
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in SEARCHING if kind != "coordinate_ascent"]
+    "kind", [kind for kind in SEARCHES if kind != "coordinate_ascent"]
 )  # to it, no change is no reason
 def test_a_member_that_lists_nothing_gets_nothing(kind):
-    members = planted(people=120, noise=1)
-    judge = planted_judge([*members, [[] for _ in members[0]]])
-    found = chooser(kind).weights(judge, RULE.points(judge.pool))
+    members = planted(n_users=120, noise=1)
+    objective = planted_objective([*members, [[] for _ in members[0]]])
+    found = weight_search(kind).weights(objective, RULE.points(objective.pool))
     assert found[3] < 1e-9
     assert found[:2].min() > 0.2
 
 
-@pytest.mark.parametrize("kind", SEARCHING)
+@pytest.mark.parametrize("kind", SEARCHES)
 def test_people_who_are_not_asked_do_not_matter(pair, kind):
-    """Half of the people answer at random; a judge that looks at the others finds what they alone would say."""
-    asked = np.arange(len(pair.pool)) % 2 == 0
+    """Half of the people targets at random; a objective that looks at the others finds what they alone would say."""
+    selected = np.arange(len(pair.pool)) % 2 == 0
     rng = np.random.default_rng(1)
-    own = pair.answer.offsets
+    own = pair.target.offsets
     rows = [
-        dict.fromkeys(pair.answer.item[own[r] : own[r + 1]].tolist(), 0)
-        if asked[r]
+        dict.fromkeys(pair.target.item[own[r] : own[r + 1]].tolist(), 0)
+        if selected[r]
         else dict.fromkeys(rng.permutation(60)[:4].tolist(), 0)
-        for r in range(len(asked))
+        for r in range(len(selected))
     ]
-    other = FusionObjective(pair.pool, answers_of(rows, 60), pair.metric)
+    other = FusionObjective(pair.pool, targets_of(rows, 60), pair.metric)
     points = RULE.points(pair.pool)
-    one, two = (chooser(kind).weights(judge.restrict(asked), points) for judge in (pair, other))
+    one, two = (weight_search(kind).weights(objective.restrict(selected), points) for objective in (pair, other))
     np.testing.assert_array_equal(one, two)
 
 
 def test_fixed_weights_are_as_written(small):
     points = RULE.points(small.pool)
-    assert chooser("fixed").weights(small, points).tolist() == [0.25] * 4
-    assert chooser("fixed", weight=(1, 0, 2, 1)).weights(small, points).tolist() == [0.25, 0.0, 0.5, 0.25]
+    assert weight_search("fixed").weights(small, points).tolist() == [0.25] * 4
+    assert weight_search("fixed", weight=(1, 0, 2, 1)).weights(small, points).tolist() == [0.25, 0.0, 0.5, 0.25]
     for wrong in ((1, 2), (1, 1, 1, 1, 1), (0, 0, 0, 0)):
         with pytest.raises(SpecError, match="4 members"):
-            chooser("fixed", weight=wrong).weights(small, points)
+            weight_search("fixed", weight=wrong).weights(small, points)
 
 
 @pytest.mark.parametrize("most", [1, 2, 4])
@@ -108,29 +108,29 @@ def test_subsets_are_all_tried(small, most):
     points = RULE.points(small.pool)
     value = {}
     for size in range(1, most + 1):
-        for some in combinations(range(4), size):
-            value[some] = small.value(points, np.isin(np.arange(4), some) / size)
+        for subset in combinations(range(4), size):
+            value[subset] = small.value(points, np.isin(np.arange(4), subset) / size)
     best = max(value.values())
-    wanted = next(some for some in value if value[some] > best - 1e-12)
-    found = chooser("best_subset", most=most).weights(small, points)
-    assert found.tolist() == [1 / len(wanted) if m in wanted else 0.0 for m in range(4)]
+    expected = next(subset for subset in value if value[subset] > best - 1e-12)
+    found = weight_search("best_subset", max_members=most).weights(small, points)
+    assert found.tolist() == [1 / len(expected) if m in expected else 0.0 for m in range(4)]
 
 
 def test_too_many_subsets_are_refused(small):
     with pytest.raises(SpecError, match=r"of 40 members"):
-        chooser("best_subset").weights(small, np.zeros((40, 3), dtype=np.float32))
+        weight_search("best_subset").weights(small, np.zeros((40, 3), dtype=np.float32))
 
 
-def entropy(judge: FusionObjective, points, w, l2: float) -> float:
+def entropy(objective: FusionObjective, points, w, l2: float) -> float:
     """The surrogate's header, one person at a time; w are weights of the points over their standard deviation."""
     sd, losses = points.astype(float).std(axis=1), []
-    pool, answer = judge.pool, judge.target
+    pool, targets = objective.pool, objective.target
     for r in range(len(pool)):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
-        mine = np.isin(pool.item[own], answer.item[answer.offsets[r] : answer.offsets[r + 1]])
-        if mine.any():
+        is_target = np.isin(pool.item[own], targets.item[targets.offsets[r] : targets.offsets[r + 1]])
+        if is_target.any():
             score = (w / sd) @ points[:, own].astype(float)
-            losses.append(np.log(np.exp(score).sum()) - score[mine].mean())
+            losses.append(np.log(np.exp(score).sum()) - score[is_target].mean())
     return float(np.mean(losses) + l2 * ((w - w.mean()) ** 2).sum())
 
 
@@ -141,13 +141,13 @@ def test_the_surrogate_is_at_its_minimum(pair, l2):
     slow = minimize(
         lambda w: entropy(pair, points, w, l2), np.full(5, 0.5), bounds=[(0, None)] * 5, options={"ftol": 1e-13}
     )
-    wanted = slow.x / sd / (slow.x / sd).sum()
-    np.testing.assert_allclose(chooser("listnet", l2=l2, steps=500).weights(pair, points), wanted, atol=2e-3)
+    expected = slow.x / sd / (slow.x / sd).sum()
+    np.testing.assert_allclose(weight_search("listnet", l2=l2, steps=500).weights(pair, points), expected, atol=2e-3)
 
 
 def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
     points, m = RULE.points(small.pool), len(small.pool)
-    start, place, _ = small.found
+    start, place, _ = small.hit_positions
     weight = np.random.default_rng(0).normal(size=(m, 4))
 
     def losses(w):
@@ -169,34 +169,34 @@ def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
 @pytest.mark.parametrize("l2", [0.0, 0.01, 1.0])
 def test_stacking_is_least_squares_on_the_whole_table(small, l2, monkeypatch):
     monkeypatch.setattr("matinee.ensemble.weight_searches.stacking.BLOCK", 7)
-    points, pool, answer = RULE.points(small.pool), small.pool, small.target
+    points, pool, targets = RULE.points(small.pool), small.pool, small.target
     sd = points.astype(float).std(axis=1)
     X, y = points.T.astype(float) / sd, np.zeros(len(pool.item))
     for r in range(len(pool)):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
-        y[own] = np.isin(pool.item[own], answer.item[answer.offsets[r] : answer.offsets[r + 1]])
+        y[own] = np.isin(pool.item[own], targets.item[targets.offsets[r] : targets.offsets[r + 1]])
         if pool.offsets[r + 1] > pool.offsets[r]:
             X[own] -= X[own].mean(axis=0)
             y[own] -= y[own].mean()
     share = (X**2).sum() / 4
     ridge = np.sqrt(l2 * share) * np.eye(4)
     w = lsq_linear(np.vstack([X, ridge]), np.append(y, np.zeros(4)), (0, np.inf), tol=1e-14).x / sd
-    np.testing.assert_allclose(chooser("stacking", l2=l2).weights(small, points), w / w.sum(), atol=1e-5)
+    np.testing.assert_allclose(weight_search("stacking", l2=l2).weights(small, points), w / w.sum(), atol=1e-5)
 
 
 @pytest.mark.parametrize("starts", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_ascent_does_not_end_below_its_start(starts, seed):
-    pool = pool_of(drawn(seed, members=4, people=60, items=25), 25, 6)
-    judge = FusionObjective(pool, answers_of(drawn_answers(seed, 60, 25), 25), "ndcg@5")
+    pool = pool_of(random_lists(seed, members=4, n_users=60, items=25), 25, 6)
+    objective = FusionObjective(pool, targets_of(random_targets(seed, 60, 25), 25), "ndcg@5")
     points = RULE.points(pool)
-    found = chooser("coordinate_ascent", starts=starts).weights(judge, points, FitContext(seed=seed))
-    assert judge.value(points, found) >= judge.value(points, np.ones(4)) - 1e-12
+    found = weight_search("coordinate_ascent", starts=starts).weights(objective, points, FitContext(seed=seed))
+    assert objective.value(points, found) >= objective.value(points, np.ones(4)) - 1e-12
 
 
 def test_ascent_stops_where_no_step_helps(small):
     points = RULE.points(small.pool)
-    found = chooser("coordinate_ascent", starts=1, rounds=50).weights(small, points)
+    found = weight_search("coordinate_ascent", starts=1, rounds=50).weights(small, points)
     value = small.value(points, found)
     for member in np.flatnonzero(found):
         for times in (0.0, 0.25, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 4.0):
@@ -208,23 +208,25 @@ def test_ascent_stops_where_no_step_helps(small):
 @pytest.mark.parametrize("metric", ["ndcg@5", "0.5*recall@5+0.5*ndcg@3"])
 @pytest.mark.parametrize(("steps", "patience"), [(12, 12), (12, 2), (3, 5)])
 def test_greedy_without_bags_is_the_slow_one(small, metric, steps, patience):
-    points, judge = RULE.points(small.pool), FusionObjective(small.pool, small.target, metric)
-    taken: list[int] = []
-    best, kept, idle = -1.0, [], 0
+    points, objective = RULE.points(small.pool), FusionObjective(small.pool, small.target, metric)
+    selection: list[int] = []
+    best, prefix, idle = -1.0, [], 0
     for _ in range(steps):
-        value = [judge.value(points, np.bincount([*taken, a], minlength=4).astype(float)) for a in range(4)]
-        taken.append(int(np.argmax(value)))
+        value = [objective.value(points, np.bincount([*selection, a], minlength=4).astype(float)) for a in range(4)]
+        selection.append(int(np.argmax(value)))
         if max(value) > best:
-            best, kept, idle = max(value), list(taken), 0
+            best, prefix, idle = max(value), list(selection), 0
         else:
             idle += 1
             if idle >= patience:
                 break
-    found = chooser("greedy", bags=0, steps=steps, patience=patience).weights(judge, points)
-    np.testing.assert_allclose(found, np.bincount(kept, minlength=4) / len(kept), rtol=1e-12)
+    found = weight_search("greedy", bags=0, steps=steps, patience=patience).weights(objective, points)
+    np.testing.assert_allclose(found, np.bincount(prefix, minlength=4) / len(prefix), rtol=1e-12)
 
 
 def test_other_seeds_draw_other_bags(small):
     points = RULE.points(small.pool)
-    one, two = (chooser("greedy", bags=3, people_share=0.2).weights(small, points, FitContext(seed=s)) for s in (0, 1))
+    one, two = (
+        weight_search("greedy", bags=3, user_fraction=0.2).weights(small, points, FitContext(seed=s)) for s in (0, 1)
+    )
     assert not np.array_equal(one, two)
