@@ -1,4 +1,4 @@
-"""Candidates and ranks against sets and lists; who is found where; what is refused."""
+"""Candidates and ranks against sets and lists, matching of users, refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.ensemble.pools import pool_of, random_lists, some_of, topk
 
 
 def plain(pool: CandidatePool) -> list[dict[int, list[int]]]:
-    """Item → its rank with every member, person by person."""
+    """Item → its rank with every member, user by user."""
     return [
         {int(pool.item[c]): pool.rank[:, c].tolist() for c in range(pool.offsets[r], pool.offsets[r + 1])}
         for r in range(len(pool))
@@ -45,12 +45,12 @@ def test_an_item_listed_twice_counts_at_its_first_place():
     assert plain(pool) == [{3: [1], 4: [4], 5: [2]}]
 
 
-def test_lists_of_different_depth_stand_together():
+def test_lists_of_different_depth():
     pool = CandidatePool.of({"a": topk([[(1, 1.0)]], 1, 9), "b": topk([[(2, 2.0), (1, 1.0), (8, 0.0)]], 3, 9)}, 2)
     assert plain(pool) == [{1: [1, 2], 2: [0, 1]}]
 
 
-def test_people_are_found_by_code_and_may_be_missing():
+def test_users_are_matched_by_code_and_may_be_missing():
     first = topk([[(1, 1.0)], [(2, 1.0)], [(3, 1.0)]], 2, 9, user=[4, 0, 2], n_users=6)
     other = topk([[(7, 1.0)], [(8, 2.0), (3, 1.0)]], 2, 9, user=[5, 2], n_users=6)
     pool = CandidatePool.of({"first": first, "other": other})
@@ -60,7 +60,7 @@ def test_people_are_found_by_code_and_may_be_missing():
     assert pool.lists[1].score[2].tolist() == [2.0, 1.0]
 
 
-def test_new_people_stand_in_one_order():
+def test_new_users_are_matched_by_position():
     one = topk([[(1, 1.0)], [(2, 1.0)]], 1, 9, user=[-1, 3], n_users=4)
     other = topk([[(5, 1.0)], [(6, 1.0)]], 1, 9, user=[-1, 3], n_users=4)
     assert plain(CandidatePool.of({"a": one, "b": other})) == [{1: [1, 0], 5: [0, 1]}, {2: [1, 0], 6: [0, 1]}]
@@ -69,7 +69,7 @@ def test_new_people_stand_in_one_order():
         CandidatePool.of({"a": one, "b": turned})
 
 
-def test_what_is_refused(monkeypatch):
+def test_refusals(monkeypatch):
     one = topk([[(1, 1.0)]], 1, 9)
     with pytest.raises(SpecError, match="no members"):
         CandidatePool.of({})
@@ -83,7 +83,7 @@ def test_what_is_refused(monkeypatch):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_some_of_the_people_and_of_the_members(seed):
+def test_some_users_and_some_members(seed):
     members = random_lists(seed)
     pool, rng = pool_of(members), np.random.default_rng(seed)
     which = np.flatnonzero(rng.random(len(pool)) < 0.5)
@@ -99,7 +99,7 @@ def test_some_of_the_people_and_of_the_members(seed):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_what_members_of_weight_above_0_list(seed):
+def test_is_listed_and_filter(seed):
     members = random_lists(seed)
     pool, rng = pool_of(members), np.random.default_rng(seed)
     weights = (rng.random((len(pool), 3)) < 0.5).astype(float)
@@ -131,7 +131,7 @@ def test_the_best_candidates_are_a_sort(seed, k):
         assert lists.score[r].tolist() == [-s for s, _ in expected] + [-np.inf] * (k - len(expected))
 
 
-def test_spread_puts_values_where_the_ranks_say():
+def test_scatter_puts_values_by_rank():
     pool = pool_of([[[(5, 2.0), (1, 1.0)], []], [[(1, 2.0)], [(7, 1.0)]]])
     value = np.array([[10, 20, 30, 40, 50, 60]] * 2, dtype=np.float32)
     assert pool.scatter(0, value, np.array([-1, -2], dtype=np.float32)).tolist() == [20, 10, -2]

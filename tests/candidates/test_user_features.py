@@ -1,4 +1,4 @@
-"""Traits against their sentences, person by person."""
+"""Features against their definitions, user by user."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ N_ITEMS = 30
 
 
 def query_of(rows, times):
-    """People 0, 1, … with these items at these seconds."""
+    """Users 0, 1, … with these items at these seconds."""
     drawn = Histories.of(rows, vocabulary(N_ITEMS))
     flat = np.array([t for row in times for t in row], dtype=np.int64)
     return replace(drawn, user=np.arange(len(rows), dtype=np.int32), users=vocabulary(len(rows)), time=flat)
 
 
 def band_of(item, popularity):
-    """In which tenth of all takes the middle take of the items of this popularity falls, the least popular first."""
+    """Tenth of all interactions that contains the middle interaction of items of this popularity."""
     below = sum(p for p in popularity if p < popularity[item])
     same = sum(p for p in popularity if p == popularity[item])
     return min(int(10 * (below + same / 2) / max(sum(popularity), 1)), 9)
@@ -46,7 +46,7 @@ def agreement(lists):
 
 
 def slow(row, time, lists, popularity):
-    """One person, by the sentences."""
+    """Features of one user, by the definitions."""
     log = [math.log(1 + popularity[i]) for i in row]
     average = sum(p * math.log(1 + p) for p in popularity) / max(sum(popularity), 1)
     bands = Counter(band_of(i, popularity) for i in row)
@@ -68,7 +68,7 @@ def slow(row, time, lists, popularity):
 
 @st.composite
 def cases(draw):
-    """A few people, some without a past, with two or three lists each, some empty."""
+    """A few users, some with empty histories, with up to three lists each, some empty."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     m, members = draw(st.integers(1, 6)), draw(st.integers(1, 3))
     size = [int(n) for n in rng.integers(0, 12, m)]
@@ -86,7 +86,7 @@ def pool_of(lists):
 
 @given(cases())
 @settings(max_examples=100, deadline=None)
-def test_every_trait_is_its_sentence(drawn):
+def test_every_feature_equals_its_twin(drawn):
     rows, times, lists, popularity = drawn
     found = user_features(query_of(rows, times), pool_of(lists), popularity, real_time=True)
     assert found.names == tuple(ALL_FEATURES)
@@ -98,7 +98,7 @@ def test_every_trait_is_its_sentence(drawn):
 
 @given(cases())
 @settings(max_examples=30, deadline=None)
-def test_a_person_alone_is_the_person_among_others(drawn):
+def test_a_single_row_equals_the_row_in_a_batch(drawn):
     rows, times, lists, popularity = drawn
     query, pool = query_of(rows, times), pool_of(lists)
     all_users = user_features(query, pool, popularity, real_time=True)
@@ -109,7 +109,7 @@ def test_a_person_alone_is_the_person_among_others(drawn):
         assert_array_equal(single.values, all_users.select_rows(own).values)
 
 
-def test_without_a_clock_times_are_not_looked_at():
+def test_without_real_times_times_are_ignored():
     query, pool = query_of([[1, 2, 3], []], [[0, 5, 10**9], []]), pool_of([[[1], [2]], [[3], [4]]])
     popularity = np.arange(N_ITEMS)
     found = user_features(query, pool, popularity, real_time=False)
@@ -119,13 +119,13 @@ def test_without_a_clock_times_are_not_looked_at():
     assert_array_equal(found.values, other.values)
 
 
-def test_a_past_of_nothing_and_a_log_of_nothing():
+def test_empty_histories_and_an_empty_log():
     found = user_features(query_of([[], []], [[], []]), pool_of([[[], []]]), np.zeros(N_ITEMS), real_time=True)
     expected = dict.fromkeys(ALL_FEATURES, 0.0) | {"agreement": 1.0, "last_day": 1.0}
     assert_allclose(found.values, np.tile([expected[name] for name in found.names], (2, 1)))
 
 
-def test_other_people_are_refused():
+def test_other_users_are_refused():
     pool = pool_of([[[1], [2]]])
     with pytest.raises(DataError, match="1 histories and 2 lists"):
         user_features(query_of([[1]], [[0]]), pool, np.ones(N_ITEMS), real_time=True)
@@ -142,7 +142,7 @@ def test_columns_are_found_by_name():
         some.of(("c",))
 
 
-def test_every_trait_has_a_sentence():
+def test_every_feature_has_a_definition():
     for name, sentence in ALL_FEATURES.items():
         assert sentence.endswith("."), name
         assert 20 < len(sentence) < 120, name

@@ -15,10 +15,10 @@ from matinee.ensemble.objective import FusionObjective
 from matinee.topk import TopK
 
 Listed = list[tuple[int, float]]
-"""A person's list of one member: (item, score), best first."""
+"""A list of one member for one user: (item, score), best first."""
 
 Member = list[Listed]
-"""A member's lists, person by person."""
+"""The lists of a member, one per user."""
 
 
 def vocabulary(n: int) -> Vocabulary:
@@ -40,7 +40,7 @@ def topk(
 def random_lists(
     seed: int, members: int = 3, n_users: int = 6, items: int = 12, depth: int = 6, *, full: bool = False
 ) -> list[Member]:
-    """Random lists: some short, some empty, scores with ties, below and above 0, of another size for each member."""
+    """Random lists: some short, some empty, scores with ties and of both signs, another scale for each member."""
     rng = np.random.default_rng(seed)
     out: list[Member] = []
     for m in range(members):
@@ -59,12 +59,12 @@ def pool_of(members: list[Member], items: int = 12, depth: int = 6) -> Candidate
 
 
 def some_of(pool: CandidatePool, members: Sequence[int]) -> CandidatePool:
-    """The pool of some of the members, built anew, for their candidates are fewer."""
+    """A new pool of some of the members; it has fewer candidates."""
     return CandidatePool.of({pool.names[m]: pool.lists[m] for m in members})
 
 
 def random_weights(seed: int, members: int) -> np.ndarray:
-    """Whole numbers, some 0, never all."""
+    """Integer weights, some 0, never all."""
     weights = np.random.default_rng([seed, 7]).integers(0, 5, members).astype(float)
     return weights if weights.any() else np.ones(members)
 
@@ -93,7 +93,7 @@ def slow_norm(name: str, scores: list[float]) -> tuple[list[float], float]:
 
 
 def targets_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | None = None) -> Targets:
-    """{item: part} a person; the parts are random and tail."""
+    """Targets from {item: part} per user; the parts are random and last."""
     flat = [(r, i, p) for r, row in enumerate(rows) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     codes = np.arange(len(rows), dtype=np.int32) if user is None else np.array(user, dtype=np.int32)
@@ -101,14 +101,14 @@ def targets_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | N
 
 
 def random_targets(seed: int, n_users: int, items: int, most: int = 7) -> list[dict[int, int]]:
-    """Some people have none; some targets nobody lists."""
+    """Random targets; some users have none, and some targets are in no list."""
     rng = np.random.default_rng([seed, 1])
     counts = np.where(rng.random(n_users) < 0.2, 0, rng.integers(1, most + 1, n_users))
     return [{int(i): int(rng.integers(0, 2)) for i in rng.permutation(items)[:n]} for n in counts]
 
 
 def planted(seed: int = 0, n_users: int = 300, items: int = 60, noise: int = 3, copies: int = 1) -> list[Member]:
-    """Everybody's targets are items u, u + 1, … u + 3 (mod items). Member 0 knows the even ones, member 1 the odd ones,
+    """The targets of user u are the items u … u + 3 (mod items). Member 0 lists the even ones, member 1 the odd ones,
     the others nothing; then copies of member 0 follow."""
     rng = np.random.default_rng(seed)
     out: list[Member] = []

@@ -1,4 +1,4 @@
-"""Weights a person: planted types of people, whose right weights are known."""
+"""Gates on planted types of users with known best weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kind_of(gate):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """People of two types, half of whom (`is_training`) may teach; member `good[type]` is the one to trust."""
+    """Users of two types with another best member each; half of them (`is_training`) are for training."""
 
     pool: CandidatePool
     targets: Targets
@@ -54,7 +54,7 @@ class Example:
         return FusionObjective(self.pool, self.targets, METRIC).restrict(self.is_training)
 
     def evaluate(self, weights: np.ndarray):
-        """The fused lists of those who did not teach, evaluated."""
+        """The fused lists of the users not used for training, evaluated."""
         rows = np.flatnonzero(~self.is_training)
         row = np.repeat(np.arange(len(self.targets)), self.targets.count)
         keep = ~self.is_training[row]
@@ -67,7 +67,7 @@ class Example:
 
 
 def listed(rng, items, chance):
-    """A list of random items, in which each targets has a `chance` of one of the first ten places."""
+    """A list of random items; each target has a `chance` of a place among the first ten."""
     row = rng.permutation(np.setdiff1d(np.arange(N_ITEMS), items))[:DEPTH]
     there = [a for a in items if rng.random() < chance]
     row[rng.permutation(10)[: len(there)]] = there
@@ -76,7 +76,7 @@ def listed(rng, items, chance):
 
 @cache
 def example(share: float = 0.5, visible: bool = True, n: int = 1200, seed: int = 0) -> Example:
-    """`share` are of type 1, of long histories if `visible`. Members: a for type 0, b for type 1, c for empty."""
+    """A fraction `share` of type 1, with long histories if `visible`. Member a suits type 0, b type 1, c none."""
     rng = np.random.default_rng([seed, 77])
     kind = (rng.random(n) < share).astype(np.int64)
     items = [rng.permutation(N_ITEMS)[: rng.integers(1, 4)] for _ in range(n)]
@@ -114,8 +114,8 @@ def common_weights(one, weight_search=GREEDY):
 
 @pytest.mark.parametrize("gate", GATES_TO_TEST, ids=kind_of)
 @pytest.mark.parametrize("weight_search", [GREEDY, ListNet()], ids=kind_of)
-def test_types_a_trait_shows_are_found(gate, weight_search):
-    """On people who did not teach, well above the weights for everybody, and below those of somebody who knows."""
+def test_types_visible_in_a_feature_are_found(gate, weight_search):
+    """On users not used for training: clearly above common weights, and below the best weights."""
     one = example()
     weights = common_weights(one, weight_search)
     gated = fit_gate(gate, one, weights).weights(one.features)
@@ -129,7 +129,7 @@ def test_types_a_trait_shows_are_found(gate, weight_search):
 
 @pytest.mark.parametrize("gate", GATES_TO_TEST, ids=kind_of)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_types_no_trait_shows_change_nothing(gate, seed):
+def test_invisible_types_change_nothing(gate, seed):
     one = example(visible=False, seed=seed)
     weights = common_weights(one)
     found = fit_gate(gate, one, weights)
@@ -141,8 +141,8 @@ def test_types_no_trait_shows_change_nothing(gate, seed):
 
 
 @pytest.mark.parametrize("gate", UNTESTED, ids=kind_of)
-def test_unlooked_and_without_types_little_is_lost(gate):
-    """One type only: the gate is taken as it is, and finds nothing to tilt."""
+def test_an_untested_gate_without_types_loses_little(gate):
+    """One type only: the untested gate stays close to common weights."""
     one = example(share=0.0)
     weights = common_weights(one)
     change = compare(one.evaluate(fit_gate(gate, one, weights).weights(one.features)), one.evaluate(weights), METRIC)
@@ -150,7 +150,7 @@ def test_unlooked_and_without_types_little_is_lost(gate):
 
 
 @pytest.mark.parametrize(("floor", "low", "high"), [(0.0, -1e-12, 1e-12), (0.02, 0.015, 0.1)])
-def test_a_member_good_for_few_comes_in_through_the_floor(floor, low, high):
+def test_the_floor_gives_weight_to_a_member_of_weight_0(floor, low, high):
     one = example(share=0.15)
     weights = common_weights(one)
     assert weights[1] == 0
@@ -159,15 +159,15 @@ def test_a_member_good_for_few_comes_in_through_the_floor(floor, low, high):
     assert low <= gain.mean <= high
 
 
-def test_the_best_trait_is_the_telling_one():
-    """Long histories are broad ones too; the other traits say nothing."""
+def test_the_best_feature_is_the_informative_one():
+    """Long histories are also broad; the other features are uninformative."""
     one = example()
     assert fit_gate(Segments(tau=50), one, common_weights(one)).feature in ("length", "breadth")
 
 
 @pytest.mark.parametrize("weight_search", ["listnet", "greedy"])
-def test_segments_are_shrunk_to_everybody(weight_search):
-    """By hand: who is in which third, what the weight_search finds there, and the two limits of tau."""
+def test_segments_are_shrunk_to_common_weights(weight_search):
+    """By hand: users of each third, the weights fitted there, and the two limits of tau."""
     one = example()
     weights = np.array([0.2, 0.3, 0.5])
     value = one.features.of(("length",))[:, 0]
@@ -185,14 +185,14 @@ def test_segments_are_shrunk_to_everybody(weight_search):
             assert_allclose(gated[segment == s], np.tile(expected, ((segment == s).sum(), 1)), atol=1e-9)
 
 
-def test_much_ridge_is_the_weights_for_everybody():
+def test_a_large_penalty_gives_common_weights():
     one = example()
     weights = np.array([0.2, 0.3, 0.5])
     gated = fit_gate(Logit(l2=1e6, floor=0, max_p_value=1), one, weights).weights(one.features)
     assert_allclose(gated, np.tile(weights, (len(gated), 1)), atol=1e-5)
 
 
-def test_a_trait_that_is_the_same_for_all_says_nothing():
+def test_a_constant_feature_is_ignored():
     one = example()
     flat = UserFeatures(one.features.names, np.tile(one.features.values[:1], (len(one.kind), 1)))
     for gate in UNTESTED:
@@ -200,7 +200,7 @@ def test_a_trait_that_is_the_same_for_all_says_nothing():
         assert_array_equal(gated, np.tile(gated[:1], (len(gated), 1)))
 
 
-def test_the_slope_of_the_softmax_gate():
+def test_gradient_of_the_softmax_gate():
     one = example(n=60)
     rng = np.random.default_rng(3)
     base, objective = np.array([0.5, 0.3, 0.2]), one.objective
@@ -212,7 +212,7 @@ def test_the_slope_of_the_softmax_gate():
     assert_allclose(loss(at)[1], approx_fprime(at, lambda v: loss(v)[0], 1e-6), atol=2e-5)
 
 
-def test_the_loss_of_the_softmax_gate_person_by_person():
+def test_loss_of_the_softmax_gate_user_by_user():
     one = example(n=60)
     base, z = np.array([0.5, 0.3, 0.2]), np.random.default_rng(1).normal(size=(60, 2))
     tilt = np.array([[0.3, -0.2], [0.0, 0.5], [-0.4, 0.1]])
@@ -230,7 +230,7 @@ def test_the_loss_of_the_softmax_gate_person_by_person():
     assert value == pytest.approx(np.mean(total) + 0.01 * (tilt**2).sum(), rel=1e-6)
 
 
-def test_sharpness_is_where_the_loss_is_least():
+def test_inverse_temperature_minimizes_the_loss():
     one = example()
     base = np.array([0.4, 0.4, 0.2])
     best = inverse_temperature(one.objective, points_of(one), base)
@@ -244,14 +244,14 @@ def test_sharpness_is_where_the_loss_is_least():
     assert loss(1.0) <= min(loss(0.8), loss(1.25))
 
 
-def test_mixed_scores_are_those_of_the_rule():
+def test_weighted_scores_equal_the_rule():
     one = example(n=60)
     weights = np.random.default_rng(0).dirichlet(np.ones(3), 60)
     assert_allclose(weighted_scores(one.objective, points_of(one), weights), RULE.scores(one.pool, weights), rtol=1e-12)
 
 
-def test_each_half_is_judged_by_what_the_other_taught():
-    """A gate that knows the items of its training, and of empty else, gains nothing."""
+def test_each_half_is_evaluated_with_the_fit_of_the_other():
+    """A gate that is perfect on its training users and common elsewhere has no gain."""
     one = example()
     weights = np.array([1.0, 0.0, 0.0])
     training = []
@@ -269,8 +269,8 @@ def test_each_half_is_judged_by_what_the_other_taught():
 
 
 @pytest.mark.parametrize("gate", UNTESTED, ids=kind_of)
-def test_those_who_do_not_teach_change_nothing(gate):
-    """Neither their items nor their traits."""
+def test_users_outside_the_training_half_change_nothing(gate):
+    """Neither their targets nor their features."""
     one = example()
     row = np.repeat(np.arange(len(one.kind)), one.targets.count)
     item = np.where(one.is_training[row], one.targets.item, 0)
@@ -285,8 +285,8 @@ def test_those_who_do_not_teach_change_nothing(gate):
 
 
 @pytest.mark.parametrize("gate", [*UNTESTED, Segments(tau=50), Logit()], ids=str)
-def test_what_is_learnt_is_a_value(gate):
-    """Same seed, same result; through JSON and back; rows of sum 1; a person own_weights is the person among others."""
+def test_a_fitted_gate_is_a_value(gate):
+    """Same seed, same result; through JSON and back; rows of sum 1; a single row equals the row in a batch."""
     one = example(n=400)
     weights = common_weights(one)
     found = fit_gate(gate, one, weights, seed=5)
@@ -301,7 +301,7 @@ def test_what_is_learnt_is_a_value(gate):
         assert_array_equal(again.weights(one.features.select_rows(np.array([r]))), gated[[r]])
 
 
-def test_an_unknown_trait_is_named():
+def test_an_unknown_feature_is_refused():
     one = example(n=60)
     with pytest.raises(UnknownNameError, match="did you mean 'length'"):
         fit_gate(Segments(feature="lenght"), one, np.ones(3) / 3)
@@ -309,7 +309,7 @@ def test_an_unknown_trait_is_named():
         GATES.get("logits")
 
 
-def test_nobody_to_learn_from():
+def test_no_training_users_give_common_weights():
     one = example(n=60)
     empty = replace(one, is_training=np.zeros(60, dtype=np.bool_))
     weights = np.array([0.2, 0.3, 0.5])

@@ -1,4 +1,4 @@
-"""Every number of a portrait against its slow definition: one person, one pair, one targets at a time."""
+"""Every number of a member report against its slow definition: one user, one pair, one target at a time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def targets_of(rows: list[list[int]], n_items: int = N_ITEMS) -> Targets:
 
 
 def example(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str, list[list[int]]], FusionObjective]:
-    """Members that see a person's preference with more or less noise; short and empty lists, people without targets."""
+    """Members with different noise; short and empty lists, users without targets."""
     rng = np.random.default_rng(seed)
     preference = rng.gumbel(size=(m, N_ITEMS)) - 0.1 * np.arange(N_ITEMS)
     rows: dict[str, list[list[int]]] = {}
@@ -104,7 +104,7 @@ def test_rbo_by_hand(one, other, rbo):
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 14), st.floats(0.05, 0.98))
 @settings(max_examples=80, deadline=None)
-def test_what_lists_share_is_counted_depth_by_depth(seed, depth, k, p):
+def test_overlap_against_counting_by_depth(seed, depth, k, p):
     rng = np.random.default_rng(seed)
     one, other = ([rng.permutation(15)[: rng.integers(0, depth + 1)].tolist() for _ in range(9)] for _ in range(2))
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if a or b]
@@ -128,7 +128,7 @@ def case(request):
 
 
 def slow_values(rows, objective) -> np.ndarray:
-    """recall@5 of every member for everybody with targets: hits / min(5, targets)."""
+    """recall@5 of every member for all users with targets: hits / min(5, targets)."""
     targets = [set(own.tolist()) for own in np.split(objective.target.item, objective.target.offsets[1:-1])]
     return np.array(
         [
@@ -151,8 +151,8 @@ def test_members_alone_are_evaluated(case):
 
 
 @pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "top_n_vote"])
-def test_lists_without_a_member_hold_nothing_that_it_alone_names(kind):
-    """Item by item: short lists stay short, and Borda counts the candidates of the others only."""
+def test_lists_without_a_member_lack_its_items(kind):
+    """Item by item: short lists stay short, and Borda counts only the candidates of the other members."""
     _, objective = example(5)
     rule, weights = RULES.get(kind)(), np.array([2.0, 1.0, 0.0, 0.5])
     subsets = [[0, 1, 3], [1, 3], [0, 3], [0, 1]]
@@ -164,8 +164,8 @@ def test_lists_without_a_member_hold_nothing_that_it_alone_names(kind):
 
 @pytest.mark.parametrize("kind", ["rrf", "borda", "comb_mnz", "comb_sum", "cascade", "interleave", "top_n_vote"])
 @pytest.mark.parametrize("block", [7, 1024])
-def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
-    """With small lists the candidates of the left member are missed, and Borda counts them: nothing may remain."""
+def test_leaving_out_equals_rebuilding_without(kind, block, monkeypatch):
+    """Borda counts candidates, so those of the excluded member must be removed."""
     monkeypatch.setattr(analysis, "BLOCK", block)
     _, objective = example(5)
     rule, weights = RULES.get(kind)(), np.array([2.0, 1.0, 0.0, 0.5])
@@ -189,8 +189,8 @@ def test_leaving_out_is_building_it_again_without(kind, block, monkeypatch):
         assert (gain.a, gain.b) == ("ensemble", f"without m{a}")
 
 
-def test_knobs_a_member_survive_leaving_out():
-    """The quotas and norms of those who stay are still theirs."""
+def test_options_per_member_survive_leaving_out():
+    """The other members keep their quotas and norms."""
     _, objective = example(6, M=3)
     found = analyze_members(
         objective, RULES.get("quota")(quotas=(2, 1, 2)), np.ones(3), np.arange(N_ITEMS), resamples=100
@@ -206,7 +206,7 @@ def test_knobs_a_member_survive_leaving_out():
     )
 
 
-def test_best_members_person_by_person(case):
+def test_best_members_user_by_user(case):
     rows, objective, _, _, found = case
     value = slow_values(rows, objective)
     best, wins, top = [0.0] * 4, [0] * 4, 0.0
@@ -224,7 +224,7 @@ def test_best_members_person_by_person(case):
     assert found.oracle.best == pytest.approx(top / n)
 
 
-def test_popular_places_are_of_the_filled_ones(case):
+def test_popular_share_counts_listed_items(case):
     rows, _, popularity, _, found = case
     assert found.popular == 1  # 1 % of 40 items, rounded up
     first = max(range(N_ITEMS), key=lambda i: (popularity[i], -i))
@@ -233,12 +233,12 @@ def test_popular_places_are_of_the_filled_ones(case):
         assert one.popular == pytest.approx(places.count(first) / len(places))
 
 
-def test_most_popular_are_one_in_a_hundred_and_ties_go_by_code():
+def test_most_popular_is_one_percent_with_ties_by_code():
     assert np.flatnonzero(analysis.most_popular(np.full(250, 3))).tolist() == [0, 1, 2]
     assert np.flatnonzero(analysis.most_popular(np.arange(300))).tolist() == [297, 298, 299]
 
 
-def test_pairs_person_by_person_and_answer_by_answer(case):
+def test_pairs_user_by_user_and_target_by_target(case):
     rows, objective, _, _, found = case
     value = slow_values(rows, objective)
     pair_of = iter(found.pairs)
@@ -259,8 +259,8 @@ def test_pairs_person_by_person_and_answer_by_answer(case):
     assert found.oracle.all_members == pytest.approx(hits.all(axis=0).mean())
 
 
-def test_only_those_asked_about_count():
-    """A objective with an eye on some people is the portrait of a world without the others."""
+def test_only_selected_users_count():
+    """A restricted objective gives the report of a data set without the other users."""
     _, objective = example(9)
     selected = np.random.default_rng(0).random(30) < 0.6
     rows = np.flatnonzero(selected)
@@ -285,7 +285,7 @@ def test_only_those_asked_about_count():
 
 
 def test_other_metrics_and_cuts():
-    """A blend, another profile, and k beyond the lists."""
+    """A weighted metric, another profile, and k above the list length."""
     rows, objective = example(3)
     other = FusionObjective(objective.pool, objective.target, "0.5*recall@5+0.5*ndcg@3", "plain")
     found = analyze_members(other, RULES.get("dcg_points")(), np.ones(4), np.arange(N_ITEMS), k=11, resamples=100)
@@ -295,7 +295,7 @@ def test_other_metrics_and_cuts():
     assert found.k == 11
 
 
-def test_said_is_json_and_text_is_aligned(case):
+def test_to_dict_is_json_and_text_is_aligned(case):
     found = case[-1]
     table = found.to_dict()
     assert json.loads(json.dumps(table, allow_nan=False)) == table
@@ -310,8 +310,8 @@ def test_said_is_json_and_text_is_aligned(case):
     assert "and" not in found.text()[-1]
 
 
-def test_a_member_that_says_nothing_has_no_numbers_and_no_error():
-    """Nothing listed: shares and correlations are not numbers, and are written as null."""
+def test_a_member_without_items_has_nan():
+    """Without listed items shares and correlations are NaN, written as null."""
     rows, objective = example(4, M=2)
     empty = lists_of([[]] * 30, 8)
     pool = CandidatePool.of({"some": lists_of(rows["m0"], 8), "none": empty, "mute": empty})
@@ -340,7 +340,7 @@ def test_popularity_of_another_catalogue_is_refused():
         analyze_members(example(0)[1], RULES.get("rrf")(), np.ones(4), np.arange(7))
 
 
-def test_members_with_equal_lists_are_one_line():
+def test_identical_members_are_one_line():
     rows, objective = example(5, M=2)
     lists = [lists_of(rows[name], 8) for name in ("m0", "m1", "m0")]
     pool = CandidatePool.of(dict(zip(("a", "b", "again"), lists, strict=True)))

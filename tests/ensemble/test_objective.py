@@ -1,4 +1,4 @@
-"""What a objective says without making lists equals what `evaluate` says of the fused lists."""
+"""An objective, which builds no lists, equals `evaluate` on the fused lists."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PROFILED = [(one.name, f"{metric}@{K}") for one in profiles() for metric in one.
 @pytest.fixture(scope="module")
 def task():
     members = random_lists(11, members=3, n_users=N_USERS, items=ITEMS, depth=DEPTH)
-    for empty in (3, 17):  # nobody lists anything
+    for empty in (3, 17):  # empty lists of all members
         for member in members:
             member[empty] = []
     return pool_of(members, ITEMS, DEPTH), targets_of(random_targets(11, N_USERS, ITEMS), ITEMS)
 
 
 def check(values, lists: TopK, targets, metric: str, profile: str, part: str | None = None):
-    """Values (m,) of all people against `evaluate`, which leaves those without targets out."""
+    """Values (m,) of all users against `evaluate`, which excludes users without targets."""
     found = evaluate(lists, targets, [metric], profile, resamples=2)
     found = found if part is None else found.part(part)
     expected = np.full(len(targets), np.nan)
@@ -45,7 +45,7 @@ def check(values, lists: TopK, targets, metric: str, profile: str, part: str | N
 
 
 @pytest.mark.parametrize(("profile", "metric"), PROFILED)
-def test_a_judge_agrees_with_evaluate(task, profile, metric):
+def test_an_objective_equals_evaluate(task, profile, metric):
     pool, targets = task
     objective = FusionObjective(pool, targets, metric, profile)
     points = RULES.get("comb_sum")().points(pool)
@@ -64,7 +64,7 @@ def test_a_judge_agrees_with_evaluate(task, profile, metric):
 
 @pytest.mark.parametrize(("profile", "metric"), PROFILED[::3])
 def test_trials_are_lists_of_the_sum(task, profile, metric):
-    """Many trials of mixed members and weights, 0 among them; what nobody who plays lists stays out."""
+    """Many trials of mixed members and weights, some 0; candidates without an active member are excluded."""
     pool, targets = task
     points = RULES.get("comb_sum")().points(pool)
     objective, base = FusionObjective(pool, targets, metric, profile), np.zeros(points.shape[1], dtype=np.float32)
@@ -86,7 +86,7 @@ def test_trials_are_lists_of_the_sum(task, profile, metric):
 
 
 @pytest.mark.parametrize(("profile", "metric"), [("matinee", BLEND), ("implicit", "precision@5"), ("lenskit", "map@5")])
-def test_among_is_a_judge_of_some_people(task, profile, metric):
+def test_restrict_equals_evaluating_some_users(task, profile, metric):
     pool, targets = task
     rng = np.random.default_rng(2)
     rule, selected = RULES.get("comb_sum")(), rng.random(N_USERS) < 0.5
@@ -108,8 +108,8 @@ def test_among_is_a_judge_of_some_people(task, profile, metric):
 
 
 @pytest.mark.parametrize("kind", RULES.names())
-def test_every_rule_is_judged_as_it_lists(task, kind):
-    """Ties included, which rules of few different points are full of."""
+def test_every_rule_is_evaluated_as_it_lists(task, kind):
+    """Including ties, which are frequent with few different points."""
     pool, targets = task
     rule, objective = RULES.get(kind)(), FusionObjective(pool, targets, "ndcg@5")
     for weights in (np.ones(3), np.array([1.0, 0.0, 2.0])):
@@ -119,7 +119,7 @@ def test_every_rule_is_judged_as_it_lists(task, kind):
             assert objective.value(rule.points(pool), weights) == pytest.approx(mean, rel=1e-12)
 
 
-def test_what_is_scored_minus_infinity_is_no_hit():
+def test_a_score_of_minus_infinity_is_no_hit():
     pool = pool_of([[[(1, 2.0), (2, 1.0)]]])
     objective = FusionObjective(pool, targets_of([{2: 0}], 12), "recall@5")
     assert objective.values(np.array([1.0, -np.inf])).tolist() == [0.0]
@@ -131,7 +131,7 @@ def _row(targets, r: int) -> dict[int, int]:
     return dict(zip(targets.item[own].tolist(), targets.part[own].tolist(), strict=True))
 
 
-def test_what_is_refused(task):
+def test_refusals(task):
     pool, targets = task
     with pytest.raises(DataError, match=r"coverage@5 has no value per user"):
         FusionObjective(pool, targets, "coverage@5")
@@ -144,7 +144,7 @@ def test_what_is_refused(task):
         FusionObjective(pool, targets_of([{1: 0}] * N_USERS, ITEMS + 1), "recall@5")
 
 
-def test_new_people_are_judged_by_their_row():
+def test_new_users_are_matched_by_row():
     lists = pool_of([[[(1, 2.0)], [(2, 1.0)]]]).lists[0]
     new = TopK(np.full(2, -1, dtype=np.int32), lists.item, lists.score, lists.users, lists.items)
     objective = FusionObjective(CandidatePool.of({"a": new}), targets_of([{2: 0}, {2: 0}], 12), "hit@1")

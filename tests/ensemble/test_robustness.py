@@ -1,4 +1,4 @@
-"""Every row of a robustness table against `compare`, a world cut by hand, or the draws themselves."""
+"""Every row of a robustness table against `compare`, a subset made by hand, or the bootstrap draws."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def lists_of(item: np.ndarray, user: np.ndarray, n_users: int) -> TopK:
 def example(
     seed: int, m: int = 80, parts: tuple[str, ...] = ("random", "last"), n_targets: tuple[int, ...] | None = None
 ):
-    """Two sets of lists that find a person's targets with different luck in each part; rows in mixed order.
+    """Two sets of lists of different quality, which differs by part; rows in mixed order.
 
-    `n_targets` is how many targets of each part everybody has; nothing means by chance, 0 included.
+    `n_targets` is the number of targets of every user in each part; None means random, with zeros.
     """
     rng = np.random.default_rng(seed)
     user = rng.permutation(m).astype(np.int32)
@@ -64,7 +64,7 @@ def evaluations(lists, targets, metric="recall@5", profile="matinee"):
 
 
 def histories_of(length: np.ndarray, last: np.ndarray, user: np.ndarray, n_users: int) -> Histories:
-    """Everybody's rows a day apart; the newest at `last`."""
+    """Histories with rows a day apart; the newest row is at `last`."""
     offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
     back = np.repeat(offsets[1:], length) - 1 - np.arange(offsets[-1])
     time = (np.repeat(last, length) - 86_400 * back).astype(np.int64)
@@ -85,7 +85,7 @@ def assert_equal(row, difference):
 @pytest.mark.parametrize("metric", ["recall@5", "0.75*recall@5+0.25*ndcg@5"])
 @pytest.mark.parametrize("profile", ["matinee", "recommenders"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_everybody_and_parts_alone_are_comparisons(metric, profile, seed):
+def test_all_users_and_single_parts_equal_compare(metric, profile, seed):
     lists, targets = example(seed)
     ours, theirs = evaluations(lists, targets, metric, profile)
     found = robustness(ours, theirs, metric, level=0.9)
@@ -97,7 +97,7 @@ def test_everybody_and_parts_alone_are_comparisons(metric, profile, seed):
 
 
 def bootstrap_gains(one: np.ndarray, other: np.ndarray, included: np.ndarray) -> np.ndarray:
-    """The mean difference of the people `included` in every replicate, from how often each is samples."""
+    """Mean difference over the `included` users in every replicate, from the counts of the draws."""
     out = np.empty(R)
     for b in range(R):
         count = np.zeros(len(included), dtype=np.int32)
@@ -107,14 +107,14 @@ def bootstrap_gains(one: np.ndarray, other: np.ndarray, included: np.ndarray) ->
 
 
 def table_values(evaluation, metric="recall@5"):
-    """The metric of everybody in the table (m,), 0 without targets, and who has targets."""
+    """The metric of all users in the table (m,), 0 without targets, and whether they have targets."""
     included = evaluation.table.has_target[evaluation.part_name]
     value = np.zeros(len(included))
     value[included] = evaluation.per_user(metric)
     return value, included
 
 
-def test_mixtures_and_shares_above_0_are_counted_draw_by_draw():
+def test_mixtures_against_the_bootstrap_draws():
     lists, targets = example(2)
     ours, theirs = evaluations(lists, targets)
     found = robustness(ours, theirs, "recall@5")
@@ -134,8 +134,8 @@ def test_mixtures_and_shares_above_0_are_counted_draw_by_draw():
     assert found.rows[0].positive == pytest.approx((bootstrap_gains(one, other, included) > 0).mean())
 
 
-def test_a_mixture_is_exact_where_it_says_so():
-    """One random targets and three of the tail for everybody, hits over targets: three quarters tail is the whole."""
+def test_a_mixture_is_exact_for_equal_proportions():
+    """One random and three last targets per user, hits per target: three quarters last equals the whole."""
     lists, targets = example(3, n_targets=(1, 3))
     found = robustness(*evaluations(lists, targets, profile="plain"), "recall@5")
     whole = found.rows[0]
@@ -144,7 +144,7 @@ def test_a_mixture_is_exact_where_it_says_so():
     assert mixed.significant == whole.significant
 
 
-def test_other_parts_are_taken_alone_and_two_by_two():
+def test_three_parts_give_singles_and_pairs():
     lists, targets = example(4, parts=("a", "b", "c"))
     rows = of_view(robustness(*evaluations(lists, targets), "recall@5"), "parts")
     assert [row.case for row in rows[:4]] == ["a only", "b only", "c only", "75% a, 25% b"]
@@ -153,7 +153,7 @@ def test_other_parts_are_taken_alone_and_two_by_two():
     assert rows[-1].mean == pytest.approx(0.25 * rows[1].mean + 0.75 * rows[2].mean)
 
 
-def test_one_part_or_a_part_already_taken_has_no_parts():
+def test_a_single_part_has_no_parts_view():
     lists, targets = example(5, parts=("last",))
     assert not of_view(robustness(*evaluations(lists, targets), "recall@5"), "parts")
     ours, theirs = evaluations(*example(5))
@@ -161,7 +161,7 @@ def test_one_part_or_a_part_already_taken_has_no_parts():
 
 
 def keep_targets(targets: Targets, keep: np.ndarray) -> Targets:
-    """The same rows, those not kept (m,) without targets."""
+    """The same rows; rows not in `keep` (m,) lose their targets."""
     row = np.repeat(np.arange(len(targets)), targets.count)
     included = keep[row]
     vocabularies = targets.user, targets.users, targets.items
@@ -170,8 +170,8 @@ def keep_targets(targets: Targets, keep: np.ndarray) -> Targets:
 
 @pytest.mark.parametrize("part", [None, "last"])
 @pytest.mark.parametrize("seed", [6, 7])
-def test_quarters_are_worlds_of_their_people(seed, part):
-    """Means against an evaluation of the quarter's targets alone, people found by code, not by row."""
+def test_quarters_equal_evaluations_of_their_users(seed, part):
+    """Means against an evaluation of the quarter's targets alone; users are matched by code, not by row."""
     lists, targets = example(seed)
     rng = np.random.default_rng(seed)
     length = rng.integers(0, 9, 80)
@@ -202,8 +202,8 @@ def test_quarters_are_worlds_of_their_people(seed, part):
                 assert row.case == (f"{span[0]} to {span[-1]} items" if len(span) > 1 else f"{span[0]} items")
 
 
-def test_a_quarter_is_drawn_like_a_part():
-    """A part whose targets are those of a quarter of the people: same draws, same test."""
+def test_a_quarter_uses_the_draws_of_a_part():
+    """A part with the targets of a quarter of the users: same draws, same test."""
     lists, targets = example(8, parts=("all",))
     length = np.random.default_rng(8).permutation(80)
     ours, theirs = evaluations(lists, targets)
@@ -220,7 +220,7 @@ def test_a_quarter_is_drawn_like_a_part():
     assert_equal(rows[0], compare(*light, "recall@5"))
 
 
-def test_people_of_equal_value_share_a_quarter():
+def test_users_of_equal_value_share_a_quarter():
     lists, targets = example(9)
     length = np.where(np.arange(80) < 60, 3, 7)
     ours, theirs = evaluations(lists, targets)
@@ -243,7 +243,7 @@ def test_without_real_times_there_is_no_horizon(real_time):
     assert [row.view for row in found.rows if row.view in ("horizon", "history")] == ["history"]
 
 
-def test_new_people_are_found_by_the_answers_codes_or_by_order():
+def test_new_users_are_matched_by_code_or_position():
     lists, targets = example(11, n_targets=(1, 1))
     length = np.random.default_rng(11).permutation(80)
     named = histories_of(length, length, targets.user, 80)
@@ -260,14 +260,14 @@ def test_new_people_are_found_by_the_answers_codes_or_by_order():
     assert [row.mean for row in found] == pytest.approx([row.mean for row in expected])
 
 
-def test_the_same_lists_gain_nothing_and_that_is_noise():
+def test_identical_lists_have_no_significant_gain():
     lists, targets = example(12)
     ours, _ = evaluations(lists, targets, "0.7*recall@5+0.3*ndcg@5")
     for row in robustness(ours, ours, "0.7*recall@5+0.3*ndcg@5").rows:
         assert (row.mean, row.low, row.high, row.positive, row.significant) == (0.0, 0.0, 0.0, 0.0, False)
 
 
-def test_other_people_are_refused():
+def test_other_users_are_refused():
     (one, _), targets = example(13)
     (other, _), others = example(14)
     ours, theirs = evaluations([one], targets)[0], evaluations([other], others)[0]
@@ -277,7 +277,7 @@ def test_other_people_are_refused():
         robustness(ours, ours.part("last"), "recall@5")
 
 
-def test_said_is_json_and_text_is_aligned():
+def test_to_dict_is_json_and_text_is_aligned():
     lists, targets = example(15)
     query = histories_of(np.arange(80), 10**9 + np.arange(80) * 10**5, targets.user, 80)
     found = robustness(*evaluations(lists, targets), "recall@5", HistoryStats.of(query, real_time=True))

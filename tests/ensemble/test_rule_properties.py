@@ -1,4 +1,4 @@
-"""What must hold of every rule, whatever its formula; new rules are met here without being registered."""
+"""Properties of every rule; new rules are tested without registration."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ TURNS = [one for one in CASES if issubclass(CLASSES[one[0]], RoundRobinRule)]
 PER_MEMBER = ("norms", "quotas")
 
 seeds = st.integers(0, 10**6)
-few = settings(max_examples=5, deadline=None)  # of six people each
+few = settings(max_examples=5, deadline=None)  # of six users each
 
 
 def rule_of(kind: str, options: dict, members: list[int] | None = None) -> Rule:
-    """The rule; of options that say something about each member, what is said about some of them."""
+    """The rule of a kind; options per member are restricted to `members`."""
     own = dict(options)
     for name in PER_MEMBER:
         if members is not None and len(own.get(name, ())) > 1:
@@ -63,8 +63,8 @@ def test_the_order_of_members_does_not_matter(kind, options, seed):
 @by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_weight_0_is_absence(kind, options, seed):
-    """To the last place of the list, and for Borda too, whose points depend on how many candidates active are."""
+def test_weight_0_equals_leaving_out(kind, options, seed):
+    """For the whole list, and for Borda too, where points depend on the number of candidates."""
     members, weights = random_lists(seed, MEMBERS, depth=DEPTH), random_weights(seed, MEMBERS)
     weights[seed % MEMBERS] = 0.0
     weights[(seed + 1) % MEMBERS] += 1.0
@@ -86,7 +86,7 @@ def test_only_proportions_of_weights_count(kind, options, seed, factor):
 
 
 def dominated(members, weights, row: int) -> list[tuple[int, int]]:
-    """(i, j): every member that plays and lists j lists i before it."""
+    """(i, j): every active member that lists j lists i before it."""
     rows = [[i for i, _ in members[m][row]] for m in np.flatnonzero(weights)]
     listed = sorted({i for row in rows for i in row})
     return [
@@ -97,7 +97,7 @@ def dominated(members, weights, row: int) -> list[tuple[int, int]]:
 @by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_a_dominated_item_is_not_above(kind, options, seed):
+def test_a_dominated_item_is_not_ranked_higher(kind, options, seed):
     members, weights = random_lists(seed, MEMBERS, items=9, depth=DEPTH), random_weights(seed, MEMBERS)
     pool = pool_of(members, 9)
     scores = rule_of(kind, options).scores(pool, weights)
@@ -111,7 +111,7 @@ def test_a_dominated_item_is_not_above(kind, options, seed):
 
 
 def test_dominated_items_are_not_rare():
-    """Or the property above would say little: between one in twenty and one in two ordered pairs, on average."""
+    """Guards the test above: between 5 % and 50 % of the ordered pairs, on average."""
     fractions = []
     for seed in range(40):
         members, weights = random_lists(seed, MEMBERS, items=9, depth=DEPTH), random_weights(seed, MEMBERS)
@@ -125,8 +125,8 @@ def test_dominated_items_are_not_rare():
 @by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_everything_listed_comes_once(kind, options, seed):
-    """All that members of weight above 0 list, nothing else, nothing twice, best first, ties by item code."""
+def test_every_listed_item_occurs_once(kind, options, seed):
+    """Exactly the items of members with weight above 0, each once, best first, ties by item code."""
     members, weights = random_lists(seed, MEMBERS, depth=DEPTH), random_weights(seed, MEMBERS)
     lists = fuse(rule_of(kind, options), pool_of(members), weights, K)
     for r, (item, score) in enumerate(zip(lists.item.tolist(), lists.score.tolist(), strict=True)):
@@ -140,7 +140,7 @@ def test_everything_listed_comes_once(kind, options, seed):
 @by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_other_people_do_not_matter(kind, options, seed):
+def test_other_users_do_not_matter(kind, options, seed):
     pool, weights = pool_of(random_lists(seed, MEMBERS, depth=DEPTH)), random_weights(seed, MEMBERS)
     some = np.array([1, 3, 4])
     one = fuse(rule_of(kind, options), pool, weights, K)

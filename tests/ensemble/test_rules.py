@@ -1,4 +1,4 @@
-"""Every rule against a twin written from its header: dictionaries, and a loop over people and candidates."""
+"""Every rule against a slow twin written from its header, with loops over users and candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.ensemble.pools import Listed, pool_of, random_lists, random_weights, 
 
 Scores = dict[int, float]
 Active = list[tuple[Listed, float]]
-"""One person's lists of the members whose weight is above 0, with the weights."""
+"""Lists of the members with weight above 0 for one user, with the weights."""
 
 
 def places(row: Listed) -> dict[int, int]:
@@ -82,7 +82,7 @@ def two_tier(top: int, reserve: int, points: float, slope: float) -> Callable[[i
 
 
 def round_robin(active: Active, turns: list[int], first: Sequence[int] = ()) -> Scores:
-    """Whose turn it is names the first of its list that is not first yet; then all fill up in order."""
+    """Each turn adds the member's first new item; then the members fill up in order."""
     order = list(first)
     lists = [[item for item, _ in row] for row, _ in active]
     for turn in turns:
@@ -167,7 +167,7 @@ def test_every_rule_has_a_twin():
 
 @pytest.mark.parametrize(("kind", "options", "twin"), CASES, ids=[f"{k}-{n}" for n, (k, _, _) in enumerate(CASES)])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_rule_is_what_its_header_says(kind, options, twin, seed):
+def test_a_rule_equals_its_twin(kind, options, twin, seed):
     members, weights = random_lists(seed, members=4, n_users=15, depth=DEPTH), random_weights(seed, 4)
     rule = RULES.read({"kind": kind, **options}, "test")
     pool = pool_of(members, depth=DEPTH)
@@ -183,8 +183,8 @@ def test_a_rule_is_what_its_header_says(kind, options, twin, seed):
 
 
 @pytest.mark.parametrize("kind", [k for k in RULES.names() if issubclass(RULES.get(k), PointRule)])
-def test_a_row_of_weights_for_everybody(kind):
-    """Person r under weights[r] has the list that weights[r] for all would give them."""
+def test_weights_per_user(kind):
+    """User r under weights[r] has the list of common weights weights[r]."""
     members = random_lists(5, members=3)
     pool, rule = pool_of(members), RULES.get(kind)()
     weights = np.stack([random_weights(seed, 3) for seed in range(len(pool))])
@@ -200,7 +200,7 @@ def test_a_row_of_weights_for_everybody(kind):
 
 
 @pytest.mark.parametrize("kind", RULES.names())
-def test_weights_that_make_no_sense_are_refused(kind):
+def test_invalid_weights_are_refused(kind):
     pool, rule = pool_of(random_lists(0)), RULES.get(kind)()
     for wrong in ([1.0, 2.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [np.inf, 1.0, 1.0], np.ones((2, 3)), [0.0] * 3):
         with pytest.raises(SpecError):
@@ -213,14 +213,14 @@ def test_weights_that_make_no_sense_are_refused(kind):
 
 
 @pytest.mark.parametrize("kind", RULES.names())
-def test_nobody_lists_anything(kind):
+def test_empty_lists_give_empty_lists(kind):
     pool = pool_of([[[], []], [[], []]])
     assert fuse(RULES.get(kind)(), pool, None, 3).item.tolist() == [[-1] * 3] * 2
 
 
 @pytest.mark.parametrize("kind", RULES.names())
-def test_one_member_alone_keeps_its_order(kind):
-    """Where the rule tells ranks apart: all ranks lie within its bands, and scores differ."""
+def test_a_single_member_keeps_its_order(kind):
+    """All ranks are within the tiers of the rule, and scores differ."""
     member = [[(i, 9.0 - p) for p, i in enumerate(row)] for row in ([5, 1, 7, 0], [2, 9], [])]
     options = {"product": {"floor": 1e-9}}.get(kind, {})
     lists = fuse(RULES.read({"kind": kind, **options}, "test"), pool_of([member]), None, 4)
@@ -231,7 +231,7 @@ def test_one_member_alone_keeps_its_order(kind):
 
 
 def test_points_times_weights_are_the_scores():
-    """What a search adds up is what the rule gives, for rules without votes; Borda while nobody has weight 0."""
+    """Weighted points equal the rule's scores for rules without votes; Borda needs weights above 0."""
     for kind in RULES.names():
         rule: Rule = RULES.get(kind)()
         if isinstance(rule, PointRule) and not rule.by_votes:
@@ -242,12 +242,12 @@ def test_points_times_weights_are_the_scores():
 @pytest.mark.parametrize(
     ("options", "n"), [({"norms": ("rank", "rank")}, 3), ({"norms": ("z_score",)}, 3), ({"norms": ("rank",) * 4}, 3)]
 )
-def test_norms_of_a_product_that_do_not_fit(options, n):
+def test_product_refuses_other_numbers_of_norms(options, n):
     with pytest.raises(SpecError, match=f"norms .* for {n} members"):
         fuse(RULES.read({"kind": "product", **options}, "test"), pool_of(random_lists(0, members=n)), None, 3)
 
 
-def test_quotas_are_one_a_member():
+def test_quotas_are_one_per_member():
     with pytest.raises(SpecError, match=r"quotas \[1, 2\] for 3 members"):
         fuse(RULES.read({"kind": "quota", "quotas": (1, 2)}, "test"), pool_of(random_lists(0)), None, 3)
 
@@ -261,7 +261,7 @@ def test_equal_remainders_go_to_the_earlier_member():
     assert fuse(rule, pool_of(lists, 40), [1, 4, 4], 7).item.tolist() == [[0, 10, 11, 12, 20, 21, 22]]
 
 
-def test_whoever_is_left_goes_on_in_turn():
+def test_remaining_members_continue_in_turn():
     """Under 8 : 1 : 1 the first list ends early; the other two share what remains."""
     lists = [[[(10 * a + p, -float(p)) for p in range(6)]] for a in range(3)]
     found = fuse(RULES.get("interleave")(), pool_of(lists, 40), [8, 1, 1], 18).item[0].tolist()
@@ -270,7 +270,7 @@ def test_whoever_is_left_goes_on_in_turn():
 
 
 @pytest.mark.parametrize("weights", [(12, 3, 1), (8, 1, 4), (1, 9, 3)])
-def test_whoever_is_left_keeps_to_the_weights(weights):
+def test_remaining_members_keep_their_proportions(weights):
     """Lists without a common item, so that nothing is skipped: the order of names is the order of turns."""
     lists = [[[(10 * a + p, -float(p)) for p in range(9)]] for a in range(3)]
     found = fuse(RULES.get("interleave")(), pool_of(lists, 40, 9), weights, 27).item[0].tolist()

@@ -1,4 +1,4 @@
-"""The search and its honesty, on members vocabularies worth is planted."""
+"""The search and its cross-fitting, on members of planted quality."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def listed(score):
 
 
 def planted(seed):
-    """Taste and short_term, both unseen; what context take next is half one, half the other."""
+    """Long-term and short-term preferences, both hidden; half of the targets follow each."""
     rng = np.random.default_rng(seed)
     long_term, short_term = rng.normal(size=(2, N_USERS, ITEMS))
     targets = np.empty((N_USERS, N_TARGETS), dtype=np.int64)
@@ -56,7 +56,7 @@ def gain(found, members, targets):
     return compare(ours, theirs, "recall@10")
 
 
-def test_what_is_found_beats_the_best_member_on_people_who_had_no_part_in_it():
+def test_the_result_beats_the_best_member_out_of_fold():
     rng, long_term, short_term, targets = planted(1)
     members = {
         "static": noisy(rng, long_term, 1.0),
@@ -85,8 +85,8 @@ def test_copies_of_one_model_gain_nothing(kind):
 
 
 @pytest.mark.parametrize("kind", ["greedy", "coordinate_ascent"])
-def test_among_members_of_pure_noise_what_seems_a_gain_is_selection(kind):
-    """The metric on the context the weights were found on rises; on the others it does not."""
+def test_members_of_pure_noise_have_optimism_and_no_gain(kind):
+    """The metric rises on the users of the fit and not on the others."""
     rng, long_term, _, targets = planted(3)
     members = {f"n{i}": noisy(rng, 0 * long_term, 1.0) for i in range(8)}
     found = search(members, targets, read_ensemble({"kind": kind}, "spec"), GOAL)
@@ -95,7 +95,7 @@ def test_among_members_of_pure_noise_what_seems_a_gain_is_selection(kind):
     assert 0.002 < found.optimism < 0.03
 
 
-def test_nobodys_list_depends_on_their_own_answers():
+def test_no_list_depends_on_the_users_own_targets():
     """Other targets for one fold change the recipe of the other folds only."""
     rng, long_term, short_term, targets = planted(4)
     members = {"static": noisy(rng, long_term, 1.0), "order": noisy(rng, short_term, 1.0)}
@@ -119,7 +119,7 @@ def test_nobodys_list_depends_on_their_own_answers():
 @pytest.mark.parametrize(
     "gate", [{"kind": "logit", "max_p_value": 1.0}, {"kind": "segments", "feature": "length", "max_p_value": 1.0}]
 )
-def test_a_gate_is_not_fitted_on_the_fold_it_is_judged_on(gate):
+def test_a_gate_is_not_fitted_on_its_evaluation_fold(gate):
     """Other targets for one fold change the gates of the other folds only; the weights before the gate are fixed."""
     rng, long_term, short_term, targets = planted(9)
     members = {"static": noisy(rng, long_term, 1.0), "order": noisy(rng, short_term, 1.0)}
@@ -160,7 +160,7 @@ def test_more_folds_than_half_the_users_are_refused():
         "rrf",
     ],
 )
-def test_members_of_weight_0_are_not_needed_to_make_the_lists_again(rule):
+def test_members_of_weight_0_are_not_required(rule):
     rng, long_term, short_term, targets = planted(11)
     members = {name: noisy(rng, truth, 1.0) for name, truth in (("a", long_term), ("b", long_term), ("c", short_term))}
     found = search(members, targets, read_ensemble({"kind": "fixed", "weight": [1, 0, 1], "rule": rule}, "spec"), GOAL)
@@ -169,7 +169,7 @@ def test_members_of_weight_0_are_not_needed_to_make_the_lists_again(rule):
     np.testing.assert_array_equal(again.item, found.lists.item)
 
 
-def test_everybodys_list_is_that_of_the_recipe_found_without_them():
+def test_out_of_fold_lists_are_those_of_the_fold_recipes():
     rng, long_term, short_term, targets = planted(5)
     members = {"static": noisy(rng, long_term, 1.0), "order": noisy(rng, short_term, 1.5)}
     spec = read_ensemble(
@@ -183,7 +183,7 @@ def test_everybodys_list_is_that_of_the_recipe_found_without_them():
 
 
 def test_rule_and_depth_are_part_of_the_search():
-    """An order that is only right from rank 11 on can be used by a rule that looks so deep."""
+    """A rule that reads deep lists wins over a vote for the first item."""
     rng, long_term, short_term, targets = planted(6)
     members = {"static": noisy(rng, long_term, 0.7), "order": noisy(rng, short_term, 0.7)}
     table = {"kind": "greedy", "bags": 0, "rules": [{"kind": "top_n_vote", "top": 1}, "rrf"], "depths": [2, 30]}
@@ -192,7 +192,7 @@ def test_rule_and_depth_are_part_of_the_search():
     assert found.recipe.depth == 30
 
 
-def test_the_same_seed_finds_the_same():
+def test_same_seed_same_result():
     rng, long_term, short_term, targets = planted(7)
     members = {
         "static": noisy(rng, long_term, 1.0),
@@ -208,7 +208,7 @@ def test_the_same_seed_finds_the_same():
     assert (one.fold != other.fold).any()
 
 
-def test_what_the_seeds_did_is_a_line_each():
+def test_known_combinations_are_one_line_each():
     rng, long_term, short_term, targets = planted(8)
     members = {"static": noisy(rng, long_term, 1.0), "order": noisy(rng, short_term, 1.0)}
     lines = [
@@ -227,7 +227,7 @@ def test_what_the_seeds_did_is_a_line_each():
         found = search(members, targets, read_ensemble(table, "spec"), GOAL)
         assert found.in_sample == pytest.approx(found.out_of_fold, abs=0.02)
         assert (found.lists.length == 10).all()
-        if table.get("rule") not in (PRODUCT, "consensus_first"):  # which query members to agree: here they cannot
+        if table.get("rule") not in (PRODUCT, "consensus_first"):  # rules that need agreement
             assert found.out_of_fold > single, table
 
 
@@ -244,14 +244,14 @@ def test_what_the_seeds_did_is_a_line_each():
         ({"kind": "greedy", "gate": "logits"}, "did you mean 'logit'"),
     ],
 )
-def test_plans_that_make_no_sense(table, complaint):
+def test_invalid_specs_are_refused(table, complaint):
     from matinee.errors import MatineeError
 
     with pytest.raises(MatineeError, match=complaint):
         read_ensemble(table, "exp.toml: ensemble")
 
 
-def test_a_plan_is_read_as_it_was_written():
+def test_a_spec_survives_to_dict():
     table = {
         "kind": "coordinate_ascent",
         "rounds": 2,
@@ -265,7 +265,7 @@ def test_a_plan_is_read_as_it_was_written():
         read_ensemble({**table, "rounds": 0}, "spec")
 
 
-def test_no_knob_of_a_chooser_is_hidden_by_one_of_the_plan():
-    """Both stand in one table of a file."""
+def test_no_option_of_a_weight_search_is_hidden_by_the_spec():
+    """Both are keys of one table of a file."""
     for kind in WEIGHT_SEARCHES.names():
         assert not set(WEIGHT_SEARCHES.get(kind).model_fields) & {*EnsembleSpec.model_fields, "rule", "depth"}, kind

@@ -1,4 +1,4 @@
-"""What every chooser must find in a planted pattern, and each against an independent way to the same weights."""
+"""Every weight search on a planted pattern, and each against an independent solution."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ RULE = RULES.get("comb_sum")()
 SEARCHES = [kind for kind in WEIGHT_SEARCHES.names() if kind != "fixed"]
 
 
-def weight_search(kind: str, **knobs) -> WeightSearch:
-    return WEIGHT_SEARCHES.read({"kind": kind, **knobs}, "test")
+def weight_search(kind: str, **options) -> WeightSearch:
+    return WEIGHT_SEARCHES.read({"kind": kind, **options}, "test")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def pair() -> FusionObjective:
 
 
 @pytest.mark.parametrize("kind", WEIGHT_SEARCHES.names())
-def test_weights_are_shares_and_repeat(small, kind):
+def test_weights_sum_to_1_and_repeat(small, kind):
     points = RULE.points(small.pool)
     before = points.copy()
     found = weight_search(kind).weights(small, points, FitContext(seed=3))
@@ -48,7 +48,7 @@ def test_weights_are_shares_and_repeat(small, kind):
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
-def test_two_members_that_know_different_items_share_the_weight(pair, kind):
+def test_two_complementary_members_share_the_weight(pair, kind):
     points = RULE.points(pair.pool)
     found = weight_search(kind).weights(pair, points)
     assert 0.35 < found[0] / found[:2].sum() < 0.65
@@ -67,8 +67,8 @@ def test_copies_of_one_member(kind):
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in SEARCHES if kind != "coordinate_ascent"]
-)  # to it, no change is no reason
-def test_a_member_that_lists_nothing_gets_nothing(kind):
+)  # its steps do not change a weight without effect
+def test_an_empty_member_has_weight_0(kind):
     members = planted(n_users=120, noise=1)
     objective = planted_objective([*members, [[] for _ in members[0]]])
     found = weight_search(kind).weights(objective, RULE.points(objective.pool))
@@ -77,8 +77,8 @@ def test_a_member_that_lists_nothing_gets_nothing(kind):
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
-def test_people_who_are_not_asked_do_not_matter(pair, kind):
-    """Half of the people targets at random; a objective that looks at the others finds what they alone would say."""
+def test_users_that_are_not_selected_do_not_matter(pair, kind):
+    """Half of the users have random targets; an objective restricted to the others ignores them."""
     selected = np.arange(len(pair.pool)) % 2 == 0
     rng = np.random.default_rng(1)
     own = pair.target.offsets
@@ -104,7 +104,7 @@ def test_fixed_weights_are_as_written(small):
 
 
 @pytest.mark.parametrize("most", [1, 2, 4])
-def test_subsets_are_all_tried(small, most):
+def test_best_subset_against_all_subsets(small, most):
     points = RULE.points(small.pool)
     value = {}
     for size in range(1, most + 1):
@@ -122,7 +122,7 @@ def test_too_many_subsets_are_refused(small):
 
 
 def entropy(objective: FusionObjective, points, w, l2: float) -> float:
-    """The surrogate's header, one person at a time; w are weights of the points over their standard deviation."""
+    """The loss of the header, one user at a time; `w` are weights of the scaled points."""
     sd, losses = points.astype(float).std(axis=1), []
     pool, targets = objective.pool, objective.target
     for r in range(len(pool)):
@@ -135,7 +135,7 @@ def entropy(objective: FusionObjective, points, w, l2: float) -> float:
 
 
 @pytest.mark.parametrize("l2", [0.001, 0.3])
-def test_the_surrogate_is_at_its_minimum(pair, l2):
+def test_listnet_is_at_its_minimum(pair, l2):
     points = RULE.points(pair.pool)
     sd = points.astype(float).std(axis=1)
     slow = minimize(
@@ -145,7 +145,7 @@ def test_the_surrogate_is_at_its_minimum(pair, l2):
     np.testing.assert_allclose(weight_search("listnet", l2=l2, steps=500).weights(pair, points), expected, atol=2e-3)
 
 
-def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
+def test_gradient_of_the_cross_entropy(small):
     points, m = RULE.points(small.pool), len(small.pool)
     start, place, _ = small.hit_positions
     weight = np.random.default_rng(0).normal(size=(m, 4))
@@ -167,7 +167,7 @@ def test_the_kernel_of_the_surrogate_has_the_right_gradient(small):
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.01, 1.0])
-def test_stacking_is_least_squares_on_the_whole_table(small, l2, monkeypatch):
+def test_stacking_equals_least_squares(small, l2, monkeypatch):
     monkeypatch.setattr("matinee.ensemble.weight_searches.stacking.BLOCK", 7)
     points, pool, targets = RULE.points(small.pool), small.pool, small.target
     sd = points.astype(float).std(axis=1)
@@ -207,7 +207,7 @@ def test_ascent_stops_where_no_step_helps(small):
 
 @pytest.mark.parametrize("metric", ["ndcg@5", "0.5*recall@5+0.5*ndcg@3"])
 @pytest.mark.parametrize(("steps", "patience"), [(12, 12), (12, 2), (3, 5)])
-def test_greedy_without_bags_is_the_slow_one(small, metric, steps, patience):
+def test_greedy_without_bags_equals_its_twin(small, metric, steps, patience):
     points, objective = RULE.points(small.pool), FusionObjective(small.pool, small.target, metric)
     selection: list[int] = []
     best, prefix, idle = -1.0, [], 0

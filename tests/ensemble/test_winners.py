@@ -1,4 +1,4 @@
-"""Whom a member wins, against counting by hand, and a planted kind of people."""
+"""Users that a member is best for, against counting by hand, and on planted groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def objective_of(lists, targets):
 
 
 def test_by_hand():
-    """Person 0 is won by m0, 1 by m1, 2 is shared, 3 lost by both."""
+    """m0 is best for user 0, m1 for user 1; user 2 is tied, and both fail on user 3."""
     objective = objective_of([[1, 5, 3, 5], [6, 2, 3, 6]], [1, 2, 3, 4])
     features = UserFeatures(("age", "same"), np.array([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0], [4.0, 7.0]]))
     one, other = member_wins(objective, features)
@@ -34,7 +34,7 @@ def test_by_hand():
     assert one.text() == "m0 is best for 1 users: no feature differs significantly"
 
 
-def test_planted_kinds_are_told_apart():
+def test_planted_groups_are_found():
     rng = np.random.default_rng(0)
     m = 400
     young = rng.random(m) < 0.5

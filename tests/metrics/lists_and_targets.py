@@ -1,4 +1,4 @@
-"""Small lists and target_items, written out or drawn; and the slow obvious twin of every formula."""
+"""Small lists and targets, fixed or random, and a slow twin of every formula."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def twin(
     target_items: dict[int, dict[int, int]],
     part: int | None = None,
 ) -> dict[int, tuple[float, float]]:
-    """User → (value, weight), one person at a time."""
+    """User → (value, weight), one user at a time."""
     found = {}
     for user in sorted(target_items):
         mine = {item for item, label in target_items[user].items() if part is None or label == part}

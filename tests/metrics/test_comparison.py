@@ -20,7 +20,7 @@ M = 400
 
 
 def _examples(seed: int, shares: tuple[float, ...], n: int = M):
-    """Evaluations of the same people by lists of one item, right for a share of them; nested, so they correlate."""
+    """Evaluations on the same users; lists hit for a fraction of them, nested, so they correlate."""
     rng = np.random.default_rng(seed)
     target_items = targets_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "last"), n, 4)
     luck = rng.random(n)
@@ -42,7 +42,7 @@ def _counts(seed: int, replicate: int, m: int) -> np.ndarray:
 
 @settings(deadline=None)
 @given(st.integers(0, 2**63), st.integers(0, 10**6), st.integers(1, 300))
-def test_a_replicatedraws_m_people(seed: int, b: int, m: int):
+def test_a_replicate_draws_m_users(seed: int, b: int, m: int):
     count = _counts(seed, b, m)
     assert count.sum() == m
     assert (count >= 0).all()
@@ -87,7 +87,7 @@ def test_intervals_match_the_normal_theory():
     assert high == pytest.approx(value.mean() + 1.96 * error, abs=0.15 * error)
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
+def test_intervals_cover_the_truth_at_their_level():
     rng = np.random.default_rng(2)
     inside = 0
     for trial in range(400):
@@ -113,7 +113,7 @@ def test_identical_lists_do_not_differ():
 
 
 def test_the_difference_is_paired():
-    """The lists of the two agree on nearly everybody: the unpaired intervals overlap, the paired one is sharp."""
+    """The lists agree for nearly all users: the unpaired intervals overlap, the paired one is narrow."""
     one, other = _examples(0, (0.44, 0.40))
     found = compare(one, other, "hit@2")
     gain = one.per_user("hit@2") - other.per_user("hit@2")
@@ -138,7 +138,7 @@ def test_the_interval_is_of_the_common_draws():
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])))
 
 
-def test_parts_are_compared_over_their_people():
+def test_parts_are_compared_over_their_users():
     *_, topk, targets = random_case(11, n_users=40)
     *_, other, _ = random_case(12, n_users=40)
     one, two = (evaluate(lists, targets, ["ndcg@10"]).part("last") for lists in (topk, other))
@@ -197,7 +197,7 @@ def test_all_against_the_best():
         compare_all(runs, "hit@2", to="esae")
 
 
-def test_noise_looks_at_the_adjusted_p():
+def test_significance_uses_the_adjusted_p():
     one, two, *_ = examples = _examples(5, (0.40, 0.415, 0.41, 0.408, 0.404, 0.402))
     single = compare(two, one, "hit@2")
     family = compare_all({str(i): w for i, w in enumerate(examples)}, "hit@2", to="0")[0]
@@ -220,7 +220,7 @@ def test_paired_t_of_nothing_to_test():
     assert paired_t(np.full(9, 0.25)) == 0.0
 
 
-def test_what_cannot_be_compared():
+def test_incomparable_evaluations_are_refused():
     one, other = _examples(0, (0.4, 0.5))
     with pytest.raises(DataError, match="not the same"):
         compare(one, _examples(0, (0.4,), n=M - 1)[0], "hit@2")

@@ -1,4 +1,4 @@
-"""Whose list is hit_table by whose target_items, what is left out, and what is refused."""
+"""Matching of lists and targets, exclusions, and refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _reordered(lists: TopK, rows: np.ndarray) -> TopK:
     return TopK(lists.user[rows], lists.item[rows], lists.score[rows], lists.users, lists.items)
 
 
-def test_people_are_found_by_code():
+def test_users_are_matched_by_code():
     lists = lists_of({4: [1], 2: [2], 7: [3]}, 1, 9, 9)
     target_items = targets_of({7: {3: 0}, 1: {5: 0}, 4: {8: 0}, 2: {}}, ("last",), 9, 9)
     found = evaluate(lists, target_items, ["recall@1"])
@@ -34,7 +34,7 @@ def test_people_are_found_by_code():
     assert found["recall@1"] == pytest.approx(1 / 3)
 
 
-def test_lists_of_strangers_and_of_people_without_answers_are_left_out():
+def test_lists_without_targets_are_excluded():
     lists = lists_of({0: [1], 1: [1], 2: [1]}, 1, 4, 4)
     target_items = targets_of({0: {1: 0}, 1: {}}, ("last",), 4, 4)
     found = evaluate(lists, target_items, ["recall@1", "coverage@1"])
@@ -42,7 +42,7 @@ def test_lists_of_strangers_and_of_people_without_answers_are_left_out():
     assert (found.n_users, found.n_without_targets, found.n_without_list) == (1, 2, 0)
 
 
-def test_new_people_stand_in_one_order():
+def test_new_users_are_matched_by_position():
     lists = lists_of({0: [1, 2], 1: [3, 4]}, 2, 2, 9)
     target_items = targets_of({0: {2: 0}, 1: {8: 0}}, ("last",), 0, 9, new=True)
     lists = TopK(np.full(2, -1, dtype=np.int32), lists.item, lists.score, target_items.users, lists.items)
@@ -73,7 +73,7 @@ def test_an_item_listed_twice_counts_once():
     assert found["map@3"] == 0.5
 
 
-def test_ties_are_settled_before_metrics_look():
+def test_metrics_read_the_order_only():
     """A metric reads the order of the list and never the scores."""
     *_, topk, targets = random_case(3)
     flat = TopK(topk.user, topk.item, np.zeros_like(topk.score), topk.users, topk.items)
@@ -105,7 +105,7 @@ def test_the_order_of_rows_does_not_matter(seed: int):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6))
 def test_parts_add_up(seed: int):
-    """hits, precision and target_items of the parts sum to the whole; each part is what judging by it single gives."""
+    """Hits, precision and targets of the parts sum to the whole; each part equals its own evaluation."""
     lists, target_items, topk, targets = random_case(seed)
     row = np.arange(len(targets))
     place = np.full(40, -1)
@@ -165,7 +165,7 @@ def test_one_part_is_not_reported_twice():
     assert found.part("last")["recall@1"] == 1.0
 
 
-def test_a_part_nobody_has():
+def test_a_part_without_targets():
     target_items = targets_of({0: {1: 0}}, ("random", "last"), 1, 4)
     last = evaluate(lists_of({0: [1]}, 1, 1, 4), target_items, ["recall@1"]).part("last")
     assert math.isnan(last["recall@1"])
@@ -173,7 +173,7 @@ def test_a_part_nobody_has():
     assert last.frame()["mean"].to_list() == [None]
 
 
-def test_only_parts_with_answers_are_listed():
+def test_only_parts_with_targets_are_listed():
     parts = ("random", "last", "new")
     lists = lists_of({0: [1]}, 1, 1, 4)
     one = evaluate(lists, targets_of({0: {1: 0}}, parts, 1, 4), ["recall@1"])
@@ -182,8 +182,8 @@ def test_only_parts_with_answers_are_listed():
     assert two.frame()["part"].to_list() == ["all", "random", "new"]
 
 
-def test_lists_of_nobody():
-    """An empty set of lists: everybody has nothing."""
+def test_an_empty_set_of_lists():
+    """An empty set of lists: all users have an empty list."""
     topk = lists_of({}, 3, 4, 4)
     found = evaluate(topk, targets_of({0: {1: 0}}, ("last",), 4, 4), ["recall@3", "coverage@3", "gini@3"])
     assert found["recall@3"] == 0.0

@@ -110,7 +110,7 @@ def test_catalogue_corner_cases():
     assert count_exposure(np.array([[3, 1], [3, -1]], dtype=np.int32), 1, 4).tolist() == [0, 0, 0, 2]
 
 
-def test_popularity_is_asked_for(worked):
+def test_popularity_is_required(worked):
     with pytest.raises(DataError, match="no popularity"):
         evaluate(*worked, ["popularity@4"])
     with pytest.raises(DataError, match="popularity of 3 items"):

@@ -28,7 +28,7 @@ def _evaluated(metrics: list[str], name: str):
     )
 
 
-def test_the_fixture_is_the_one_the_libraries_saw():
+def test_the_fixture_is_that_of_the_libraries():
     assert digest() == GOLDEN["digest"]
     assert {1, 40} <= {len(row) for row in ANSWERS}
     assert [sum(len(row) == n for row in LISTS) for n in (0, 4, 10)] == [20, 50, 930]
@@ -83,7 +83,7 @@ def test_twin(name: str, seed: int, part: int | None):
             assert view[f"{metric}@{k}"] == pytest.approx(mean, abs=1e-12)
 
 
-def test_what_a_library_lacks_is_not_invented():
+def test_metrics_that_a_library_lacks_are_refused():
     *_, topk, targets = random_case(0)
     with pytest.raises(SpecError, match=r"does not define recall.*map, ndcg, precision"):
         evaluate(topk, targets, ["recall@10"], profile="implicit")
