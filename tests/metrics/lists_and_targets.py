@@ -59,7 +59,7 @@ def random_case(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
 
 
 Twin = Callable[[list[bool], int, int, int], "tuple[float, float]"]
-"""(hit at each listed rank, number of target_items, length of the list, k) → (value, weight)."""
+"""(hit at each listed rank, number of targets, length of the list, k) → (value, weight)."""
 
 
 def _dcg(hits: list[bool]) -> float:

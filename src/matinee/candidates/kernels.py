@@ -32,14 +32,14 @@ def count_candidates(item: I32, n_items: int) -> I64:
     for c in prange(CHUNKS):
         stamp = np.full(n_items, -1, dtype=np.int32)
         for r in range(c * m // CHUNKS, (c + 1) * m // CHUNKS):
-            found = 0
+            count = 0
             for a in range(M):
                 for p in range(depth):
                     i = item[a, r, p]
                     if i >= 0 and stamp[i] != r:
                         stamp[i] = r
-                        found += 1
-            out[r] = found
+                        count += 1
+            out[r] = count
     return out
 
 

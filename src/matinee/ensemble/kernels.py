@@ -95,11 +95,11 @@ def count_listed(offsets: I64, rank: U16, listed: Bool, trial: tuple[I64, F32], 
     member, weight = trial
     for r in prange(len(offsets) - 1):
         for t in range(len(member)):
-            found, p, most = np.int64(0), offsets[r], length[t, r]
-            while p < offsets[r + 1] and found < most:
-                found += np.int64(listed[p] or (weight[t] > 0 and rank[member[t], p] > 0))
+            count, p, most = np.int64(0), offsets[r], length[t, r]
+            while p < offsets[r + 1] and count < most:
+                count += np.int64(listed[p] or (weight[t] > 0 and rank[member[t], p] > 0))
                 p += 1
-            length[t, r] = found
+            length[t, r] = count
 
 
 @parallel_kernel

@@ -1,4 +1,4 @@
-"""Normalised discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
+"""Normalized discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
 
 DCG = Σ_{r≤k} h_r / log2(r + 1), divided by the DCG of an ideal list. Libraries differ in the ideal list.
 """

@@ -2,7 +2,7 @@
 
     w_um = b_m exp(v_m · z_u) / Σ_n b_n exp(v_n · z_u)
 
-    minimise  mean_u −(1/|T_u|) Σ_{i∈T_u} log softmax_i(β Σ_m w_um φ_m(u, i))  +  l2 · ‖V‖²
+    minimize  mean_u −(1/|T_u|) Σ_{i∈T_u} log softmax_i(β Σ_m w_um φ_m(u, i))  +  l2 · ‖V‖²
 
 z_u (F,) features of u, standardized over the training users and clipped to ±3; V (M, F); b = (1 − floor) w + floor / M
 with w (M,) the common weights; T_u the targets of u among the candidates; φ (M, c) the members' points. The inverse

@@ -41,8 +41,8 @@ class BestSubset(WeightSearch):
                 "ensemble (best_subset)", found, f"at most {LIMIT:,}", "Lower max_members or use kind = 'greedy'."
             )
         subsets = [one for size in sizes for one in combinations(range(M), size)]
-        best, chosen = -np.inf, subsets[0]
-        with ctx.progress("best_subset", len(subsets)) as advance:
+        best, best_members = -np.inf, subsets[0]
+        with ctx.progress("best subset", len(subsets)) as advance:
             groups: dict[tuple[int, ...], list[int]] = {}
             for one in subsets:
                 groups.setdefault(one[:-1], []).append(one[-1])
@@ -51,9 +51,9 @@ class BestSubset(WeightSearch):
                 listed = objective.pool.is_listed(np.isin(np.arange(M), first).astype(np.float64))
                 value = objective.trial_values(base, points, np.array(last), 1.0, listed)
                 at = int(np.argmax(value))
-                if value[at] > best + 1e-12 or (value[at] > best - 1e-12 and len(first) + 1 < len(chosen)):
-                    best, chosen = float(value[at]), (*first, last[at])
+                if value[at] > best + 1e-12 or (value[at] > best - 1e-12 and len(first) + 1 < len(best_members)):
+                    best, best_members = float(value[at]), (*first, last[at])
                 advance(len(last))
         weights = np.zeros(M)
-        weights[list(chosen)] = 1.0 / len(chosen)
+        weights[list(best_members)] = 1.0 / len(best_members)
         return weights

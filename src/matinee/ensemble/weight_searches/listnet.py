@@ -1,6 +1,6 @@
 """ListNet: cross-entropy of a softmax over the candidates of each user, convex in the weights.
 
-    minimise  mean_u −(1/|T_u|) Σ_{i∈T_u} log softmax_i(Σ_m w_m φ_m(u, i))  +  l2 · Σ_m (w_m − w̄)²,   w ≥ 0
+    minimize  mean_u −(1/|T_u|) Σ_{i∈T_u} log softmax_i(Σ_m w_m φ_m(u, i))  +  l2 · Σ_m (w_m − w̄)²,   w ≥ 0
 
 T_u the targets of u among the candidates; φ (M, c) the members' points, divided by their standard deviations; w̄ the
 mean weight. Optimizer: L-BFGS-B. Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach, ICML 2007.

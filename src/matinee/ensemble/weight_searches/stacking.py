@@ -1,6 +1,6 @@
 """Non-negative stacking: least squares from the members' points to whether a candidate is a target.
 
-    minimise  Σ_u Σ_i (y_ui − c_u − Σ_m w_m φ_m(u, i))² + l2 · share · ‖w‖²,   w ≥ 0
+    minimize  Σ_u Σ_i (y_ui − c_u − Σ_m w_m φ_m(u, i))² + l2 · share · ‖w‖²,   w ≥ 0
 
 y (c,) 1 for targets; c_u an intercept per user, removed by centring; φ (M, c) the points, divided by their standard
 deviations; share the mean over members of Σ φ². Breiman, Stacked Regressions, Machine Learning 24, 1996.
