@@ -1,4 +1,4 @@
-"""Normalisations against one list at a time, and fused scores against ranx 0.3.21 (benchmarks/golden_fusion.py)."""
+"""Normalizations against one list at a time, and fused scores against ranx 0.3.21 (benchmarks/golden_fusion.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matinee.candidates.norms import NORMS, normalized
 from matinee.ensemble import RULES
-from tests.ensemble.pools import drawn, pool_of, slow_norm, topk
+from tests.ensemble.pools import pool_of, random_lists, slow_norm, topk
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())
 
@@ -20,22 +20,22 @@ GOLDEN = json.loads((Path(__file__).parent / "golden_ranx.json").read_text())
 @pytest.mark.parametrize("norm", sorted(NORMS))
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_a_norm_is_what_its_docstring_says(norm, seed):
-    (member,) = drawn(seed, 1)
+def test_a_norm_equals_its_twin(norm, seed):
+    (member,) = random_lists(seed, 1)
     lists = topk(member, 6, 12)
     value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
-        wanted, outside = slow_norm(norm, [s for _, s in row])
-        assert value[r].tolist() == pytest.approx([*wanted, *[0.0] * (6 - len(row))], rel=1e-9, abs=1e-12)
+        expected, outside = slow_norm(norm, [s for _, s in row])
+        assert value[r].tolist() == pytest.approx([*expected, *[0.0] * (6 - len(row))], rel=1e-9, abs=1e-12)
         assert missing[r] == pytest.approx(outside, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_no_norm_turns_a_list_around(norm, seed):
-    """Values never rise down the list, equal scores stay equal (rank apart), and an item outside is worth no more."""
-    (member,) = drawn(seed, 1)
+def test_no_norm_changes_the_order(norm, seed):
+    """Values never rise down the list, equal scores stay equal (rank apart), and no item outside has a higher value."""
+    (member,) = random_lists(seed, 1)
     lists = topk(member, 6, 12)
     value, missing = normalized(lists.item, lists.score, norm)
     for r, row in enumerate(member):
@@ -83,12 +83,12 @@ def test_extreme_scores_stay_finite(norm):
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=[one["name"] for one in GOLDEN["cases"]])
-def test_ranx_fuses_the_same(case):
+def test_ranx_agrees_on_fusion(case):
     """ranx does not divide by the sum of weights, and Borda points not by the number of candidates.
 
-    Two conventions differ, so z_score stands on lists that hold all items and min_max on lists whose scores differ:
-    an item outside a list is worth 0 to ranx under every norm, here as much as the last of the list under z_score;
-    a list of equal scores is worth 0 under ranx's min-max, here 1.
+    Two conventions differ, so z_score is tested on lists with all items and min_max on lists of different scores:
+    ranx gives an item outside a list 0 under every norm, here z_score gives it the value of the last item;
+    ranx's min-max gives a list of equal scores 0, here 1.
     """
     members = [[[(i, s) for i, s in row] for row in member] for member in GOLDEN["members"][case["on"]]]
     pool = pool_of(members, GOLDEN["items"], GOLDEN["items"])
@@ -96,7 +96,7 @@ def test_ranx_fuses_the_same(case):
     scores = RULES.read({"kind": case["kind"], **case["knobs"]}, "test").scores(pool, weights) * weights.sum()
     if case["kind"] == "borda":
         scores *= np.diff(pool.offsets)[pool.row]
-    for r, wanted in enumerate(case["scores"]):
+    for r, expected in enumerate(case["scores"]):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
         found = dict(zip(map(str, pool.item[own].tolist()), scores[own].tolist(), strict=True))
-        assert found == pytest.approx(wanted, rel=2e-6, abs=2e-6)
+        assert found == pytest.approx(expected, rel=2e-6, abs=2e-6)

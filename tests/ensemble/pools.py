@@ -1,4 +1,4 @@
-"""Small members' lists, written out or drawn, with their plain-Python form; and slow obvious twins that tests share."""
+"""Small lists of members, fixed or random, with their plain-Python form, and slow twins shared by tests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from matinee.ensemble.objective import FusionObjective
 from matinee.topk import TopK
 
 Listed = list[tuple[int, float]]
-"""A person's list of one member: (item, score), best first."""
+"""A list of one member for one user: (item, score), best first."""
 
 Member = list[Listed]
-"""A member's lists, person by person."""
+"""The lists of a member, one per user."""
 
 
 def vocabulary(n: int) -> Vocabulary:
@@ -37,15 +37,15 @@ def topk(
     return TopK(codes, item, score, vocabulary(n_users or max(len(member), 1)), vocabulary(n_items))
 
 
-def drawn(
-    seed: int, members: int = 3, people: int = 6, items: int = 12, depth: int = 6, *, full: bool = False
+def random_lists(
+    seed: int, members: int = 3, n_users: int = 6, items: int = 12, depth: int = 6, *, full: bool = False
 ) -> list[Member]:
-    """Random lists: some short, some empty, scores with ties, below and above 0, of another size for each member."""
+    """Random lists: some short, some empty, scores with ties and of both signs, another scale for each member."""
     rng = np.random.default_rng(seed)
     out: list[Member] = []
     for m in range(members):
         mine: Member = []
-        for _ in range(people):
+        for _ in range(n_users):
             n = depth if full else int(rng.choice([depth, depth, depth // 2, 1, 0]))
             score = np.round(rng.normal(size=n) * 2, 1 if rng.random() < 0.5 else 0) * 3.0**m
             row = zip(rng.permutation(items)[:n].tolist(), np.float32(score).tolist(), strict=True)
@@ -59,12 +59,12 @@ def pool_of(members: list[Member], items: int = 12, depth: int = 6) -> Candidate
 
 
 def some_of(pool: CandidatePool, members: Sequence[int]) -> CandidatePool:
-    """The pool of some of the members, built anew, for their candidates are fewer."""
+    """A new pool of some of the members; it has fewer candidates."""
     return CandidatePool.of({pool.names[m]: pool.lists[m] for m in members})
 
 
-def drawn_weights(seed: int, members: int) -> np.ndarray:
-    """Whole numbers, some 0, never all."""
+def random_weights(seed: int, members: int) -> np.ndarray:
+    """Integer weights, some 0, never all."""
     weights = np.random.default_rng([seed, 7]).integers(0, 5, members).astype(float)
     return weights if weights.any() else np.ones(members)
 
@@ -92,31 +92,31 @@ def slow_norm(name: str, scores: list[float]) -> tuple[list[float], float]:
     raise AssertionError(f"norm {name} has no twin")
 
 
-def answers_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | None = None) -> Targets:
-    """{item: part} a person; the parts are random and tail."""
+def targets_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | None = None) -> Targets:
+    """Targets from {item: part} per user; the parts are random and last."""
     flat = [(r, i, p) for r, row in enumerate(rows) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     codes = np.arange(len(rows), dtype=np.int32) if user is None else np.array(user, dtype=np.int32)
     return Targets.of(row, item, part, ("random", "last"), (codes, vocabulary(len(rows)), vocabulary(n_items)))
 
 
-def drawn_answers(seed: int, people: int, items: int, most: int = 7) -> list[dict[int, int]]:
-    """Some people have none; some answers nobody lists."""
+def random_targets(seed: int, n_users: int, items: int, most: int = 7) -> list[dict[int, int]]:
+    """Random targets; some users have none, and some targets are in no list."""
     rng = np.random.default_rng([seed, 1])
-    counts = np.where(rng.random(people) < 0.2, 0, rng.integers(1, most + 1, people))
+    counts = np.where(rng.random(n_users) < 0.2, 0, rng.integers(1, most + 1, n_users))
     return [{int(i): int(rng.integers(0, 2)) for i in rng.permutation(items)[:n]} for n in counts]
 
 
-def planted(seed: int = 0, people: int = 300, items: int = 60, noise: int = 3, copies: int = 1) -> list[Member]:
-    """Everybody's answers are items u, u + 1, … u + 3 (mod items). Member 0 knows the even ones, member 1 the odd ones,
+def planted(seed: int = 0, n_users: int = 300, items: int = 60, noise: int = 3, copies: int = 1) -> list[Member]:
+    """The targets of user u are the items u … u + 3 (mod items). Member 0 lists the even ones, member 1 the odd ones,
     the others nothing; then copies of member 0 follow."""
     rng = np.random.default_rng(seed)
     out: list[Member] = []
     for m in range(2 + noise):
         mine: Member = []
-        for u in range(people):
+        for u in range(n_users):
             score = rng.normal(size=items)
-            for i in planted_answers(u, items):
+            for i in planted_targets(u, items):
                 score[i] += 3.0 * (m < 2 and i % 2 == m)
             best = np.argsort(-score)[:20]
             mine.append([(int(i), float(np.float32(score[i]))) for i in best])
@@ -124,11 +124,11 @@ def planted(seed: int = 0, people: int = 300, items: int = 60, noise: int = 3, c
     return out + [out[0]] * (copies - 1)
 
 
-def planted_answers(user: int, items: int = 60) -> list[int]:
+def planted_targets(user: int, items: int = 60) -> list[int]:
     return [(user + step) % items for step in range(4)]
 
 
-def planted_judge(members: list[Member], metric: str = "recall@4", items: int = 60) -> FusionObjective:
-    people = len(members[0])
-    answer = answers_of([dict.fromkeys(planted_answers(u, items), 0) for u in range(people)], items)
-    return FusionObjective(pool_of(members, items, 20), answer, metric)
+def planted_objective(members: list[Member], metric: str = "recall@4", items: int = 60) -> FusionObjective:
+    n_users = len(members[0])
+    targets = targets_of([dict.fromkeys(planted_targets(u, items), 0) for u in range(n_users)], items)
+    return FusionObjective(pool_of(members, items, 20), targets, metric)

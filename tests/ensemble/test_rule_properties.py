@@ -1,4 +1,4 @@
-"""What must hold of every rule, whatever its formula; new rules are met here without being registered."""
+"""Properties of every rule; new rules are tested without registration."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from matinee.candidates.norms import NORMS
 from matinee.ensemble import RULES, Rule, fuse
 from matinee.ensemble.rule import PointRule, RoundRobinRule
-from tests.ensemble.pools import drawn, drawn_weights, pool_of
+from tests.ensemble.pools import pool_of, random_lists, random_weights
 
 MEMBERS, DEPTH, K = 4, 6, 24
-KNOBS: dict[str, list[dict]] = {
+OPTIONS: dict[str, list[dict]] = {
     "borda": [{}],
     "cascade": [{}, {"max_items": 2}],
     "comb_mnz": [{"norm": n} for n in NORMS if n != "z_score"],
@@ -26,124 +26,124 @@ KNOBS: dict[str, list[dict]] = {
     "top_n_vote": [{}, {"top": 3}],
 }
 CLASSES = {kind: RULES.get(kind) for kind in RULES.names()}
-RULINGS = [(kind, knobs) for kind in CLASSES for knobs in KNOBS.get(kind, [{}])]
-POINTS = [one for one in RULINGS if issubclass(CLASSES[one[0]], PointRule)]
-TURNS = [one for one in RULINGS if issubclass(CLASSES[one[0]], RoundRobinRule)]
+CASES = [(kind, options) for kind in CLASSES for options in OPTIONS.get(kind, [{}])]
+POINTS = [one for one in CASES if issubclass(CLASSES[one[0]], PointRule)]
+TURNS = [one for one in CASES if issubclass(CLASSES[one[0]], RoundRobinRule)]
 PER_MEMBER = ("norms", "quotas")
 
 seeds = st.integers(0, 10**6)
-few = settings(max_examples=5, deadline=None)  # of six people each
+few = settings(max_examples=5, deadline=None)  # of six users each
 
 
-def rule_of(kind: str, knobs: dict, members: list[int] | None = None) -> Rule:
-    """The rule; of knobs that say something about each member, what is said about some of them."""
-    mine = dict(knobs)
+def rule_of(kind: str, options: dict, members: list[int] | None = None) -> Rule:
+    """The rule of a kind; options per member are restricted to `members`."""
+    own = dict(options)
     for name in PER_MEMBER:
-        if members is not None and len(mine.get(name, ())) > 1:
-            mine[name] = tuple(mine[name][m] for m in members)
-    return CLASSES[kind](**mine)
+        if members is not None and len(own.get(name, ())) > 1:
+            own[name] = tuple(own[name][m] for m in members)
+    return CLASSES[kind](**own)
 
 
-def named(rulings):
-    return pytest.mark.parametrize(("kind", "knobs"), rulings, ids=[f"{k}-{n}" for n, (k, _) in enumerate(rulings)])
+def by_rule(cases):
+    return pytest.mark.parametrize(("kind", "options"), cases, ids=[f"{k}-{n}" for n, (k, _) in enumerate(cases)])
 
 
-@named(POINTS)
+@by_rule(POINTS)
 @few
 @given(seed=seeds)
-def test_the_order_of_members_does_not_matter(kind, knobs, seed):
-    members, weights = drawn(seed, MEMBERS, depth=DEPTH), drawn_weights(seed, MEMBERS)
+def test_the_order_of_members_does_not_matter(kind, options, seed):
+    members, weights = random_lists(seed, MEMBERS, depth=DEPTH), random_weights(seed, MEMBERS)
     order = np.random.default_rng([seed, 3]).permutation(MEMBERS).tolist()
-    one = fuse(rule_of(kind, knobs), pool_of(members), weights, K)
-    other = fuse(rule_of(kind, knobs, order), pool_of([members[m] for m in order]), weights[order], K)
+    one = fuse(rule_of(kind, options), pool_of(members), weights, K)
+    other = fuse(rule_of(kind, options, order), pool_of([members[m] for m in order]), weights[order], K)
     np.testing.assert_array_equal(one.item, other.item)
     np.testing.assert_allclose(one.score, other.score, rtol=1e-6, atol=1e-7)
 
 
-@named(RULINGS)
+@by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_weight_0_is_absence(kind, knobs, seed):
-    """To the last place of the list, and for Borda too, whose points depend on how many candidates there are."""
-    members, weights = drawn(seed, MEMBERS, depth=DEPTH), drawn_weights(seed, MEMBERS)
+def test_weight_0_equals_leaving_out(kind, options, seed):
+    """For the whole list, and for Borda too, where points depend on the number of candidates."""
+    members, weights = random_lists(seed, MEMBERS, depth=DEPTH), random_weights(seed, MEMBERS)
     weights[seed % MEMBERS] = 0.0
     weights[(seed + 1) % MEMBERS] += 1.0
-    there = np.flatnonzero(weights).tolist()
-    one = fuse(rule_of(kind, knobs), pool_of(members), weights, K)
-    other = fuse(rule_of(kind, knobs, there), pool_of([members[m] for m in there]), weights[there], K)
+    active = np.flatnonzero(weights).tolist()
+    one = fuse(rule_of(kind, options), pool_of(members), weights, K)
+    other = fuse(rule_of(kind, options, active), pool_of([members[m] for m in active]), weights[active], K)
     np.testing.assert_array_equal(one.item, other.item)
     np.testing.assert_array_equal(one.score, other.score)
 
 
-@named(RULINGS)
+@by_rule(CASES)
 @few
 @given(seed=seeds, factor=st.sampled_from([0.125, 1 / 3, 0.7, 3.0, 10.0, 1e6]))
-def test_only_proportions_of_weights_count(kind, knobs, seed, factor):
-    pool, weights = pool_of(drawn(seed, MEMBERS, depth=DEPTH)), drawn_weights(seed, MEMBERS)
-    one, other = (fuse(rule_of(kind, knobs), pool, w, K) for w in (weights, factor * weights))
+def test_only_proportions_of_weights_count(kind, options, seed, factor):
+    pool, weights = pool_of(random_lists(seed, MEMBERS, depth=DEPTH)), random_weights(seed, MEMBERS)
+    one, other = (fuse(rule_of(kind, options), pool, w, K) for w in (weights, factor * weights))
     np.testing.assert_array_equal(one.item, other.item)
     np.testing.assert_allclose(one.score, other.score, rtol=1e-6, atol=1e-7)
 
 
-def dominated(members, weights, person: int) -> list[tuple[int, int]]:
-    """(i, j): every member that plays and lists j lists i before it."""
-    rows = [[i for i, _ in members[m][person]] for m in np.flatnonzero(weights)]
+def dominated(members, weights, row: int) -> list[tuple[int, int]]:
+    """(i, j): every active member that lists j lists i before it."""
+    rows = [[i for i, _ in members[m][row]] for m in np.flatnonzero(weights)]
     listed = sorted({i for row in rows for i in row})
     return [
         (i, j) for j in listed for i in listed if i != j and all(i in row[: row.index(j)] for row in rows if j in row)
     ]
 
 
-@named(RULINGS)
+@by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_a_dominated_item_is_not_above(kind, knobs, seed):
-    members, weights = drawn(seed, MEMBERS, items=9, depth=DEPTH), drawn_weights(seed, MEMBERS)
+def test_a_dominated_item_is_not_ranked_higher(kind, options, seed):
+    members, weights = random_lists(seed, MEMBERS, items=9, depth=DEPTH), random_weights(seed, MEMBERS)
     pool = pool_of(members, 9)
-    scores = rule_of(kind, knobs).scores(pool, weights)
+    scores = rule_of(kind, options).scores(pool, weights)
     for r in range(len(pool)):
         own = slice(pool.offsets[r], pool.offsets[r + 1])
         found = dict(zip(pool.item[own].tolist(), scores[own].tolist(), strict=True))
         for i, j in dominated(members, weights, r):
             assert found[i] >= found[j], (r, i, j)
-            if (kind, knobs) in TURNS:
+            if (kind, options) in TURNS:
                 assert found[i] > found[j]
 
 
 def test_dominated_items_are_not_rare():
-    """Or the property above would say little: between one in twenty and one in two ordered pairs, on average."""
-    share = []
+    """Guards the test above: between 5 % and 50 % of the ordered pairs, on average."""
+    fractions = []
     for seed in range(40):
-        members, weights = drawn(seed, MEMBERS, items=9, depth=DEPTH), drawn_weights(seed, MEMBERS)
+        members, weights = random_lists(seed, MEMBERS, items=9, depth=DEPTH), random_weights(seed, MEMBERS)
         for r in range(len(members[0])):
             listed = {i for m in np.flatnonzero(weights) for i, _ in members[m][r]}
             if len(listed) > 1:
-                share.append(len(dominated(members, weights, r)) / (len(listed) * (len(listed) - 1)))
-    assert 0.05 < np.mean(share) < 0.5
+                fractions.append(len(dominated(members, weights, r)) / (len(listed) * (len(listed) - 1)))
+    assert 0.05 < np.mean(fractions) < 0.5
 
 
-@named(RULINGS)
+@by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_everything_listed_comes_once(kind, knobs, seed):
-    """All that members of weight above 0 list, nothing else, nothing twice, best first, ties by item code."""
-    members, weights = drawn(seed, MEMBERS, depth=DEPTH), drawn_weights(seed, MEMBERS)
-    lists = fuse(rule_of(kind, knobs), pool_of(members), weights, K)
+def test_every_listed_item_occurs_once(kind, options, seed):
+    """Exactly the items of members with weight above 0, each once, best first, ties by item code."""
+    members, weights = random_lists(seed, MEMBERS, depth=DEPTH), random_weights(seed, MEMBERS)
+    lists = fuse(rule_of(kind, options), pool_of(members), weights, K)
     for r, (item, score) in enumerate(zip(lists.item.tolist(), lists.score.tolist(), strict=True)):
-        wanted = {i for m in np.flatnonzero(weights) for i, _ in members[m][r]}
-        assert sorted(i for i in item if i >= 0) == sorted(wanted)
-        assert item[len(wanted) :] == [-1] * (K - len(wanted))
+        expected = {i for m in np.flatnonzero(weights) for i, _ in members[m][r]}
+        assert sorted(i for i in item if i >= 0) == sorted(expected)
+        assert item[len(expected) :] == [-1] * (K - len(expected))
         pairs = [(-s, i) for s, i in zip(score, item, strict=True) if i >= 0]
         assert pairs == sorted(pairs)
 
 
-@named(RULINGS)
+@by_rule(CASES)
 @few
 @given(seed=seeds)
-def test_other_people_do_not_matter(kind, knobs, seed):
-    pool, weights = pool_of(drawn(seed, MEMBERS, depth=DEPTH)), drawn_weights(seed, MEMBERS)
+def test_other_users_do_not_matter(kind, options, seed):
+    pool, weights = pool_of(random_lists(seed, MEMBERS, depth=DEPTH)), random_weights(seed, MEMBERS)
     some = np.array([1, 3, 4])
-    one = fuse(rule_of(kind, knobs), pool, weights, K)
-    other = fuse(rule_of(kind, knobs), pool.select_rows(some), weights, K)
+    one = fuse(rule_of(kind, options), pool, weights, K)
+    other = fuse(rule_of(kind, options), pool.select_rows(some), weights, K)
     np.testing.assert_array_equal(one.item[some], other.item)
     np.testing.assert_array_equal(one.score[some], other.score)

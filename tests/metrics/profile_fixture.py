@@ -1,4 +1,4 @@
-"""The lists and answers on which other libraries were measured; NumPy alone, so that it runs in their environments."""
+"""The lists and targets on which other libraries were measured; only NumPy, so that it runs in their environments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECIPE = (
 
 
 def fixture() -> tuple[list[list[int]], list[list[int]]]:
-    """(lists best first, answers ascending), one list of item codes a user."""
+    """(lists best first, targets ascending), one list of item codes per user."""
     rng = np.random.default_rng(0)
     n_answers = np.minimum(rng.geometric(1 / 9, N_USERS), 40)
     answers = [np.sort(rng.permutation(N_ITEMS)[:n]) for n in n_answers]
@@ -32,5 +32,5 @@ def fixture() -> tuple[list[list[int]], list[list[int]]]:
 
 
 def digest() -> str:
-    """A hash of the fixture: every environment must have built the same one."""
+    """A hash of the fixture: equal in every environment."""
     return hashlib.sha256(repr(fixture()).encode()).hexdigest()[:16]

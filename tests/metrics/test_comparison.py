@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lists_and_answers import answers_of, drawn, lists_of
+from lists_and_targets import lists_of, random_case, targets_of
 from scipy import stats
 
 from matinee.errors import DataError, SpecError, UnknownNameError
@@ -19,30 +19,30 @@ from matinee.metrics.values import MetricValues
 M = 400
 
 
-def _worlds(seed: int, shares: tuple[float, ...], n: int = M):
-    """Evaluations of the same people by lists of one item, right for a share of them; nested, so they correlate."""
+def _examples(seed: int, shares: tuple[float, ...], n: int = M):
+    """Evaluations on the same users; lists hit for a fraction of them, nested, so they correlate."""
     rng = np.random.default_rng(seed)
-    answers = answers_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "last"), n, 4)
+    target_items = targets_of({u: {1: 0, 2: 1} for u in range(n)}, ("random", "last"), n, 4)
     luck = rng.random(n)
     return [
         evaluate(
             lists_of({u: [1, 3] if luck[u] < share else [3, 0] for u in range(n)}, 2, n, 4),
-            answers,
+            target_items,
             ["hit@2", "recall@2", "ndcg@2", "coverage@2"],
         )
         for share in shares
     ]
 
 
-def _counts(seed: int, replicate_: int, m: int) -> np.ndarray:
+def _counts(seed: int, replicate: int, m: int) -> np.ndarray:
     count = np.zeros(m, dtype=np.int32)
-    draw(count, np.uint64(seed), replicate_)
+    draw(count, np.uint64(seed), replicate)
     return count
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**63), st.integers(0, 10**6), st.integers(1, 300))
-def test_a_replicate_draws_m_people(seed: int, b: int, m: int):
+def test_a_replicate_draws_m_users(seed: int, b: int, m: int):
     count = _counts(seed, b, m)
     assert count.sum() == m
     assert (count >= 0).all()
@@ -79,15 +79,15 @@ def test_a_ratio_is_resampled_as_a_ratio():
 def test_intervals_match_the_normal_theory():
     rng = np.random.default_rng(0)
     value = rng.normal(0.3, 0.2, 5000)
-    drawn_means = bootstrap_means([MetricValues(value, np.ones(5000))], 4000, 0)[:, 0]
+    means = bootstrap_means([MetricValues(value, np.ones(5000))], 4000, 0)[:, 0]
     error = value.std(ddof=1) / np.sqrt(5000)
-    assert drawn_means.std() == pytest.approx(error, rel=0.05)
-    low, high = np.quantile(drawn_means, [0.025, 0.975])
+    assert means.std() == pytest.approx(error, rel=0.05)
+    low, high = np.quantile(means, [0.025, 0.975])
     assert low == pytest.approx(value.mean() - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(value.mean() + 1.96 * error, abs=0.15 * error)
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
+def test_intervals_cover_the_truth_at_their_level():
     rng = np.random.default_rng(2)
     inside = 0
     for trial in range(400):
@@ -98,23 +98,23 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 
 
 def test_levels_nest():
-    (one,) = _worlds(0, (0.4,))
+    (one,) = _examples(0, (0.4,))
     low, high = one.interval("hit@2")
     wide = one.interval("hit@2", 0.99)
     assert wide[0] < low < one["hit@2"] < high < wide[1]
-    assert one.interval("hit@2") == _worlds(0, (0.4,))[0].interval("hit@2")
+    assert one.interval("hit@2") == _examples(0, (0.4,))[0].interval("hit@2")
 
 
 def test_identical_lists_do_not_differ():
-    one, same = _worlds(0, (0.4, 0.4))
+    one, same = _examples(0, (0.4, 0.4))
     for profile_view in (one, same):
         found = compare(one, profile_view, "0.75*recall@2+0.25*ndcg@2")
         assert (found.mean, found.low, found.high, found.p, found.significant) == (0.0, 0.0, 0.0, 1.0, False)
 
 
 def test_the_difference_is_paired():
-    """The lists of the two agree on nearly everybody: the unpaired intervals overlap, the paired one is sharp."""
-    one, other = _worlds(0, (0.44, 0.40))
+    """The lists agree for nearly all users: the unpaired intervals overlap, the paired one is narrow."""
+    one, other = _examples(0, (0.44, 0.40))
     found = compare(one, other, "hit@2")
     gain = one.per_user("hit@2") - other.per_user("hit@2")
     assert found.mean == pytest.approx(gain.mean())
@@ -131,27 +131,27 @@ def test_the_difference_is_paired():
 
 
 def test_the_interval_is_of_the_common_draws():
-    one, other = _worlds(3, (0.5, 0.3))
+    one, other = _examples(3, (0.5, 0.3))
     found = compare(one, other, "recall@2", level=0.9)
     gain = one.per_user("recall@2") - other.per_user("recall@2")
     means = [_counts(0, b, M) @ gain / M for b in range(1000)]
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])))
 
 
-def test_parts_are_compared_over_their_people():
-    *_, topk, answer = drawn(11, n_users=40)
-    *_, other, _ = drawn(12, n_users=40)
-    one, two = (evaluate(lists, answer, ["ndcg@10"]).part("last") for lists in (topk, other))
+def test_parts_are_compared_over_their_users():
+    *_, topk, targets = random_case(11, n_users=40)
+    *_, other, _ = random_case(12, n_users=40)
+    one, two = (evaluate(lists, targets, ["ndcg@10"]).part("last") for lists in (topk, other))
     found = compare(one, two, "ndcg@10")
-    assert found.n == one.n_users < len(answer)
+    assert found.n == one.n_users < len(targets)
     assert found.p == pytest.approx(stats.ttest_rel(one.per_user("ndcg@10"), two.per_user("ndcg@10")).pvalue)
     assert found.mean == pytest.approx((one.per_user("ndcg@10") - two.per_user("ndcg@10")).mean())
 
 
 def test_a_ratio_is_compared_by_its_linearisation():
-    *_, topk, answer = drawn(21, n_users=300)
-    *_, other, _ = drawn(22, n_users=300)
-    one, two = (evaluate(lists, answer, ["precision@10"], profile="implicit") for lists in (topk, other))
+    *_, topk, targets = random_case(21, n_users=300)
+    *_, other, _ = random_case(22, n_users=300)
+    one, two = (evaluate(lists, targets, ["precision@10"], profile="implicit") for lists in (topk, other))
     found = compare(one, two, "precision@10")
     assert found.mean == pytest.approx(one["precision@10"] - two["precision@10"])
     spread = (found.high - found.low) / (2 * 1.96)
@@ -182,7 +182,7 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p: list[float]):
 
 
 def test_all_against_the_best():
-    one, two, three = _worlds(0, (0.40, 0.44, 0.43))
+    one, two, three = _examples(0, (0.40, 0.44, 0.43))
     runs = {"ease": one, "vae": two, "pop": three}
     found = compare_all(runs, "hit@2")
     assert [(d.a, d.b) for d in found] == [("ease", "vae"), ("pop", "vae")]
@@ -197,12 +197,12 @@ def test_all_against_the_best():
         compare_all(runs, "hit@2", to="esae")
 
 
-def test_noise_looks_at_the_adjusted_p():
-    one, two, *_ = worlds = _worlds(5, (0.40, 0.415, 0.41, 0.408, 0.404, 0.402))
-    alone = compare(two, one, "hit@2")
-    family = compare_all({str(i): w for i, w in enumerate(worlds)}, "hit@2", to="0")[0]
-    assert alone.p == family.p < 0.05 < family.p_adjusted
-    assert (alone.significant, family.significant) == (True, False)
+def test_significance_uses_the_adjusted_p():
+    one, two, *_ = examples = _examples(5, (0.40, 0.415, 0.41, 0.408, 0.404, 0.402))
+    single = compare(two, one, "hit@2")
+    family = compare_all({str(i): w for i, w in enumerate(examples)}, "hit@2", to="0")[0]
+    assert single.p == family.p < 0.05 < family.p_adjusted
+    assert (single.significant, family.significant) == (True, False)
 
 
 @settings(deadline=None)
@@ -220,15 +220,15 @@ def test_paired_t_of_nothing_to_test():
     assert paired_t(np.full(9, 0.25)) == 0.0
 
 
-def test_what_cannot_be_compared():
-    one, other = _worlds(0, (0.4, 0.5))
+def test_incomparable_evaluations_are_refused():
+    one, other = _examples(0, (0.4, 0.5))
     with pytest.raises(DataError, match="not the same"):
-        compare(one, _worlds(0, (0.4,), n=M - 1)[0], "hit@2")
+        compare(one, _examples(0, (0.4,), n=M - 1)[0], "hit@2")
     with pytest.raises(SpecError, match="the same part"):
         compare(one.part("last"), other, "hit@2")
     with pytest.raises(SpecError, match="one number from all lists"):
         compare(one, other, "coverage@2")
-    *_, topk, answer = drawn(0)
-    plain, house = (evaluate(topk, answer, ["ndcg@10"], profile=name) for name in ("plain", "matinee"))
+    *_, topk, targets = random_case(0)
+    plain, default = (evaluate(topk, targets, ["ndcg@10"], profile=name) for name in ("plain", "matinee"))
     with pytest.raises(SpecError, match="one profile"):
-        compare(plain, house, "ndcg@10")
+        compare(plain, default, "ndcg@10")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lists_and_answers import answers_of, drawn, lists_of
+from lists_and_targets import lists_of, random_case, targets_of
 
 from matinee.errors import DataError
 from matinee.metrics import evaluate
@@ -20,10 +20,12 @@ LOG3 = math.log2(3)
 
 @pytest.fixture
 def worked():
-    """Ann: 2 answers, hit at ranks 1 and 3. Bob: 5 answers, hit at rank 2 of a list of 2. Cy: nothing right."""
+    """User 0: 2 targets, hits at ranks 1 and 3. User 1: 5 targets, hit at rank 2 of 2 items. User 2: no hit."""
     lists = lists_of({0: [7, 1, 8, 2], 1: [1, 3], 2: [0, 1, 2, 3]}, 4, 3, 10)
-    answers = answers_of({0: {7: 0, 8: 1}, 1: {3: 1, 4: 0, 5: 0, 6: 0, 9: 1}, 2: {9: 0}}, ("random", "last"), 3, 10)
-    return lists, answers
+    target_items = targets_of(
+        {0: {7: 0, 8: 1}, 1: {3: 1, 4: 0, 5: 0, 6: 0, 9: 1}, 2: {9: 0}}, ("random", "last"), 3, 10
+    )
+    return lists, target_items
 
 
 @pytest.mark.parametrize(
@@ -56,11 +58,11 @@ def test_worked_by_hand(worked, metric: str, profile: str, expected: list[float]
 
 def test_the_parts_by_hand(worked):
     found = evaluate(*worked, ["recall@4", "ndcg@4", "mrr@4"])
-    tail = found.part("last")
-    assert tail.users.tolist() == [0, 1]
-    assert tail.per_user("recall@4").tolist() == [1.0, 1 / 2]
-    assert tail.per_user("mrr@4").tolist() == [1 / 3, 1 / 2]
-    assert tail.per_user("ndcg@4")[0] == pytest.approx(1 / 2)
+    last = found.part("last")
+    assert last.users.tolist() == [0, 1]
+    assert last.per_user("recall@4").tolist() == [1.0, 1 / 2]
+    assert last.per_user("mrr@4").tolist() == [1 / 3, 1 / 2]
+    assert last.per_user("ndcg@4")[0] == pytest.approx(1 / 2)
     assert found.part("random").per_user("recall@4").tolist() == [1.0, 0.0, 0.0]
 
 
@@ -91,8 +93,8 @@ def test_the_catalogue_by_hand(worked):
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
 def test_gini_is_half_the_relative_mean_difference(counts: list[int]):
-    taken = np.array(counts)
-    found = gini(taken, np.empty(0))
+    exposure = np.array(counts)
+    found = gini(exposure, np.empty(0))
     if not sum(counts):
         assert math.isnan(found)
         return
@@ -108,10 +110,10 @@ def test_catalogue_corner_cases():
     assert count_exposure(np.array([[3, 1], [3, -1]], dtype=np.int32), 1, 4).tolist() == [0, 0, 0, 2]
 
 
-def test_popularity_is_asked_for(worked):
-    with pytest.raises(DataError, match="no popularity was given"):
+def test_popularity_is_required(worked):
+    with pytest.raises(DataError, match="no popularity"):
         evaluate(*worked, ["popularity@4"])
-    with pytest.raises(DataError, match="3 items was given"):
+    with pytest.raises(DataError, match="popularity of 3 items"):
         evaluate(*worked, ["popularity@4"], popularity=np.ones(3))
 
 
@@ -121,10 +123,10 @@ def test_ranx_agrees(seed: int):
     from ranx import Qrels, Run
     from ranx import evaluate as measure
 
-    lists, answers, topk, answer = drawn(seed)
-    if not any(lists[u] for u in lists if answers[u]):
+    lists, target_items, topk, targets = random_case(seed)
+    if not any(lists[u] for u in lists if target_items[u]):
         return
-    qrels = Qrels({str(u): {str(i): 1 for i in row} for u, row in answers.items() if row})
+    qrels = Qrels({str(u): {str(i): 1 for i in row} for u, row in target_items.items() if row})
     run = Run({str(u): {str(i): 50.0 - r for r, i in enumerate(row)} for u, row in lists.items() if row})
     theirs = {
         "recall": "recall",
@@ -139,7 +141,7 @@ def test_ranx_agrees(seed: int):
         numbers = measure(
             qrels, run, [f"{name}@{k}" for name in theirs.values() for k in (3, 10)], make_comparable=True
         )
-    ours = evaluate(topk, answer, [f"{name}@{k}" for name in theirs for k in (3, 10)], profile="ranx")
+    ours = evaluate(topk, targets, [f"{name}@{k}" for name in theirs for k in (3, 10)], profile="ranx")
     for name, other in theirs.items():
         for k in (3, 10):
             assert ours[f"{name}@{k}"] == pytest.approx(numbers[f"{other}@{k}"], abs=1e-9)
@@ -150,12 +152,12 @@ def test_ir_measures_agrees(seed: int):
     import ir_measures
     from ir_measures import AP, RR, P, R, Success, nDCG
 
-    lists, answers, topk, answer = drawn(seed, n_users=60)
-    qrels = [ir_measures.Qrel(str(u), str(i), 1) for u, row in answers.items() for i in row]
+    lists, target_items, topk, targets = random_case(seed, n_users=60)
+    qrels = [ir_measures.Qrel(str(u), str(i), 1) for u, row in target_items.items() for i in row]
     run = [ir_measures.ScoredDoc(str(u), str(i), 50.0 - r) for u, row in lists.items() for r, i in enumerate(row[:10])]
     pairs = {"recall": R @ 10, "precision": P @ 10, "hit": Success @ 10, "map": AP @ 10, "mrr": RR @ 10}
-    ours = evaluate(topk, answer, [*(f"{name}@10" for name in pairs), "ndcg@10"], profile="rectools")
+    ours = evaluate(topk, targets, [*(f"{name}@10" for name in pairs), "ndcg@10"], profile="rectools")
     theirs = ir_measures.calc_aggregate([*pairs.values(), nDCG @ 10], qrels, run)
     for name, measure in pairs.items():
         assert ours[f"{name}@10"] == pytest.approx(theirs[measure], abs=1e-9), name
-    assert evaluate(topk, answer, ["ndcg@10"])["ndcg@10"] == pytest.approx(theirs[nDCG @ 10], abs=1e-9)
+    assert evaluate(topk, targets, ["ndcg@10"])["ndcg@10"] == pytest.approx(theirs[nDCG @ 10], abs=1e-9)

@@ -1,4 +1,4 @@
-"""The notation: what is read, how it is printed back, what is refused."""
+"""The notation of metrics: parsing, printing, refusals."""
 
 from __future__ import annotations
 

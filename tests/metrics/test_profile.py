@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lists_and_answers import TWINS, answers_of, drawn, lists_of, twin
+from lists_and_targets import TWINS, lists_of, random_case, targets_of, twin
 from profile_fixture import N_ITEMS, N_USERS, K, digest, fixture
 
 from matinee.errors import SpecError, UnknownNameError
@@ -22,13 +22,13 @@ def _evaluated(metrics: list[str], name: str):
     lists = {u: row for u, row in enumerate(LISTS) if row}
     return evaluate(
         lists_of(lists, K, N_USERS, N_ITEMS),
-        answers_of({u: dict.fromkeys(row, 0) for u, row in enumerate(ANSWERS)}, ("random",), N_USERS, N_ITEMS),
+        targets_of({u: dict.fromkeys(row, 0) for u, row in enumerate(ANSWERS)}, ("random",), N_USERS, N_ITEMS),
         metrics,
         profile=name,
     )
 
 
-def test_the_fixture_is_the_one_the_libraries_saw():
+def test_the_fixture_is_that_of_the_libraries():
     assert digest() == GOLDEN["digest"]
     assert {1, 40} <= {len(row) for row in ANSWERS}
     assert [sum(len(row) == n for row in LISTS) for n in (0, 4, 10)] == [20, 50, 930]
@@ -68,13 +68,13 @@ def test_profiles_are_described_and_twinned():
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("part", [None, 0, 1])
 def test_twin(name: str, seed: int, part: int | None):
-    lists, answers, topk, answer = drawn(seed)
+    lists, target_items, topk, targets = random_case(seed)
     for k in (1, 3, 10):
         metrics = [f"{metric}@{k}" for metric in TWINS[name]]
-        whole = evaluate(topk, answer, metrics, profile=name)
+        whole = evaluate(topk, targets, metrics, profile=name)
         view = whole if part is None else whole.part(("random", "last")[part])
         for metric in TWINS[name]:
-            slow = twin(name, metric, k, lists, answers, part)
+            slow = twin(name, metric, k, lists, target_items, part)
             assert view.users.tolist() == list(slow)
             value, weight = np.array(list(slow.values())).T
             expected = np.where(weight > 0, value, np.nan)
@@ -83,9 +83,9 @@ def test_twin(name: str, seed: int, part: int | None):
             assert view[f"{metric}@{k}"] == pytest.approx(mean, abs=1e-12)
 
 
-def test_what_a_library_lacks_is_not_invented():
-    *_, topk, answer = drawn(0)
+def test_metrics_that_a_library_lacks_are_refused():
+    *_, topk, targets = random_case(0)
     with pytest.raises(SpecError, match=r"does not define recall.*map, ndcg, precision"):
-        evaluate(topk, answer, ["recall@10"], profile="implicit")
+        evaluate(topk, targets, ["recall@10"], profile="implicit")
     with pytest.raises(UnknownNameError, match="did you mean 'lenskit'"):
-        evaluate(topk, answer, ["recall@10"], profile="lensit")
+        evaluate(topk, targets, ["recall@10"], profile="lensit")

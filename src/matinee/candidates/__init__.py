@@ -1,4 +1,4 @@
-"""What several models propose for a user: the pool of candidates, normalised scores, features of users."""
+"""Candidates of several models: the pool, normalized scores, user features."""
 
 from matinee.candidates.pool import CandidatePool
 

@@ -1,6 +1,7 @@
-"""Scores of one list made comparable with those of another: (m, depth) scores, −inf where there is none, to values.
+"""Normalization of list scores, so that scores of different models can be added.
 
-Each gives (values (m, depth), 0 where there is no item; missing (m,), what an item outside the list is worth).
+Each function maps `score` (m, depth) to the values (m, depth) of the listed items and the value (m,) of an item outside
+the list. `listed` (m, depth) is true where a list has an item.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ Norm: TypeAlias = Literal["min_max", "z_score", "rank", "softmax", "sigmoid"]
 
 
 def min_max(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """(s − min) / (max − min) over the list, 1 where all are equal; an item outside is worth 0, like the last."""
+    """Scores scaled to 0 … 1 by the range of the list.
+
+    (s − min) / (max − min); 1 if all scores are equal. An item outside the list has value 0, like the last item.
+    """
     low = np.where(listed, score, np.inf).min(axis=1, initial=np.inf)
     high = np.where(listed, score, -np.inf).max(axis=1, initial=-np.inf)
     flat = ~(high > low)
@@ -28,7 +32,10 @@ def min_max(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
 
 
 def z_score(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """(s − mean) / sd over the list, 0 where all are equal; an item outside is worth what the last one is."""
+    """(s − mean) / sd over the list; 0 if all scores are equal.
+
+    An item outside the list has the value of the last item.
+    """
     n = np.maximum(listed.sum(axis=1), 1)
     mean = np.where(listed, score, 0.0).sum(axis=1) / n
     away = np.where(listed, score - mean[:, None], 0.0)
@@ -38,20 +45,23 @@ def z_score(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
 
 
 def rank_norm(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """1 − (r − 1) / n for rank r of n; an item outside is worth 0."""
+    """Linear value of the rank r of n: 1 − (r − 1) / n.
+
+    An item outside the list has value 0.
+    """
     n = np.maximum(listed.sum(axis=1), 1)
     return 1.0 - np.arange(score.shape[1]) / n[:, None], np.zeros(len(score))
 
 
 def softmax_norm(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """exp(s) / Σ exp(s) over the list; an item outside is worth 0."""
+    """exp(s) / Σ exp(s) over the list; 0 outside the list."""
     high = np.where(listed, score, -np.inf).max(axis=1, initial=-np.inf)
     raised = np.where(listed, np.exp(score - np.where(np.isfinite(high), high, 0.0)[:, None]), 0.0)
     return raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300), np.zeros(len(score))
 
 
 def sigmoid_norm(score: F64, listed: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """1 / (1 + exp(−s)); an item outside is worth what the last one is."""
+    """1 / (1 + exp(−s)); outside the list the value of the last item."""
     value = 1.0 / (1.0 + np.exp(-np.clip(np.where(listed, score, 0.0), -500, 500)))
     return value, np.where(listed.any(axis=1), np.where(listed, value, np.inf).min(axis=1, initial=np.inf), 0.0)
 
@@ -68,7 +78,10 @@ NORMS: Mapping[str, Callable[[F64, NDArray[np.bool_]], tuple[F64, F64]]] = Mappi
 
 
 def normalized(item: NDArray[np.int32], score: F32, norm: str) -> tuple[F64, F64]:
-    """The values of lists by one of `NORMS`, and what an item outside is worth; an empty list is worth 0 throughout."""
-    there = item >= 0
-    value, missing = NORMS[norm](np.where(there, score.astype(np.float64), 0.0), there)
-    return np.where(there, value, 0.0), np.where(there.any(axis=1), missing, 0.0)
+    """Values (m, depth) of lists by one of `NORMS`, and of items outside (m,).
+
+    Empty places and empty lists have value 0.
+    """
+    listed = item >= 0
+    value, missing = NORMS[norm](np.where(listed, score.astype(np.float64), 0.0), listed)
+    return np.where(listed, value, 0.0), np.where(listed.any(axis=1), missing, 0.0)

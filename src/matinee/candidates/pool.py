@@ -1,4 +1,4 @@
-"""The lists of several models over the same people, as one structure of people × candidates."""
+"""The lists of several models for the same users, as one ragged users × candidates structure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ I64: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class CandidatePool:
-    """M members' lists of m people. What any of them lists are row r's candidates, `item[offsets[r]:offsets[r + 1]]`.
+    """The lists of M members for m users, and their c candidates.
 
-    `item` (c,) is ascending in a row; `rank` (M, c) uint16 is where a member lists a candidate, 1 its best, 0 nowhere.
-    Made once; every combination afterwards is arithmetic on it. 2 M c bytes, and 4 M c more for a rule's points.
+    The candidates of row r are `item[offsets[r]:offsets[r + 1]]`: all items that a member lists, ascending. `rank`
+    (M, c) uint16 is the rank of a candidate in a member's list, from 1; 0 if it is not listed. Built once; combining
+    members is arithmetic on it. Memory: 2 M c bytes, and 4 M c more for the points of a rule.
     """
 
     lists: tuple[TopK, ...]
-    """The members' lists, rows aligned, at most `depth` deep."""
+    """The members' lists with aligned rows, at most `depth` items each."""
 
     names: tuple[str, ...]
     offsets: I64
@@ -42,13 +43,14 @@ class CandidatePool:
 
     @staticmethod
     def of(members: Mapping[str, TopK], depth: int | None = None) -> CandidatePool:
-        """The pool of named lists, each cut after `depth` items. People are those of the first member, in its order.
+        """The pool of named lists, each cut after `depth` items; None means all.
 
-        Somebody another member has no list for gets an empty one there. Raises `DataError` for lists that encode ids
-        differently, `TooLarge` before allocating what does not fit.
+        Rows are the users of the first member, in its order. A user without a list of another member has an empty
+        list there. Raises `DataError` if the lists encode ids differently, `InsufficientMemoryError` before allocating
+        what does not fit.
         """
         if not members:
-            raise SpecError("ensemble", "no member is given", "at least one")
+            raise SpecError("ensemble", "it has no members", "at least one member")
         names = tuple(members)
         lists = _align(members, depth)
         deep = max(one.k for one in lists)
@@ -69,32 +71,38 @@ class CandidatePool:
 
     @property
     def user(self) -> NDArray[np.int32]:
-        """Whose rows these are: codes (m,), −1 for somebody new."""
+        """User codes (m,) of the rows; −1 for new users."""
         return self.lists[0].user
 
     @property
     def users(self) -> Vocabulary:
-        """The people's ids."""
+        """Ids of the users."""
         return self.lists[0].users
 
     @property
     def items(self) -> Vocabulary:
-        """The items' ids."""
+        """Ids of the items."""
         return self.lists[0].items
 
     @cached_property
     def row(self) -> NDArray[np.int32]:
-        """Whose candidate each is, (c,)."""
+        """Row of each candidate, (c,)."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
 
     def scatter(self, member: int, value: F32, missing: F32) -> F32:
-        """(c,): a member's `value` (m, depth) by list position, `missing` (m,) for candidates it does not list."""
+        """Values of a member for all candidates, (c,).
+
+        `value` (m, depth) by list position, `missing` (m,) for candidates it does not list.
+        """
         out = np.empty(len(self.item), dtype=np.float32)
         kernels.scatter_values(self.rank[member], self.offsets, np.ascontiguousarray(value), missing, out)
         return out
 
     def is_listed(self, weights: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """(c,): whether a member of weight above 0 lists the candidate; weights (M,), or (m, M) a row for everybody."""
+        """Whether a member with weight above 0 lists each candidate, (c,).
+
+        `weights` (M,), or (m, M) with a row per user.
+        """
         out = np.zeros(len(self.item), dtype=np.bool_)
         for rank, own in zip(self.rank, weights.T > 0, strict=True):
             if own.any():
@@ -102,7 +110,7 @@ class CandidatePool:
         return out
 
     def filter(self, which: NDArray[np.bool_]) -> CandidatePool:
-        """The pool of the same members with some of the candidates (c,) only."""
+        """The pool of the same members with only the candidates `which` (c,)."""
         before = np.zeros(len(which) + 1, dtype=np.int64)
         np.cumsum(which, out=before[1:])
         return CandidatePool(
@@ -110,12 +118,15 @@ class CandidatePool:
         )
 
     def top(self, score: NDArray[np.floating], k: int) -> TopK:
-        """The best k candidates of every row by `score` (c,), −inf never; ties by item code."""
+        """The best k candidates of every row by `score` (c,); ties by item code.
+
+        Candidates of score −inf are not listed.
+        """
         item, best = kernels.top_of_candidates(self.offsets, self.item, score.astype(np.float32, copy=False), k)
         return TopK(self.user, item, best, self.users, self.items, self.lists[0].titles)
 
     def select_rows(self, which: NDArray[np.intp]) -> CandidatePool:
-        """The pool of some of the people, in ascending order."""
+        """The pool of some of the users, rows `which` in ascending order."""
         size = np.diff(self.offsets)[which]
         offsets = np.concatenate([[0], np.cumsum(size)])
         at = np.repeat(self.offsets[which] - offsets[:-1], size) + np.arange(offsets[-1])
@@ -127,23 +138,23 @@ class CandidatePool:
 
 
 def _align(members: Mapping[str, TopK], depth: int | None) -> tuple[TopK, ...]:
-    """Every member's lists, cut, in the rows of the first."""
+    """The lists of every member, cut after `depth` items, in the rows of the first."""
     first = next(iter(members.values()))
     out: list[TopK] = []
     for name, one in members.items():
         if one.users != first.users or one.items != first.items:
-            found = f"the lists of {name} encode users or items differently"
-            raise DataError("ensemble", found, "one vocabulary for all members", "Read all with the same log.")
+            found = f"the lists of {name!r} encode users or items differently"
+            raise DataError("ensemble", found, "one vocabulary for all members", "Read all lists with the same log.")
         cut = one if depth is None else one.first(min(depth, one.k))
         out.append(cut if np.array_equal(one.user, first.user) else _reorder(cut, first.user, name))
     return tuple(out)
 
 
 def _reorder(lists: TopK, user: NDArray[np.int32], name: str) -> TopK:
-    """The lists of the given users (m,), empty where there is none."""
+    """The lists of the users `user` (m,); empty where there is none."""
     if (user < 0).any() or (lists.user < 0).any():
-        found = f"{name} lists other rows, and some are of new people, whom no code tells apart"
-        raise DataError("ensemble", found, "all members over the same rows", "Make the lists from one split.")
+        found = f"{name!r} lists other rows, some of them of new users (code −1), which cannot be matched"
+        raise DataError("ensemble", found, "lists of all members in the same rows", "Make all lists from one split.")
     place = np.full(len(lists.users), len(lists))
     place[lists.user] = np.arange(len(lists))
     item = np.vstack([lists.item, np.full((1, lists.k), -1, dtype=np.int32)])
@@ -152,7 +163,7 @@ def _reorder(lists: TopK, user: NDArray[np.int32], name: str) -> TopK:
 
 
 def _check_memory(n_members: int, candidates: int) -> None:
-    """Refuse a pool whose ranks and points would not fit."""
+    """Refuse a pool if its ranks and points exceed the free memory."""
     needed, available = n_members * candidates * 6 + candidates * 16, free_memory()
     if needed > available:
         what = f"a pool of {n_members} members and {candidates:,} candidates"

@@ -1,4 +1,7 @@
-"""Lists → list: fusion rules, and the search over what to combine. A model is never loaded here."""
+"""Ensembles: fusion of the lists of several models into one, and the search for weights.
+
+This package reads lists and loads no model.
+"""
 
 from matinee.candidates.pool import CandidatePool
 from matinee.ensemble.rule import Rule, fuse

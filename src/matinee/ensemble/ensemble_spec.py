@@ -1,4 +1,4 @@
-"""What a table `[ensemble]` says: who may be a member, how combinations are tried, and how the gain is kept honest."""
+"""The spec of a table `[ensemble]`: members, rules and depths to try, weight search, folds and gate."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from matinee.spec import Registry, S, Spec, build, short_repr
 
 
 class EnsembleSpec(Spec):
-    """A search over combinations, or one combination written down."""
+    """A search over combinations, or one fixed combination."""
 
     weight_search: SerializeAsAny[WeightSearch]
-    """How members and weights are found; in a file its kind and knobs stand in the table itself."""
+    """The search for members and weights; in a file its kind and options are keys of the table itself."""
 
     members: tuple[str, ...] = ()
-    """Kinds or run names that may be members, in this order; nothing means all."""
+    """Kinds or run names that may be members, in this order; empty means all."""
 
     rules: Annotated[tuple[SerializeAsAny[Rule], ...], Field(min_length=1)] = (DCGPoints(),)
-    """The fusion rules to try, a kind or a table each; `rule` for a single one."""
+    """The fusion rules to try, each a kind or a table; `rule` gives a single one."""
 
     depths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (50,)
-    """How deep members' lists may count, each tried; `depth` for a single one."""
+    """Numbers of items of the members' lists to try; `depth` gives a single one."""
 
     folds: Annotated[int, Field(ge=2, le=100)] = 4
-    """Everybody's list is judged under a combination found without them, on the other folds of the people."""
+    """Folds of users; each user is evaluated with a combination fitted on the other folds."""
 
     gate: SerializeAsAny[Gate] | None = None
-    """How people may get weights of their own; used only where that is better beyond noise. Nothing: never."""
+    """Weights per user, used only if the held-out gain is significant; None means never."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file would say."""
+        """Plain values as in a file."""
         return {
             **self.weight_search.to_dict(),
             **self.model_dump(mode="json", exclude={"weight_search", "rules", "gate"}),
@@ -51,14 +51,17 @@ class EnsembleSpec(Spec):
 
 
 def read_ensemble(table: Mapping[str, Any], where: str) -> EnsembleSpec:
-    """The plan of a table. Keys that are no knobs of a plan belong to the chooser."""
+    """The spec of a table.
+
+    Keys that are no fields of `EnsembleSpec` belong to the weight search.
+    """
     rest = dict(table)
     own: dict[str, Any] = {}
-    for name, many in (("rule", "rules"), ("depth", "depths")):
+    for name, plural in (("rule", "rules"), ("depth", "depths")):
         if name in rest:
-            if many in rest:
-                raise SpecError(where, f"both {name} and {many} are given", "one of them")
-            rest[many] = [rest.pop(name)]
+            if plural in rest:
+                raise SpecError(where, f"both {name} and {plural} are set", "one of them", f"Remove {name}.")
+            rest[plural] = [rest.pop(name)]
     for name in EnsembleSpec.model_fields:
         if name in rest and name != "weight_search":
             own[name] = rest.pop(name)
@@ -66,22 +69,25 @@ def read_ensemble(table: Mapping[str, Any], where: str) -> EnsembleSpec:
     if "rules" in own:
         if not isinstance(own["rules"], list | tuple):
             raise SpecError(
-                f"{where}.rules", f"found {short_repr(own['rules'])}", "a list of rules", "Write rule for one."
+                f"{where}.rules",
+                f"found {short_repr(own['rules'])}",
+                "a list of rules",
+                "Write rule = … for a single rule.",
             )
-        own["rules"] = tuple(_named(RULES, one, f"{where}: rule") for one in cast("list[Any]", own["rules"]))
+        own["rules"] = tuple(_read_kind(RULES, one, f"{where}: rule") for one in cast("list[Any]", own["rules"]))
     if own.get("gate") is not None:
-        own["gate"] = _named(GATES, own["gate"], f"{where}: gate")
-    plan = build(EnsembleSpec, own, where)
-    dealt = [rule.kind for rule in plan.rules if not isinstance(rule, PointRule)]
-    if dealt and (not isinstance(plan.weight_search, Fixed) or plan.gate is not None):
-        found = f"{', '.join(dealt)} with kind = {plan.weight_search.kind!r}"
-        todo = "Use kind = 'fixed' and no gate, or a rule that gives points."
-        raise SpecError(where, found, "rules that give points, whose weights can be searched", todo)
-    return plan
+        own["gate"] = _read_kind(GATES, own["gate"], f"{where}: gate")
+    spec = build(EnsembleSpec, own, where)
+    without_points = [rule.kind for rule in spec.rules if not isinstance(rule, PointRule)]
+    if without_points and (not isinstance(spec.weight_search, Fixed) or spec.gate is not None):
+        found = f"{', '.join(without_points)} with kind = {spec.weight_search.kind!r}"
+        advice = "Use kind = 'fixed' without a gate, or a rule that adds points."
+        raise SpecError(where, found, "rules that add points, since only their weights can be searched", advice)
+    return spec
 
 
-def _named(room: Registry[S], value: Any, where: str) -> S:
-    """The spec of a kind given by its name alone, or by a table."""
+def _read_kind(registry: Registry[S], value: Any, where: str) -> S:
+    """The spec of a kind, from its name or from a table."""
     if not isinstance(value, str | Mapping):
-        raise SpecError(where, f"found {short_repr(value)}", "the name of a kind, or a table with a kind")
-    return room.read({"kind": value} if isinstance(value, str) else cast("Mapping[str, Any]", value), where)
+        raise SpecError(where, f"found {short_repr(value)}", "the name of a kind or a table with a kind")
+    return registry.read({"kind": value} if isinstance(value, str) else cast("Mapping[str, Any]", value), where)

@@ -1,10 +1,10 @@
-"""What a gate is: points, a judge, the weights for everybody and the people's traits in; weights a person out."""
+"""Gates: weights per user from user features, fitted on a pool with targets."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,67 +20,73 @@ F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
 HALF_KEY = 0x6A7E
-"""The key of the draw that halves people. Not 0: NumPy's generator of (seed, 0) is that of seed alone."""
+"""Key of the draw that splits users into halves. Not 0: NumPy's generator of (seed, 0) equals that of the seed."""
 
 
 class FittedGate(Spec):
-    """What a gate has learnt, for JSON. `GATES.get(kind).learnt` is the class that reads it again."""
+    """A fitted gate as it is stored in JSON; `GATES.get(kind).fitted_type` reads it."""
 
     gain: float
-    """What it won over the weights for everybody, on people it had not learnt from."""
+    """Gain in the metric over common weights, on users that the gate was not fitted on."""
 
     p: float
-    """That such a gain is noise, two-sided, times the number of gates tried; 1 where nobody looked."""
+    """Two-sided p-value of the gain times the number of gates compared; 1 if it was not tested."""
 
     @abstractmethod
-    def weights(self, traits: UserFeatures) -> F64:
-        """Weights (m, M) ≥ 0 for people with these traits, rows of sum 1."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a file says: the kind, then what was learnt."""
-        return self.to_dict()
+    def weights(self, features: UserFeatures) -> F64:
+        """Weights (m, M) ≥ 0 of users with these features; each row sums to 1."""
 
 
 class Gate(Spec):
-    """How weights follow from traits: one file of `ensemble/gates/` defines one."""
+    """Weights as a function of user features; each file of `ensemble/gates/` defines one gate."""
 
     fitted_type: ClassVar[type[FittedGate]]
 
     max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """A gate counts only if its gain on the other half of the people has a p at most this; 1 takes it anyway."""
+    """Largest p-value of the held-out gain at which the gate is used; 1 always uses it."""
 
     @abstractmethod
     def fit(
-        self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures, ctx: FitContext = FitContext()
+        self,
+        objective: FusionObjective,
+        points: F32,
+        weights: F64,
+        features: UserFeatures,
+        ctx: FitContext = FitContext(),
     ) -> FittedGate:
-        """From the people the judge asks about. `points` (M, c), `weights` (M,) those for everybody, `traits` of all m.
+        """Fit on the selected users of the objective.
 
-        Without a gain that counts, everybody gets `weights`.
+        `points` (M, c) are the members' points, `weights` (M,) the common weights, `features` (m, F) those of all
+        users. Without a significant gain the fitted gate returns `weights` for every user.
         """
 
 
-def weighted_scores(judge: FusionObjective, points: F32, weights: F64) -> F64:
-    """The scores (c,) of a judge's candidates when person r weighs the members' points (M, c) by weights[r] (M,)."""
+def weighted_scores(objective: FusionObjective, points: F32, weights: F64) -> F64:
+    """Scores (c,) of the candidates under weights (m, M) per user and points (M, c)."""
     total = np.zeros(points.shape[1])
     for member, own in enumerate(points):
-        total += weights[judge.pool.row, member] * own
-    return np.where(judge.pool.is_listed(weights), total, -np.inf)
+        total += weights[objective.pool.row, member] * own
+    return np.where(objective.pool.is_listed(weights), total, -np.inf)
 
 
 def two_fold_gain(
-    judge: FusionObjective, points: F32, weights: F64, teach: Callable[[FusionObjective], F64], ctx: FitContext
+    objective: FusionObjective,
+    points: F32,
+    weights: F64,
+    fit_weights: Callable[[FusionObjective], F64],
+    ctx: FitContext,
 ) -> tuple[float, float]:
-    """(gain, p) of a gate over `weights` (M,): each half of the people is judged by what the other half taught.
+    """(gain, p) of a gate over common weights (M,), by two-fold cross-fitting over users.
 
-    `teach` gives weights (m, M) from the people of a judge. `weights` have seen both halves, so the gate has it hard.
+    `fit_weights` fits on an objective and returns weights (m, M). The common weights were fitted on both halves, so
+    the test is conservative.
     """
-    asked, half = judge.rows[1], ctx.rng(HALF_KEY).random(len(judge.pool)) < 0.5
-    before = judge.values(weighted_scores(judge, points, np.broadcast_to(weights, (len(judge.pool), len(weights)))))
+    pool, selected = objective.pool, objective.is_selected
+    half = ctx.rng(HALF_KEY).random(len(pool)) < 0.5
+    before = objective.values(weighted_scores(objective, points, np.broadcast_to(weights, (len(pool), len(weights)))))
     after = np.full(len(before), np.nan)
     for side in (half, ~half):
-        others = judge.restrict(asked & ~side).values(
-            weighted_scores(judge, points, teach(judge.restrict(asked & side)))
-        )
-        after = np.where(side, after, others)
+        gated = weighted_scores(objective, points, fit_weights(objective.restrict(selected & side)))
+        after = np.where(side, after, objective.restrict(selected & ~side).values(gated))
     difference = (after - before)[~np.isnan(after) & ~np.isnan(before)]
     return (float(difference.mean()), paired_t(difference)) if len(difference) else (0.0, 1.0)

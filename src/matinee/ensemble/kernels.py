@@ -1,5 +1,6 @@
-"""Compiled loops over pools: where answers come to stand, and members that take turns. Each has a slow twin in
-`tests/ensemble/`; the layout of a pool is that of `matinee.candidates.kernels`.
+"""Compiled loops over pools: ranks of targets, cross-entropy, and round robin.
+
+Each has a slow twin in `tests/ensemble/`; the layout of a pool is that of `matinee.candidates.kernels`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ U16 = NDArray[np.uint16]
 
 @kernel
 def _rank_of(total: F32, at: int) -> int:
-    """The rank, from 1, of candidate `at` among the scores (n,) of a row: one vectorised count."""
+    """Rank, from 1, of candidate `at` among the scores (n,) of a row, by one vectorized count."""
     s = total[at]
     better = np.int32(0)
     for i in range(at):
@@ -31,16 +32,19 @@ def _rank_of(total: F32, at: int) -> int:
 
 @kernel
 def _total(total: F32, base: tuple[F32, Bool], own: tuple[F32, U16], weight: float) -> None:
-    """Total (n,) = base + weight · own; −inf where neither the base nor, with a weight above 0, the member lists it."""
+    """Total (n,) = base + weight · own; −inf for candidates that neither lists.
+
+    A member with weight 0 lists nothing.
+    """
     (score, listed), (points, rank) = base, own
     if len(listed) == 0:
         for p in range(len(total)):
             total[p] = score[p] + weight * points[p]
         return
-    plays = weight > 0
+    counts = weight > 0
     for p in range(len(total)):
-        there = listed[p] | (plays & (rank[p] > 0))
-        total[p] = score[p] + weight * points[p] if there else np.float32(-np.inf)
+        is_listed = listed[p] | (counts & (rank[p] > 0))
+        total[p] = score[p] + weight * points[p] if is_listed else np.float32(-np.inf)
 
 
 @parallel_kernel
@@ -49,25 +53,25 @@ def score_trials(
     base: tuple[F32, Bool],
     own: tuple[F32, U16],
     trial: tuple[I64, F32],
-    answers: tuple[I64, I64, I8],
+    targets: tuple[I64, I64, I8],
     label: I8,
 ) -> None:
-    """For every trial t the scores base + weight[t] · points[member[t]], and which ranks of a list are then hits.
+    """Fill in the hits of every trial t under base + weight[t] · points[member[t]].
 
-    `rows` are (offsets, asked (m,): whom it is about), `base` (score (c,), listed (c,) or, where nothing is to be left
-    out, (0,)), `own` (points (M, c), rank (M, c)), `trial` (member, weight), `answers` (start (m + 1,), place, part):
-    the candidates that are answers, by row. `label` (T, m, k) comes in as −1; a hit gets its part; −inf is no hit.
-    Floor: T · c adds and T · c compares an answer that is a candidate, 16 at a time.
+    `rows` are (offsets (m + 1,), selected (m,)); `base` (score (c,), listed (c,), or (0,) if all are listed);
+    `own` (points (M, c), rank (M, c)); `trial` (member (T,), weight (T,)); `targets` (start (m + 1,), place, part): the
+    candidates that are targets, by row. `label` (T, m, k) must be −1; a hit gets its part; a score of −inf is no hit.
+    Lower bound: T · c adds, and T · c compares per target among the candidates, 16 at a time.
     """
-    offsets, asked = rows
+    offsets, selected = rows
     score, listed = base
     points, rank = own
     member, weight = trial
-    start, place, part = answers
+    start, place, part = targets
     k = label.shape[2]
     for r in prange(len(offsets) - 1):
         low, high = offsets[r], offsets[r + 1]
-        if not asked[r] or start[r] == start[r + 1]:
+        if not selected[r] or start[r] == start[r + 1]:
             continue
         total = np.empty(high - low, dtype=np.float32)
         for t in range(len(member)):
@@ -76,40 +80,43 @@ def score_trials(
             for b in range(start[r], start[r + 1]):
                 if total[place[b] - low] == -np.inf:
                     continue
-                stand = _rank_of(total, place[b] - low)
-                if stand <= k:
-                    label[t, r, stand - 1] = part[b]
+                at_rank = _rank_of(total, place[b] - low)
+                if at_rank <= k:
+                    label[t, r, at_rank - 1] = part[b]
 
 
 @parallel_kernel
 def count_listed(offsets: I64, rank: U16, listed: Bool, trial: tuple[I64, F32], length: I64) -> None:
-    """Length (T, m): for every trial how many candidates the base (c,) or, by weight above 0, its member lists; k
-    where it comes in as k, and counted no further.
+    """Fill in the list length of every trial, `length` (T, m).
+
+    A candidate counts if the base `listed` (c,) or, with weight above 0, the trial's member lists it. `length` must
+    contain the largest length that is counted.
     """
     member, weight = trial
     for r in prange(len(offsets) - 1):
         for t in range(len(member)):
-            found, p, most = np.int64(0), offsets[r], length[t, r]
-            while p < offsets[r + 1] and found < most:
-                found += np.int64(listed[p] or (weight[t] > 0 and rank[member[t], p] > 0))
+            count, p, most = np.int64(0), offsets[r], length[t, r]
+            while p < offsets[r + 1] and count < most:
+                count += np.int64(listed[p] or (weight[t] > 0 and rank[member[t], p] > 0))
                 p += 1
-            length[t, r] = found
+            length[t, r] = count
 
 
 @parallel_kernel
 def cross_entropy(
-    rows: tuple[I64, Bool], points: F32, weight: F64, answers: tuple[I64, I64], loss: F64, slope: F64
+    rows: tuple[I64, Bool], points: F32, weight: F64, targets: tuple[I64, I64], loss: F64, slope: F64
 ) -> None:
-    """−mean over a row's answers of log softmax(Σ_m weight[r, m] points[m]), and its gradient in weight[r], by row.
+    """Fill in the cross-entropy of each row and its gradient in weight[r].
 
-    `weight` (m, M) or (1, M) for everybody alike; `loss` (m,) and `slope` (m, M) come in as zeros.
+    −mean over the row's targets of log softmax(Σ_m weight[r, m] points[m]). `weight` (m, M), or (1, M) for common
+    weights; `loss` (m,) and `slope` (m, M) must be zeros.
     """
-    offsets, asked = rows
-    start, place = answers
+    offsets, selected = rows
+    start, place = targets
     for r in prange(len(offsets) - 1):
         low, high = offsets[r], offsets[r + 1]
         n = start[r + 1] - start[r]
-        if not asked[r] or n == 0:
+        if not selected[r] or n == 0:
             continue
         w = weight[r * np.int64(len(weight) > 1)]
         total = np.zeros(high - low)
@@ -117,12 +124,12 @@ def cross_entropy(
             for p in range(low, high):
                 total[p - low] += w[m] * points[m, p]
         most = total.max()
-        answered = 0.0
+        target_total = 0.0
         for a in range(start[r], start[r + 1]):
-            answered += total[place[a] - low]
+            target_total += total[place[a] - low]
         total = np.exp(total - most)
         norm = total.sum()
-        loss[r] = most + np.log(norm) - answered / n
+        loss[r] = most + np.log(norm) - target_total / n
         for m in range(len(points)):
             grad = 0.0
             for p in range(low, high):
@@ -134,21 +141,22 @@ def cross_entropy(
 
 
 @parallel_kernel
-def round_robin(offsets: I64, rank: U16, who: tuple[I64, I64], shared: int, out: F64) -> None:
-    """Members name their next item in turn; `out` (c,) comes in as −inf and gets minus the position of what is named.
+def round_robin(offsets: I64, rank: U16, members: tuple[I64, I64], shared: int, out: F64) -> None:
+    """Fused lists of members that add their next item in turn.
 
-    `who` is (turns (t,), the members that play (M',)); a turn of somebody with nothing left is passed over. With
-    `shared` > 0, candidates that at least so many players list come first: most lists, then least sum of ranks there.
+    `out` (c,) must be −inf and gets minus the position in the list.
+    `members` are (turns (t,), active members (M',)); the turn of a member without further items is skipped. With
+    `shared` > 0, candidates of at least that many active members come first, by most lists, then least sum of ranks.
     """
-    turns, players = who
+    turns, active = members
     for r in prange(len(offsets) - 1):
         low, n = offsets[r], offsets[r + 1] - offsets[r]
         position = 0
         if shared > 0:
-            position = _name_shared(rank[:, low : low + n], players, shared, out[low : low + n])
-        place, following = _by_rank(rank, players, low, n)
+            position = _list_shared(rank[:, low : low + n], active, shared, out[low : low + n])
+        place, following = _by_rank(rank, active, low, n)
         for turn in turns:
-            a = np.searchsorted(players, turn)
+            a = np.searchsorted(active, turn)
             while following[a] < place.shape[1]:
                 p = place[a, following[a]]
                 following[a] += 1
@@ -159,36 +167,39 @@ def round_robin(offsets: I64, rank: U16, who: tuple[I64, I64], shared: int, out:
 
 
 @kernel
-def _name_shared(rank: U16, players: I64, shared: int, out: F64) -> int:
-    """Name what at least `shared` of the players list in `rank` (M, n); how many that were."""
+def _list_shared(rank: U16, active: I64, shared: int, out: F64) -> int:
+    """List the candidates that at least `shared` active members list; return their number.
+
+    `rank` (M, n), `out` (n,).
+    """
     n = rank.shape[1]
     nowhere = 2**60
     key = np.full(n, np.int64(nowhere))
     for p in range(n):
         listed, total = 0, 0
-        for a in players:
+        for a in active:
             listed += rank[a, p] > 0
             total += np.int64(rank[a, p])
         if listed >= shared:
             key[p] = total - listed * 2**40
-    named = 0
+    n_listed = 0
     for p in np.argsort(key, kind="mergesort"):
         if key[p] < nowhere:
-            out[p] = -named
-            named += 1
-    return named
+            out[p] = -n_listed
+            n_listed += 1
+    return n_listed
 
 
 @kernel
-def _by_rank(rank: U16, players: I64, low: int, n: int) -> tuple[I64, I64]:
-    """place[a, r − 1], the candidate (from 0) that player a has at rank r, −1 none; and zeros, one a player."""
+def _by_rank(rank: U16, active: I64, low: int, n: int) -> tuple[I64, I64]:
+    """place[a, r − 1], the candidate of active member a at rank r (−1: none); and a zero per member."""
     deepest = 0
-    for a in players:
+    for a in active:
         for p in range(n):
             deepest = max(deepest, np.int64(rank[a, low + p]))
-    place = np.full((len(players), deepest), np.int64(-1))
-    for at in range(len(players)):
+    place = np.full((len(active), deepest), np.int64(-1))
+    for at in range(len(active)):
         for p in range(n):
-            if rank[players[at], low + p] > 0:
-                place[at, rank[players[at], low + p] - 1] = p
-    return place, np.zeros(len(players), dtype=np.int64)
+            if rank[active[at], low + p] > 0:
+                place[at, rank[active[at], low + p] - 1] = p
+    return place, np.zeros(len(active), dtype=np.int64)

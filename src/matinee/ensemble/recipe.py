@@ -1,4 +1,4 @@
-"""A combination as it is written down: members, weights, rule, depth. It makes lists of lists, whoever made those."""
+"""A fusion recipe: members, weights, rule and depth; it combines the members' lists into one list per user."""
 
 from __future__ import annotations
 
@@ -19,55 +19,58 @@ from matinee.topk import TopK
 
 
 class FusionRecipe(Spec):
-    """What to mix, by which rule."""
+    """Members with weights and the rule that fuses their lists."""
 
     members: tuple[str, ...]
     """The names of the members."""
 
     weight: tuple[Annotated[float, Field(ge=0)], ...]
-    """The weight of each."""
+    """The weight of each member."""
 
     rule: SerializeAsAny[Rule]
-    """How their lists become one."""
+    """The fusion rule."""
 
     depth: Annotated[int, Field(ge=1)]
-    """How deep their lists count."""
+    """Number of items of each member's list that are used."""
 
     gate: SerializeAsAny[FittedGate] | None = None
-    """How each person's own weights follow from their traits; nothing means the weights are everybody's."""
+    """Weights per user from user features; None means all users have the same weights."""
 
     def to_dict(self) -> dict[str, object]:
-        """Ready for JSON, the rule with its kind."""
+        """Plain values for JSON; rule and gate include their kind."""
         own = {"rule": self.rule.to_dict(), "gate": None if self.gate is None else self.gate.to_dict()}
         return {**self.model_dump(mode="json", exclude={"rule", "gate"}), **own}
 
     @property
     def required_members(self) -> tuple[str, ...]:
-        """The members whose lists it takes: those of weight above 0; with a gate all, for anybody may lean on any."""
+        """The members with weight above 0; with a gate all members."""
         if self.gate is not None:
             return self.members
         return tuple(name for name, w in zip(self.members, self.weight, strict=True) if w > 0)
 
     def fuse(
-        self, lists: Mapping[str, TopK], k: int, traits: Callable[[CandidatePool], UserFeatures] | None = None
+        self, lists: Mapping[str, TopK], k: int, features: Callable[[CandidatePool], UserFeatures] | None = None
     ) -> TopK:
-        """Lists (m, k) from the lists of the members needed; a gate wants the people's traits under their pool."""
+        """Fused lists (m, k) from the lists of the required members.
+
+        `features` returns the user features of a pool; only a gate needs it.
+        """
         missing = [name for name in self.required_members if name not in lists]
         if missing:
             raise SpecError("ensemble", f"there are no lists of {', '.join(missing)}", "lists of every member")
         pool = CandidatePool.of({name: lists[name] for name in self.required_members}, self.depth)
         if self.gate is None:
-            kept = [member for member, weight in enumerate(self.weight) if weight > 0]
-            return fuse(self.rule.restrict(kept), pool, [self.weight[member] for member in kept], k)
-        if traits is None:
-            raise SpecError("ensemble", "nothing is known of the people", "their traits, which the gate looks at")
-        return fuse(self.rule, pool, self.gate.weights(traits(pool)), k)
+            active = [member for member, weight in enumerate(self.weight) if weight > 0]
+            return fuse(self.rule.restrict(active), pool, [self.weight[member] for member in active], k)
+        if features is None:
+            raise SpecError("ensemble", "it has a gate and no user features", "user features", "Pass features.")
+        return fuse(self.rule, pool, self.gate.weights(features(pool)), k)
 
 
-def read_recipe(said: Mapping[str, Any], where: str) -> FusionRecipe:
-    """A recipe as `written` wrote it."""
-    gate = said.get("gate")
+def read_recipe(table: Mapping[str, Any], where: str) -> FusionRecipe:
+    """The recipe of a table as `FusionRecipe.to_dict` writes it."""
+    gate = table.get("gate")
     if gate is not None:
         rest = {name: value for name, value in gate.items() if name != "kind"}
         gate = build(GATES.get(gate["kind"], where).fitted_type, rest, f"{where}: gate")
-    return build(FusionRecipe, {**said, "rule": RULES.read(said["rule"], where), "gate": gate}, where)
+    return build(FusionRecipe, {**table, "rule": RULES.read(table["rule"], where), "gate": gate}, where)

@@ -1,8 +1,8 @@
-"""The search over combinations, and its honesty: nobody's list is judged under weights that were found with them.
+"""The search over combinations: each user is evaluated with weights fitted on other folds (cross-fitting).
 
-People are dealt into folds. For every fold the whole search, rule and depth included, runs on the others; the fold gets
-lists by what was found. All those lists together are the ensemble that is judged. What is delivered later is the search
-on everybody; how much higher that scores here than the honest lists is what selection alone made up.
+Users are split into folds at random. For every fold the whole search, including rule and depth, runs on the other
+folds, and the fold's lists are fused by the result; these lists together are evaluated (out of fold). The final recipe
+is the search on all users; its in-sample value minus the out-of-fold value is the optimism (Efron 1983).
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from matinee.topk import TopK
 
 Mask: TypeAlias = NDArray[np.bool_]
 
-FEWEST = 2
-"""How many users a fold has at least."""
+MIN_FOLD_USERS = 2
+"""Smallest number of users per fold."""
 
 
 @dataclass(frozen=True, eq=False)
 class UserContext:
-    """What is known of the people before the answer, for gates."""
+    """The queries and the training set's popularity, for user features."""
 
     query: Histories
-    """Row by row those of the lists, with the same user codes."""
+    """Queries in the rows of the lists, with the same user codes."""
 
     popularity: NDArray[np.integer]
-    """(n_items,) how many people took each item in the learn part."""
+    """Number of users of each item in the training set, (n_items,)."""
 
     real_time: bool
     """Whether times are seconds."""
 
     def features(self, pool: CandidatePool) -> UserFeatures:
-        """Theirs, under the members of a pool."""
-        return user_features(self.query, pool, self.popularity, clocked=self.real_time)
+        """Features of the users of a pool."""
+        return user_features(self.query, pool, self.popularity, real_time=self.real_time)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the search tries to raise: a metric of the people, by a profile; and how long its lists are."""
+    """The metric that the search maximizes, by a profile, and the list length."""
 
     metric: str
     profile: str = "matinee"
@@ -62,32 +62,32 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """A search's end."""
+    """The result of a search."""
 
     recipe: FusionRecipe
-    """Found on everybody: what is delivered."""
+    """The recipe fitted on all users, for submission."""
 
     folds: tuple[FusionRecipe, ...]
-    """Found without each fold."""
+    """The recipes fitted without each fold."""
 
     fold: NDArray[np.int64]
-    """Which fold a person is in, (m,)."""
+    """Fold of each user, (m,)."""
 
     lists: TopK
-    """Everybody's list by the recipe found without them."""
+    """Lists (m, k) by the recipe fitted without the user's fold."""
 
     in_sample: float
-    """The metric of `recipe` on the people it was found on."""
+    """The metric of `recipe` on the users it was fitted on."""
 
     out_of_fold: float
     """The metric of `lists`."""
 
     single_model: Mapping[str, float]
-    """The metric of every member by itself, under the recipe's depth."""
+    """The metric of every single member at the recipe's depth."""
 
     @property
     def optimism(self) -> float:
-        """How much of the apparent value is made up by choosing on the people judged."""
+        """In-sample value minus out-of-fold value."""
         return self.in_sample - self.out_of_fold
 
     @property
@@ -98,7 +98,10 @@ class SearchResult:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One rule and depth: the weights found without each fold (F + 1, M), the last with everybody, and their value."""
+    """Weights of one rule and depth, and their values.
+
+    `weights` (F + 1, M) and `value` (F + 1,): without each of F folds, then on all users.
+    """
 
     rule: Rule
     depth: int
@@ -108,117 +111,125 @@ class Trial:
 
 def search(
     members: Mapping[str, TopK],
-    answer: Targets,
-    plan: EnsembleSpec,
+    targets: Targets,
+    spec: EnsembleSpec,
     goal: Objective,
-    people: UserContext | None = None,
+    context: UserContext | None = None,
     ctx: FitContext = FitContext(),
 ) -> SearchResult:
-    """Choose members, weights, rule, depth and, where the plan has a gate and `people` are given, everybody's own.
+    """Search for members, weights, rule and depth, and fit the gate.
 
-    Rows of `answer` are those of the first member's lists. Cost: (folds + 1) · rules · depths runs of the chooser.
-    Raises `SpecError` for more folds than half the users.
+    Rows of `targets` are those of the first member's lists; a gate needs `context`. Cost: (folds + 1) · rules · depths
+    weight searches. Raises `SpecError` for more folds than half the users.
     """
-    most = len(answer) // FEWEST
-    if plan.folds > most:
-        found = f"folds = {plan.folds:,} for {len(answer):,} users"
-        raise SpecError("ensemble", found, f"at most {most:,}, {FEWEST} users a fold", "Lower folds.")
-    fold = ctx.rng(0xF01D).permutation(len(answer)) % plan.folds
-    task = _Search(members, answer, plan, goal, people, fold, ctx)
+    max_folds = len(targets) // MIN_FOLD_USERS
+    if spec.folds > max_folds:
+        found = f"folds = {spec.folds:,} for {len(targets):,} users"
+        raise SpecError("ensemble", found, f"at most {max_folds:,}, {MIN_FOLD_USERS} users per fold", "Lower folds.")
+    fold = ctx.rng(0xF01D).permutation(len(targets)) % spec.folds
+    steps = _Search(members, targets, spec, goal, context, fold, ctx)
     trials: list[Trial] = []
-    alone: dict[int, dict[str, float]] = {}
-    for depth in plan.depths:
-        judge = task.judge(depth)
-        trials += [task.run_trial(rule, depth, judge) for rule in plan.rules]
-        alone[depth] = {name: judge.mean(_member_scores(judge.pool, m)) for m, name in enumerate(judge.pool.names)}
-    chosen = [max(trials, key=lambda one: one.value[f]) for f in range(plan.folds + 1)]
-    lists, recipes, apparent = task.build_lists(chosen)
-    judged = FusionObjective(CandidatePool.of({"ensemble": lists}), answer, goal.metric, goal.profile)
+    single: dict[int, dict[str, float]] = {}
+    for depth in spec.depths:
+        objective = steps.objective(depth)
+        trials += [steps.run_trial(rule, depth, objective) for rule in spec.rules]
+        pool = objective.pool
+        single[depth] = {name: objective.mean(_member_scores(pool, m)) for m, name in enumerate(pool.names)}
+    best_trials = [max(trials, key=lambda one: one.value[f]) for f in range(spec.folds + 1)]
+    lists, recipes, in_sample = steps.build_lists(best_trials)
+    fused = FusionObjective(CandidatePool.of({"ensemble": lists}), targets, goal.metric, goal.profile)
     return SearchResult(
         recipe=recipes[-1],
         folds=tuple(recipes[:-1]),
         fold=fold,
         lists=lists,
-        in_sample=apparent,
-        out_of_fold=judged.mean(_member_scores(judged.pool, 0)),
-        single_model=alone[recipes[-1].depth],
+        in_sample=in_sample,
+        out_of_fold=fused.mean(_member_scores(fused.pool, 0)),
+        single_model=single[recipes[-1].depth],
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """What all steps of a search share."""
+    """Everything that the steps of a search share."""
 
     members: Mapping[str, TopK]
-    answer: Targets
-    plan: EnsembleSpec
+    targets: Targets
+    spec: EnsembleSpec
     goal: Objective
-    people: UserContext | None
+    context: UserContext | None
     fold: NDArray[np.int64]
-    """Which fold a user is in, (m,)."""
+    """Fold of each user, (m,)."""
 
     ctx: FitContext
 
-    def judge(self, depth: int) -> FusionObjective:
-        """The judge of the members' lists at one depth."""
-        return FusionObjective(CandidatePool.of(self.members, depth), self.answer, self.goal.metric, self.goal.profile)
+    def objective(self, depth: int) -> FusionObjective:
+        """The objective of the members' lists at one depth."""
+        return FusionObjective(CandidatePool.of(self.members, depth), self.targets, self.goal.metric, self.goal.profile)
 
-    def run_trial(self, rule: Rule, depth: int, judge: FusionObjective) -> Trial:
-        """The weights of one rule at one depth, found without each fold and with everybody."""
-        plan, M = self.plan, len(judge.pool.names)
-        points = rule.points(judge.pool) if isinstance(rule, PointRule) else np.zeros((M, 0), dtype=np.float32)
-        weights, value = np.empty((plan.folds + 1, M)), np.empty(plan.folds + 1)
+    def run_trial(self, rule: Rule, depth: int, objective: FusionObjective) -> Trial:
+        """Fit the weights of one rule and depth, without each fold and on all users."""
+        spec, M = self.spec, len(objective.pool.names)
+        points = rule.points(objective.pool) if isinstance(rule, PointRule) else np.zeros((M, 0), dtype=np.float32)
+        weights, value = np.empty((spec.folds + 1, M)), np.empty(spec.folds + 1)
         adds_up = isinstance(rule, PointRule) and not rule.by_votes
-        for f in range(plan.folds + 1):
-            some = judge.restrict(self.fold != f)
-            weights[f] = plan.weight_search.weights(some, points, self.ctx)
-            value[f] = some.value(points, weights[f]) if adds_up else some.mean(rule.scores(judge.pool, weights[f]))
+        for f in range(spec.folds + 1):
+            training = objective.restrict(self.fold != f)
+            weights[f] = spec.weight_search.weights(training, points, self.ctx)
+            if adds_up:
+                value[f] = training.value(points, weights[f])
+            else:
+                value[f] = training.mean(rule.scores(objective.pool, weights[f]))
         return Trial(rule, depth, weights, value)
 
-    def build_lists(self, chosen: list[Trial]) -> tuple[TopK, list[FusionRecipe], float]:
-        """Everybody's list by what was chosen without them, every recipe, and the metric of the last; with gates."""
+    def build_lists(self, best_trials: list[Trial]) -> tuple[TopK, list[FusionRecipe], float]:
+        """Out-of-fold lists, the recipe of every fold and of all users, and the in-sample value."""
         out: TopK | None = None
-        recipes: list[FusionRecipe] = [None] * len(chosen)  # pyright: ignore[reportAssignmentType]
-        apparent = 0.0
-        for trial in {id(one): one for one in chosen}.values():
-            judge = self.judge(trial.depth)
-            own = [f for f, one in enumerate(chosen) if one is trial]
-            learnt = self.gates(trial, own, judge)
+        recipes: list[FusionRecipe] = [None] * len(best_trials)  # pyright: ignore[reportAssignmentType]
+        in_sample = 0.0
+        for trial in {id(one): one for one in best_trials}.values():
+            objective = self.objective(trial.depth)
+            own = [f for f, one in enumerate(best_trials) if one is trial]
+            fitted = self.gates(trial, own, objective)
             for f in own:
-                recipes[f] = self.recipe(trial, f, learnt.get(f))
-                score = trial.rule.scores(judge.pool, self.weights(recipes[f], judge.pool))
-                if f == self.plan.folds:
-                    apparent = judge.mean(score)
+                recipes[f] = self.recipe(trial, f, fitted.get(f))
+                score = trial.rule.scores(objective.pool, self.weights(recipes[f], objective.pool))
+                if f == self.spec.folds:
+                    in_sample = objective.mean(score)
                     continue
-                lists = judge.pool.top(score, self.goal.k)
+                lists = objective.pool.top(score, self.goal.k)
                 out = lists if out is None else _merge_rows(out, lists, self.fold == f)
         if out is None:
-            raise ValueError("there is always a fold")
-        return out, recipes, apparent
+            raise ValueError("a search has at least one fold")
+        return out, recipes, in_sample
 
     def recipe(self, trial: Trial, f: int, gate: FittedGate | None) -> FusionRecipe:
-        """What a trial found without fold f."""
+        """The recipe of a trial fitted without fold f."""
         weight = tuple(map(float, trial.weights[f]))
         return FusionRecipe(members=tuple(self.members), weight=weight, rule=trial.rule, depth=trial.depth, gate=gate)
 
     def weights(self, recipe: FusionRecipe, pool: CandidatePool) -> F64:
-        """The weights of a recipe: (M,), or a row for each user (m, M) with a gate."""
-        if recipe.gate is None or self.people is None:
+        """The weights of a recipe: (M,), or (m, M) with a gate."""
+        if recipe.gate is None or self.context is None:
             return np.array(recipe.weight)
-        return recipe.gate.weights(self.people.features(pool))
+        return recipe.gate.weights(self.context.features(pool))
 
-    def gates(self, trial: Trial, own: list[int], judge: FusionObjective) -> dict[int, FittedGate]:
-        """What the plan's gate learnt without each fold of `own`, where it learnt anything that counts."""
-        gate, fold = self.plan.gate, self.fold
-        if gate is None or self.people is None or not isinstance(trial.rule, PointRule):
+    def gates(self, trial: Trial, own: list[int], objective: FusionObjective) -> dict[int, FittedGate]:
+        """The gates fitted without each fold of `own`.
+
+        Gates that return the common weights are omitted.
+        """
+        gate, fold = self.spec.gate, self.fold
+        if gate is None or self.context is None or not isinstance(trial.rule, PointRule):
             return {}
-        points, known = trial.rule.points(judge.pool), self.people.features(judge.pool)
-        found = {f: gate.fit(judge.restrict(fold != f), points, trial.weights[f], known, self.ctx) for f in own}
-        return {f: one for f, one in found.items() if not np.allclose(one.weights(known), trial.weights[f], atol=1e-9)}
+        points, features = trial.rule.points(objective.pool), self.context.features(objective.pool)
+        common = trial.weights
+        gates = {f: gate.fit(objective.restrict(fold != f), points, common[f], features, self.ctx) for f in own}
+        return {f: one for f, one in gates.items() if not np.allclose(one.weights(features), common[f], atol=1e-9)}
 
 
 def _merge_rows(lists: TopK, others: TopK, where: Mask) -> TopK:
-    """The lists, those of some people (m,) taken from others."""
+    """The lists, with rows `where` (m,) from `others`."""
     return replace(
         lists,
         item=np.where(where[:, None], others.item, lists.item),
@@ -227,6 +238,6 @@ def _merge_rows(lists: TopK, others: TopK, where: Mask) -> TopK:
 
 
 def _member_scores(pool: CandidatePool, member: int) -> F32:
-    """Scores (c,) that give a member's own lists back."""
+    """Scores (c,) that reproduce a member's lists."""
     rank = pool.rank[member].astype(np.float32)
     return np.where(rank > 0, -rank, np.float32(-np.inf))

@@ -1,4 +1,4 @@
-"""What a chooser is: points of all members and a judge in, a weight for every member out."""
+"""Weight searches: a weight per member from the members' points and an objective."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ F64: TypeAlias = NDArray[np.float64]
 
 
 class WeightSearch(Spec):
-    """How members and weights are found: one file of `ensemble/choosers/` defines one."""
+    """A search for members and weights; each file of `ensemble/weight_searches/` defines one."""
 
     @abstractmethod
-    def weights(self, judge: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
-        """Weights (M,) ≥ 0 of sum 1 for the members' points (M, c), good for the people of `judge`."""
+    def weights(self, objective: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
+        """Weights (M,) ≥ 0 of sum 1 for points (M, c).
+
+        They are fitted on the selected users of the objective.
+        """

@@ -27,7 +27,7 @@ def plain(hits: Hits, n_targets: Counts, length: Counts) -> Values:
 
 
 def capped_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
-    """AP / min(k, n), without users whose list is empty."""
+    """AP / min(k, n), without users with an empty list."""
     return drop_empty_lists(capped(hits, n_targets, length), length)
 
 

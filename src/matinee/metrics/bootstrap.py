@@ -32,7 +32,10 @@ def _mix(z: np.uint64) -> np.uint64:
 
 @kernel
 def draw(count: NDArray[np.int32], seed: np.uint64, replicate: int) -> None:
-    """Add to `count` (m,) how often this replicate draws each user; the m draws are independent and uniform."""
+    """Add to `count` (m,) how often this replicate draws each user.
+
+    The m draws are independent and uniform.
+    """
     golden = np.uint64(0x9E3779B97F4A7C15)
     state = _mix(_mix(seed + golden) + np.uint64(replicate) * golden)
     m = np.uint64(len(count))

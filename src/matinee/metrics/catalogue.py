@@ -22,7 +22,7 @@ def coverage(exposure: NDArray[np.int64], popularity: NDArray[np.float64]) -> fl
 
 
 def gini(exposure: NDArray[np.int64], popularity: NDArray[np.float64]) -> float:
-    """Gini index of the exposure of all items: 0 equal, towards 1 concentrated on a few.
+    """Gini index of the exposure of all items, from 0 (equal) to 1 (concentrated).
 
     Σ_j (2j − I − 1) c_(j) / (I Σ c) with c ascending, j = 1..I; items with no exposure count; NaN if no item is listed.
     """

@@ -18,7 +18,7 @@ from matinee.metrics.values import MetricValues, Values
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a − b in a metric, with an interval from bootstrap draws that both share."""
+    """Mean of a − b in a metric, with a paired bootstrap interval."""
 
     metric: str
     a: str
@@ -49,12 +49,12 @@ def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -
     b.require_per_user(metric)
     _check_same_users(a, b)
     columns = [one.column(m) for one in (a, b) for m in blend.metrics]
-    drawn = bootstrap_means(columns, a.table.resamples, a.table.seed)
+    samples = bootstrap_means(columns, a.table.resamples, a.table.seed)
     n_terms = len(blend.terms)
-    low, high = percentiles(_blend(blend, drawn[:, :n_terms]) - _blend(blend, drawn[:, n_terms:]), level)
+    low, high = percentiles(_blend(blend, samples[:, :n_terms]) - _blend(blend, samples[:, n_terms:]), level)
     counts = np.any([column.weight > 0 for column in columns], axis=0)
-    here = [MetricValues(column.value[counts], column.weight[counts]) for column in columns]
-    lifted = np.column_stack([column.influence() for column in here])
+    selected = [MetricValues(column.value[counts], column.weight[counts]) for column in columns]
+    lifted = np.column_stack([column.influence() for column in selected])
     mean = a[metric] - b[metric]
     p = paired_t(_blend(blend, lifted[:, :n_terms]) - _blend(blend, lifted[:, n_terms:]))
     return Difference(str(blend), "a", "b", mean, low, high, p, p, int(counts.sum()), level)
@@ -63,18 +63,22 @@ def compare(a: Evaluation, b: Evaluation, metric: str, *, level: float = 0.95) -
 def compare_all(
     evaluations: Mapping[str, Evaluation], metric: str, to: str | None = None, *, level: float = 0.95
 ) -> list[Difference]:
-    """Every other evaluation minus `to` (default: the best), in the given order; p adjusted over all of them."""
+    """Every other evaluation minus `to` (None means the best), in the given order.
+
+    p is adjusted over all of them.
+    """
     if not evaluations:
         return []
     if to is not None and to not in evaluations:
         raise UnknownNameError("evaluation", to, evaluations)
     best = to if to is not None else max(evaluations, key=lambda name: evaluations[name][metric])
-    found = [
+    differences = [
         replace(compare(one, evaluations[best], metric, level=level), a=name, b=best)
         for name, one in evaluations.items()
         if name != best
     ]
-    return [replace(one, p_adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    adjusted = holm([one.p for one in differences])
+    return [replace(one, p_adjusted=p) for one, p in zip(differences, adjusted, strict=True)]
 
 
 def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
@@ -91,7 +95,10 @@ def holm(p: Sequence[float] | NDArray[np.float64]) -> list[float]:
 
 
 def paired_t(difference: Values) -> float:
-    """Two-sided p-value that differences (n,) have mean 0; 1 if all are 0 or fewer than two."""
+    """Two-sided p-value of the t-test that `difference` (n,) has mean 0.
+
+    1 if all differences are 0 or there are fewer than two.
+    """
     n = len(difference)
     if n < 2 or not difference.any():
         return 1.0
@@ -117,7 +124,7 @@ def _check_same_users(a: Evaluation, b: Evaluation) -> None:
     if not same or not np.array_equal(a.table.user, b.table.user):
         raise DataError(
             "compare",
-            f"{a.n_users} and {b.n_users} users who differ",
+            f"{a.n_users} and {b.n_users} users, not the same",
             "the same users with targets",
             "Evaluate both lists on one set of targets.",
         )

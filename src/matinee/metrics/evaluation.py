@@ -17,13 +17,13 @@ from matinee.metrics.metric import Metric, WeightedMetric, parse
 from matinee.metrics.profile import Profile
 from matinee.metrics.profile import profile as definitions_of
 from matinee.metrics.user_values import ALL, Key, UserValues, weighted_sum
-from matinee.metrics.values import Formula, MetricValues, Values
+from matinee.metrics.values import Counts, Formula, Hits, MetricValues, Values
 from matinee.topk import TopK
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Metrics of lists for the users with targets, of one part of the targets or of all.
+    """Metrics of lists for the users with targets, of one part or of all.
 
     Users are sorted by code (new users, code −1, in the order of the targets), so evaluations line up.
     """
@@ -40,7 +40,7 @@ class Evaluation:
     """Metrics of all lists together, by name."""
 
     part_name: str = ALL
-    """The part whose targets count in this view."""
+    """The part of the targets that this view counts."""
 
     def __getitem__(self, name: str) -> float:
         """Mean over users, or the value of a metric of all lists."""
@@ -61,39 +61,41 @@ class Evaluation:
 
     @property
     def n_without_targets(self) -> int:
-        """Number of users with a list or a target row, but no target in this part."""
+        """Number of users with a list or a target row and no target here."""
         return self.table.n_queries - self.n_users
 
     @property
     def n_without_list(self) -> int:
-        """Number of users with targets whose list is empty; the profile defines their value."""
+        """Number of users with targets and an empty list; the profile defines their value."""
         return int((~self.table.has_list[self.table.has_target[self.part_name]]).sum())
 
     def per_user(self, name: str) -> Values:
         """Value of each of `users`, (m,); NaN for users that the profile excludes."""
         blend = self.require_per_user(name)
-        here = self.table.has_target[self.part_name]
-        return weighted_sum(blend, {metric: self.column(metric).values_or_nan[here] for metric in blend.metrics})
+        has_target = self.table.has_target[self.part_name]
+        return weighted_sum(blend, {metric: self.column(metric).values_or_nan[has_target] for metric in blend.metrics})
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """Bootstrap percentile interval (low, high) over users; NaN for a metric of all lists."""
         blend = self.resolve(name)
         if not blend.per_user:
             return float("nan"), float("nan")
-        drawn = weighted_sum(blend, {metric: self.table.replicates[self.part_name, metric] for metric in blend.metrics})
-        return percentiles(drawn, level)
+        replicates = self.table.replicates
+        samples = weighted_sum(blend, {metric: replicates[self.part_name, metric] for metric in blend.metrics})
+        return percentiles(samples, level)
 
     def part(self, name: str) -> Evaluation:
         """The evaluation on the targets of one part; users without targets in it are excluded."""
         if name not in self.parts:
             raise UnknownNameError("part", name, self.parts, "targets")
-        personal = tuple(one for one in self.names if parse(one).per_user)
-        return replace(self, names=personal, catalogue={}, part_name=name)
+        per_user = tuple(one for one in self.names if parse(one).per_user)
+        return replace(self, names=per_user, catalogue={}, part_name=name)
 
     def frame(self, level: float = 0.95) -> pl.DataFrame:
-        """One row per metric and part: metric, part, mean, low, high (null without an interval), users.
+        """One row per metric and part: metric, part, mean, low, high, users.
 
-        Parts without targets are omitted; if only one part has targets, it equals all and is omitted too.
+        `low` and `high` are null for metrics without an interval. Parts without targets are omitted; if only
+        one part has targets, it equals all and is omitted too.
         """
         views = [self]
         if self.part_name == ALL:
@@ -128,12 +130,12 @@ class Evaluation:
         return self.table.columns[self.part_name, metric]
 
 
-def percentiles(drawn: Values, level: float) -> tuple[float, float]:
+def percentiles(samples: Values, level: float) -> tuple[float, float]:
     """The central `level` interval of bootstrap values; NaN if no value is finite."""
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
+    samples = samples[np.isfinite(samples)]
+    if not len(samples):
         return float("nan"), float("nan")
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -173,23 +175,23 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     """
     if not isinstance(lists, TopK) or not isinstance(targets, Targets):  # pyright: ignore[reportUnnecessaryIsInstance]
         found = f"found {type(lists).__name__} and {type(targets).__name__}"
-        raise SpecError("evaluate", found, "TopK and Answers", "Write evaluate(lists, split.answer, metrics).")
+        raise SpecError("evaluate", found, "TopK and Targets", "Write evaluate(lists, split.target, metrics).")
     blends = check_metrics(metrics, profile, lists.k)
     place, extra = _align(lists, targets)
     order = np.argsort(targets.user, kind="stable")
     row = order[targets.count[order] > 0]
     if not len(row):
         raise DataError("evaluate", "no user has a target", "at least one held-out item", "Hold out at least one item.")
-    judged = find_hits(lists.item, place[row], targets, row)
-    total = judged.n_targets.sum(axis=0)
-    answered = {ALL: total > 0} | {part: judged.n_targets[p] > 0 for p, part in enumerate(targets.parts)}
-    wanted = dict.fromkeys(metric for blend in blends if blend.per_user for metric in blend.metrics)
+    hit_table = find_hits(lists.item, place[row], targets, row)
+    total = hit_table.n_targets.sum(axis=0)
+    has_target = {ALL: total > 0} | {part: hit_table.n_targets[p] > 0 for p, part in enumerate(targets.parts)}
+    per_user = dict.fromkeys(metric for blend in blends if blend.per_user for metric in blend.metrics)
     table = UserValues(
         targets.user[row],
         targets.users,
-        np.asarray(judged.filled.any(axis=1)),
-        answered,
-        _columns(judged, targets.parts, list(wanted), definitions_of(profile)),
+        np.asarray(hit_table.filled.any(axis=1)),
+        has_target,
+        _columns(hit_table, targets.parts, list(per_user), definitions_of(profile)),
         len(targets) + extra,
         resamples,
         seed,
@@ -200,32 +202,34 @@ def evaluate(  # noqa: PLR0913 - two of the seven belong to the intervals alone
     return Evaluation(tuple(map(str, blends)), targets.parts, profile, table, catalogue)
 
 
-def _columns(judged: HitTable, parts: tuple[str, ...], metrics: list[Metric], by: Profile) -> dict[Key, MetricValues]:
+def _columns(
+    hit_table: HitTable, parts: tuple[str, ...], metrics: list[Metric], by: Profile
+) -> dict[Key, MetricValues]:
     columns: dict[Key, MetricValues] = {}
     for part, name in [(None, ALL), *enumerate(parts)]:
-        counts = judged.n_targets.sum(axis=0) if part is None else judged.n_targets[part]
-        here = counts > 0
-        weight = here.astype(np.float64)
+        counts = hit_table.n_targets.sum(axis=0) if part is None else hit_table.n_targets[part]
+        weight = (counts > 0).astype(np.float64)
         for metric in metrics:
-            columns[name, metric] = _column(by.formula(metric.name), judged.cut(metric.k, part), here, weight)
+            columns[name, metric] = _column(by.formula(metric.name), *hit_table.cut(metric.k, part), weight)
     return columns
 
 
 def _column(
     formula: Formula,
-    cut: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
-    here: NDArray[np.bool_],
+    hits: Hits,
+    n_targets: Counts,
+    length: Counts,
     weight: Values,
 ) -> MetricValues:
-    """Values of the formula for users with targets; weight 0 for all others."""
-    hits, n_targets, length = cut
-    found = formula(hits[here], n_targets[here], length[here])
-    value = np.zeros(len(here))
-    if not isinstance(found, MetricValues):
-        value[here] = found
+    """Values of the formula for users with targets (weight 1); weight 0 for all others."""
+    has_target = weight > 0
+    result = formula(hits[has_target], n_targets[has_target], length[has_target])
+    value = np.zeros(len(has_target))
+    if not isinstance(result, MetricValues):
+        value[has_target] = result
         return MetricValues(value, weight)
-    own = np.zeros(len(here))
-    value[here], own[here] = found.value, found.weight
+    own = np.zeros(len(has_target))
+    value[has_target], own[has_target] = result.value, result.weight
     return MetricValues(value, own)
 
 
@@ -235,17 +239,17 @@ def _list_metric(metric: Metric, lists: TopK, popularity: NDArray[np.floating] |
     if popularity is None and metric.name not in NEEDS_POPULARITY:
         return LIST_METRICS[metric.name](exposure, np.empty(0))
     if popularity is None or len(popularity) != n_items:
-        found = "no popularity was given" if popularity is None else f"popularity of {len(popularity)} items was given"
+        found = "no popularity" if popularity is None else f"popularity of {len(popularity)} items"
         raise DataError(str(metric), found, f"one number for each of {n_items} items", "Pass split.train.popularity.")
     return LIST_METRICS[metric.name](exposure, np.asarray(popularity, dtype=np.float64))
 
 
-def _align(lists: TopK, answer: Targets) -> tuple[NDArray[np.int64], int]:
+def _align(lists: TopK, targets: Targets) -> tuple[NDArray[np.int64], int]:
     """The list row of each target row (−1: none), and the number of lists without a target row.
 
     Equal user columns mean the same rows (a new user, −1, is matched by position); otherwise rows are matched by code.
     """
-    for what, one, other in (("users", lists.users, answer.users), ("items", lists.items, answer.items)):
+    for what, one, other in (("users", lists.users, targets.users), ("items", lists.items, targets.items)):
         if one is not other and one != other:
             raise DataError(
                 "evaluate",
@@ -253,13 +257,13 @@ def _align(lists: TopK, answer: Targets) -> tuple[NDArray[np.int64], int]:
                 "one vocabulary for both",
                 "Make both from the same log.",
             )
-    if len(lists) == len(answer) and bool(((lists.user == answer.user) | (lists.user < 0)).all()):
-        return np.arange(len(answer)), 0
-    for what, user in (("lists", lists.user), ("targets", answer.user)):
+    if len(lists) == len(targets) and bool(((lists.user == targets.user) | (lists.user < 0)).all()):
+        return np.arange(len(targets)), 0
+    for what, user in (("lists", lists.user), ("targets", targets.user)):
         if (user < 0).any():
             raise DataError("evaluate", f"{what} of new users (code −1)", "rows in one order", "Pass all rows.")
         if len(np.unique(user)) != len(user):
             raise DataError("evaluate", f"{what} with a user twice", "one row per user", "Keep one of them.")
-    place = np.full(len(answer.users) + 1, -1, dtype=np.int64)
+    place = np.full(len(targets.users) + 1, -1, dtype=np.int64)
     place[lists.user] = np.arange(len(lists))
-    return place[answer.user], int((~np.isin(lists.user, answer.user)).sum())
+    return place[targets.user], int((~np.isin(lists.user, targets.user)).sum())

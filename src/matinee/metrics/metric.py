@@ -87,16 +87,19 @@ def names() -> list[str]:
 
 
 def parse(text: str) -> WeightedMetric:
-    """Parse a metric or a weighted sum; names in any case, weights of a repeated metric add up."""
+    """Parse a metric or a weighted sum of metrics.
+
+    Names in any case; the weights of a repeated metric add up.
+    """
     terms: dict[Metric, float] = {}
     at = 0
     while True:
-        found = _TERM.match(text, at)
-        if found is None:
+        match = _TERM.match(text, at)
+        if match is None:
             raise SpecError("metric", f"cannot read {text!r} from character {at + 1}", _SHAPE)
-        metric = Metric(found["name"].lower(), int(found["k"]))
-        terms[metric] = terms.get(metric, 0.0) + float(found["weight"] or 1.0)
-        at = found.end()
+        metric = Metric(match["name"].lower(), int(match["k"]))
+        terms[metric] = terms.get(metric, 0.0) + float(match["weight"] or 1.0)
+        at = match.end()
         if at == len(text):
             return WeightedMetric(tuple((weight, metric) for metric, weight in terms.items()))
         if text[at] != "+":

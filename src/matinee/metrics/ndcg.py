@@ -1,4 +1,4 @@
-"""Normalised discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
+"""Normalized discounted cumulative gain of 0/1 relevance (Järvelin & Kekäläinen 2002).
 
 DCG = Σ_{r≤k} h_r / log2(r + 1), divided by the DCG of an ideal list. Libraries differ in the ideal list.
 """
@@ -21,7 +21,7 @@ def gain(hits: Hits) -> Values:
 
 
 def ideal(k: int, length: Counts) -> Values:
-    """DCG of a list whose first `length` items (at most k, at least one) are all targets."""
+    """DCG of a list of `length` targets (at most k, at least one)."""
     return np.cumsum(discounts(k))[np.clip(length, 1, k) - 1]
 
 
@@ -41,7 +41,10 @@ def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
 
 
 def jarvelin_2002(hits: Hits, n_targets: Counts, length: Counts) -> Values:
-    """DCG with discount 1 / log2(max(r, 2)), as in the original paper; the ideal has min(k, n) targets."""
+    """NDCG with discount 1 / log2(max(r, 2)), as in the original paper.
+
+    The ideal list has min(k, n) targets.
+    """
     worth = 1.0 / np.log2(np.maximum(np.arange(1, hits.shape[1] + 1), 2))
     best = np.cumsum(worth)[np.minimum(n_targets, hits.shape[1]) - 1]
     return np.where(hits, worth, 0.0).sum(axis=1) / best

@@ -16,5 +16,5 @@ def of_length(hits: Hits, n_targets: Counts, length: Counts) -> Values:
 
 
 def fixed_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
-    """Hits / k, without users whose list is empty."""
+    """Hits / k, without users with an empty list."""
     return drop_empty_lists(fixed(hits, n_targets, length), length)

@@ -18,7 +18,7 @@ def plain(hits: Hits, n_targets: Counts, length: Counts) -> Values:
 
 
 def plain_listed(hits: Hits, n_targets: Counts, length: Counts) -> MetricValues:
-    """Hits / n, without users whose list is empty."""
+    """Hits / n, without users with an empty list."""
     return drop_empty_lists(plain(hits, n_targets, length), length)
 
 

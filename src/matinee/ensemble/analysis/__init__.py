@@ -1,1 +1,1 @@
-"""What is known of an ensemble after the search: its members, their overlap, whom they serve, how far gains hold."""
+"""Analysis of an ensemble: members, overlap of their lists, users they are best for, robustness of the gain."""

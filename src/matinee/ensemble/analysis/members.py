@@ -1,9 +1,8 @@
-"""Who is in an ensemble and what each member is good for: alone, beside the others, and how alike any two are.
+"""Analysis of the members of an ensemble: each alone, its contribution to the ensemble, and overlaps of pairs.
 
-Everything is counted over the people the judge asks about. "The ensemble" are the members of weight above 0, fused by
-the rule; weight 0 is absence. RBO is rank-biased overlap (Webber, Moffat and Zobel, A Similarity Measure for Indefinite
-Rankings, TOIS 28(4), 2010), extrapolated from the depth of the lists, RBO_ext, with p = 0.9: the first ten places have
-86 % of the weight.
+Only the selected users of the objective count. The ensemble is the members with weight above 0, fused by the rule. RBO
+is rank-biased overlap (Webber, Moffat and Zobel, A Similarity Measure for Indefinite Rankings, TOIS 28(4), 2010),
+extrapolated from the depth of the lists, RBO_ext, with p = 0.9: the first ten ranks have 86 % of the weight.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from matinee.candidates.pool import CandidatePool
 from matinee.data import Targets
 from matinee.ensemble.analysis.overlap import pairwise_overlap
+from matinee.ensemble.analysis.table import aligned, format_interval, format_number, plain_value
 from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.rule import Rule, fuse
 from matinee.errors import DataError, SpecError
@@ -29,95 +29,102 @@ from matinee.topk import TopK
 F64: TypeAlias = NDArray[np.float64]
 
 POPULAR = 0.01
-"""The most popular items are this share of the catalogue, at least one item, ties by item code."""
+"""Fraction of the catalogue that counts as most popular, at least one item; ties by item code."""
 
 PERSISTENCE = 0.9
 """p of RBO."""
 
-MEMBER = ("member", "weight", "alone", "interval", "gain", "interval", "", "best", "wins", "popular", "coverage")
-"""The head of the members' table: gain is the ensemble's over itself without the member."""
+HEADER = ("member", "weight", "metric", "interval", "gain", "interval", "", "best", "only best", "popular", "coverage")
+
+LEGEND = (
+    "gain: the ensemble's metric minus its metric without the member",
+    "best: share of users on which no other member has a higher metric (ties are split)",
+    "only best: number of users on which all other members have a lower metric",
+    "popular: share of listed items among the most popular 1 %; coverage: share of all items that are listed",
+)
 
 BLOCK = 4096
-"""People fused at once when members are left out: enough that starting threads is cheap, few enough for memory."""
+"""Users fused at once when members are left out; bounds memory and amortizes the start of threads."""
 
 
 @dataclass(frozen=True)
 class MemberStats:
-    """One member's numbers; NaN where there is nothing to count."""
+    """Numbers of one member; NaN where nothing can be counted."""
 
     name: str
     weight: float
-    """As a share of all weights; the mean share where people have weights of their own."""
+    """Fraction of the sum of weights; its mean over users if weights are per user."""
 
     mean: float
-    """The metric of its lists alone."""
+    """The metric of its own lists."""
 
     interval: tuple[float, float]
     gain: Difference | None
-    """How much the ensemble is above itself without this member, paired by person; p is adjusted over the members.
+    """The ensemble minus the ensemble without this member, paired by user; p is adjusted over the members.
 
-    None for a member of weight 0 and for the only one in the ensemble.
+    None for members of weight 0 and for the only member of the ensemble.
     """
 
     best: float
-    """Share of people on whom no member is better; tied members share a person evenly, who counts for nobody where
-    every member is worth 0. So the members' shares add up to the share of people whom some member serves.
+    """Fraction of users on which no member is better.
+
+    Ties split the user equally; users on which all members score 0 are ignored.
     """
 
     wins: int
-    """People on whom every other member is worse."""
+    """Number of users on which every other member is worse."""
 
     popular: float
-    """Share of its first k places that are among the most popular items; of the places that are filled."""
+    """Fraction of the items in its first k ranks that are among the most popular items."""
 
     coverage: float
-    """Share of the catalogue that stands in somebody's first k places."""
+    """Fraction of the catalogue that occurs in the first k ranks of at least one list."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """How alike two members are; means over people with an item in at least one of the two lists."""
+    """Similarity of two members; means over users with at least one non-empty list."""
 
     a: str
     b: str
     jaccard: float
-    """Of the first k: items in both, as a share of those in either."""
+    """Jaccard index of the first k items."""
 
     rbo: float
-    """RBO_ext of the lists at full depth; 0 where one of them is empty."""
+    """RBO_ext of the lists at full depth; 0 if one of them is empty."""
 
     metric_corr: float
-    """Pearson correlation, over people, of the metric."""
+    """Pearson correlation of the metric over users."""
 
     hits: float
-    """Pearson correlation, over all (person, answer), of whether the answer is among the first k: low is diverse."""
+    """Pearson correlation over all targets of being among the first k items; low means diverse."""
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """What choosing well among the members could reach."""
+    """Upper bounds of a combination of the members."""
 
     best: float
-    """The metric if each person's best member were known: the mean of each person's maximum."""
+    """Mean over users of the best member's metric."""
 
     any_member: float
-    """Share of all (person, answer) that at least one member has in its first k."""
+    """Fraction of targets among the first k items of at least one member."""
 
     all_members: float
-    """Share that every member has there."""
+    """Fraction of targets among the first k items of every member."""
 
 
 @dataclass(frozen=True)
 class MemberReport:
-    """An ensemble's members, one by one, two by two, and all together."""
+    """Members of an ensemble, pairs of members, and upper bounds."""
 
     metric: str
     k: int
     n_users: int
-    """With answers; only they have a metric."""
+    """Number of users with targets."""
 
     popular: int
-    """How many items count as most popular."""
+    """Number of items that count as most popular."""
 
     mean: float
     """The metric of the ensemble."""
@@ -128,7 +135,7 @@ class MemberReport:
     oracle: Oracle
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values for a JSON file; NaN is null."""
+        """Plain values for JSON; NaN is null."""
         out = plain_value(asdict(self))
         for one, row in zip(self.members, out["members"], strict=True):
             if one.gain is not None:
@@ -137,61 +144,70 @@ class MemberReport:
 
     @property
     def copies(self) -> dict[str, str]:
-        """Members whose lists an earlier member has, too, with the name of that member."""
-        found: dict[str, str] = {}
+        """Member → earlier member with identical lists."""
+        duplicates: dict[str, str] = {}
         for one in self.pairs:
             if one.jaccard == 1.0 and one.rbo > 1.0 - 1e-9:
-                found.setdefault(one.b, one.a)
-        return found
+                duplicates.setdefault(one.b, one.a)
+        return duplicates
 
     def text(self, pairs: int = 20) -> list[str]:
-        """Lines for a terminal: the members, best first, and so many pairs, the most alike first."""
+        """Lines for a terminal: members, best first, and `pairs` pairs, most similar first."""
         any_of, all_of = f"{self.oracle.any_member:.1%}", f"{self.oracle.all_members:.1%}"
         lines = [
-            f"{self.metric} of {self.n_users:,} people: {self.mean:.4f} {_format_interval(self.interval)}",
-            f"with each person's best member: {self.oracle.best:.4f}",
-            f"answers in the first {self.k} of any member: {any_of}, of all members: {all_of}",
+            f"{self.metric} of {self.n_users:,} users: {self.mean:.4f} {format_interval(self.interval)}",
+            f"with the best member for each user: {self.oracle.best:.4f}",
+            f"targets in the top {self.k} of any member: {any_of}, of all members: {all_of}",
             *(f"{other} has the same lists as {one}" for other, one in self.copies.items()),
             "",
         ]
-        people = sorted((one for one in self.members if one.name not in self.copies), key=lambda one: -one.mean)
-        lines += aligned([MEMBER, *map(_member_row, people)])
+        members = sorted((one for one in self.members if one.name not in self.copies), key=lambda one: -one.mean)
+        lines += [*aligned([HEADER, *map(_member_row, members)]), *LEGEND]
         distinct = [one for one in self.pairs if one.a not in self.copies and one.b not in self.copies]
-        alike = sorted(distinct, key=lambda one: -one.rbo)[:pairs]
-        if alike:
-            table = [(one.a, one.b, *map(_number, (one.jaccard, one.rbo, one.metric_corr, one.hits))) for one in alike]
-            lines += ["", *aligned([("pair", "", f"jaccard@{self.k}", "rbo", "values", "hits"), *table], words=2)]
-        rest = len(distinct) - len(alike)
-        return [*lines, f"and {rest} pairs less alike"] if rest and alike else lines
+        similar = sorted(distinct, key=lambda one: -one.rbo)[:pairs]
+        if similar:
+            table = [
+                (one.a, one.b, *map(format_number, (one.jaccard, one.rbo, one.metric_corr, one.hits)))
+                for one in similar
+            ]
+            lines += [
+                "",
+                *aligned([("pair", "", f"jaccard@{self.k}", "rbo", "metric corr.", "hit corr."), *table], words=2),
+            ]
+        rest = len(distinct) - len(similar)
+        return [*lines, f"and {rest} less similar pairs"] if rest and similar else lines
 
 
 def analyze_members(
-    judge: FusionObjective,
+    objective: FusionObjective,
     rule: Rule,
     weights: Sequence[float] | F64,
     popularity: NDArray[np.number],
     k: int | None = None,
     resamples: int = 1000,
 ) -> MemberReport:
-    """The members of `judge.pool` as `rule` combines them with `weights`, (M,) or a row a person (m, M).
+    """Analyze the members of `objective.pool` under `rule` and `weights`, (M,) or (m, M).
 
-    `popularity` (n_items,) is how many people took each item in the learn part; k is the metric's unless given. To
-    leave a member out is to set its weight to 0, which costs most here: M' + 1 fusions of M' members for the M' of
-    weight above 0.
+    `popularity` (n_items,) is the number of users of each item in the training set; k = None means the metric's k.
+    Most of the cost is leaving members out: M' + 1 fusions of M' members for the M' members with weight above 0.
     """
-    judge, weights = _restricted(judge, np.asarray(weights, dtype=np.float64))
-    pool, metric = judge.pool, str(parse(judge.metric))
+    objective, weights = _restricted(objective, np.asarray(weights, dtype=np.float64))
+    pool, metric = objective.pool, str(parse(objective.metric))
     k = k or parse(metric).k
     if len(popularity) != len(pool.items):
         found = f"popularity of {len(popularity)} items"
-        raise DataError("ensemble", found, f"one number for each of {len(pool.items)}", "Count the learn part's users.")
-    asked = list(dict.fromkeys([metric, f"coverage@{k}"]))
-    judged = partial(evaluate, targets=judge.target, metrics=asked, profile=judge.profile, resamples=resamples)
+        raise DataError(
+            "ensemble", found, f"one number for each of {len(pool.items)} items", "Pass split.train.popularity."
+        )
+    metrics = list(dict.fromkeys([metric, f"coverage@{k}"]))
+    evaluate_lists = partial(
+        evaluate, targets=objective.target, metrics=metrics, profile=objective.profile, resamples=resamples
+    )
     deep = max(parse(metric).k, k)
-    alone = [judged(_pad_lists(one, deep)) for one in pool.lists]
-    together = [judged(one) for one in _leave_one_out(judge, rule, weights, deep)]
-    value = np.array([one.per_user(metric) for one in alone])
-    hits = _hits(judge, k)
+    single = [evaluate_lists(_pad_lists(one, deep)) for one in pool.lists]
+    together = [evaluate_lists(one) for one in _leave_one_out(objective, rule, weights, deep)]
+    value = np.array([one.per_user(metric) for one in single])
+    hits = _hits(objective, k)
     listed = np.nanmax(value[:, np.isfinite(value).any(axis=0)], axis=0)
     popular = most_popular(popularity)
     return MemberReport(
@@ -201,122 +217,127 @@ def analyze_members(
         popular=int(popular.sum()),
         mean=together[0][metric],
         interval=together[0].interval(metric),
-        members=_members(judge, weights, _MemberScores(alone, together, value, popular, k)),
+        members=_members(objective, weights, _MemberScores(single, together, value, popular, k)),
         pairs=_pairs(pool, value, hits, k),
         oracle=Oracle(float(listed.mean()), float(hits.any(axis=0).mean()), float(hits.all(axis=0).mean())),
     )
 
 
 def most_popular(popularity: NDArray[np.number]) -> NDArray[np.bool_]:
-    """Which items (n_items,) are among the `POPULAR` share."""
+    """Whether each item is among the `POPULAR` fraction, (n_items,)."""
     among = np.zeros(len(popularity), dtype=np.bool_)
     first = np.argsort(-popularity.astype(np.float64), kind="stable")
     among[first[: max(1, math.ceil(POPULAR * len(popularity)))]] = True
     return among
 
 
-def _restricted(judge: FusionObjective, weights: F64) -> tuple[FusionObjective, F64]:
-    """Pool, answers and weights of those people alone whom the judge asks about."""
-    M = len(judge.pool.names)
-    if weights.shape not in ((M,), (len(judge.pool), M)) or not (weights >= 0).all() or not weights.any():
+def _restricted(objective: FusionObjective, weights: F64) -> tuple[FusionObjective, F64]:
+    """Objective and weights of the selected users alone."""
+    M = len(objective.pool.names)
+    if weights.shape not in ((M,), (len(objective.pool), M)) or not (weights >= 0).all() or not weights.any():
         found = f"weights of shape {weights.shape} for {M} members"
         raise SpecError("ensemble", found, "one number ≥ 0 for each member, not all 0")
-    if judge.selected is None:
-        return judge, weights
-    rows, answer = np.flatnonzero(judge.selected), judge.target
-    row = np.repeat(np.arange(len(answer)), answer.count)
-    keep = judge.selected[row]
-    now = (np.cumsum(judge.selected) - 1)[row[keep]]
-    vocabularies = (answer.user[rows], answer.users, answer.items)
-    cut = Targets.of(now, answer.item[keep], answer.part[keep], answer.parts, vocabularies)
-    return FusionObjective(judge.pool.select_rows(rows), cut, judge.metric, judge.profile), weights[
-        rows
-    ] if weights.ndim > 1 else weights
+    if objective.selected is None:
+        return objective, weights
+    rows, target = np.flatnonzero(objective.selected), objective.target
+    row = np.repeat(np.arange(len(target)), target.count)
+    keep = objective.selected[row]
+    new_row = (np.cumsum(objective.selected) - 1)[row[keep]]
+    vocabularies = (target.user[rows], target.users, target.items)
+    selected = Targets.of(new_row, target.item[keep], target.part[keep], target.parts, vocabularies)
+    restricted = FusionObjective(objective.pool.select_rows(rows), selected, objective.metric, objective.profile)
+    return restricted, weights[rows] if weights.ndim > 1 else weights
 
 
 def _pad_lists(lists: TopK, k: int) -> TopK:
-    """Lists with room for at least k items."""
-    wide = ((0, 0), (0, max(k - lists.k, 0)))
-    item, score = np.pad(lists.item, wide, constant_values=-1), np.pad(lists.score, wide, constant_values=-np.inf)
+    """Lists padded to at least k places."""
+    width = ((0, 0), (0, max(k - lists.k, 0)))
+    item, score = np.pad(lists.item, width, constant_values=-1), np.pad(lists.score, width, constant_values=-np.inf)
     return TopK(lists.user, item, score, lists.users, lists.items)
 
 
-def _leave_one_out(judge: FusionObjective, rule: Rule, weights: F64, k: int) -> list[TopK]:
-    """The ensemble's lists (m, k), then those without each of its members in turn, if there are two or more."""
-    pool, M = judge.pool, len(judge.pool.names)
-    here = _active(weights)
-    teams = [here, *(here & (np.arange(M) != a) for a in np.flatnonzero(here) if here.sum() > 1)]
-    item = np.empty((len(teams), len(pool), k), dtype=np.int32)
+def _leave_one_out(objective: FusionObjective, rule: Rule, weights: F64, k: int) -> list[TopK]:
+    """Lists (m, k) of the ensemble, then of the ensemble without each member.
+
+    A single member is not left out.
+    """
+    pool, M = objective.pool, len(objective.pool.names)
+    active = _active(weights)
+    subsets = [active, *(active & (np.arange(M) != a) for a in np.flatnonzero(active) if active.sum() > 1)]
+    item = np.empty((len(subsets), len(pool), k), dtype=np.int32)
     for low in range(0, len(pool), BLOCK):
         rows = np.arange(low, min(low + BLOCK, len(pool)))
         block, own = pool.select_rows(rows), weights if weights.ndim == 1 else weights[rows]
-        for t, team in enumerate(teams):
-            item[t, rows] = fuse(rule, block, own * team, k).item
+        for t, subset in enumerate(subsets):
+            item[t, rows] = fuse(rule, block, own * subset, k).item
     score = np.where(item >= 0, -np.arange(k, dtype=np.float32), -np.float32(np.inf))
-    return [TopK(pool.user, item[t], score[t], pool.users, pool.items) for t in range(len(teams))]
+    return [TopK(pool.user, item[t], score[t], pool.users, pool.items) for t in range(len(subsets))]
 
 
 def _active(weights: F64) -> NDArray[np.bool_]:
-    """Which members (M,) have weight above 0 for anybody."""
+    """Whether each member has weight above 0 for at least one user, (M,)."""
     return np.atleast_1d((weights > 0).reshape(-1, weights.shape[-1]).any(axis=0))
 
 
 def _gains(whole: Evaluation, without: Mapping[str, Evaluation], metric: str) -> list[Difference]:
-    """The whole minus itself without each member, with p adjusted over all of them."""
-    found = [replace(compare(whole, one, metric), a="ensemble", b=f"without {name}") for name, one in without.items()]
-    return [replace(one, p_adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    """The ensemble minus the ensemble without each member; p adjusted over all members."""
+    gains = [replace(compare(whole, one, metric), a="ensemble", b=f"without {name}") for name, one in without.items()]
+    return [replace(one, p_adjusted=p) for one, p in zip(gains, holm([one.p for one in gains]), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
 class _MemberScores:
-    """The numbers that a members' table is made of."""
+    """Inputs of the table of members."""
 
-    alone: Sequence[Evaluation]
-    """The members by themselves."""
+    single: Sequence[Evaluation]
+    """Each member's own lists."""
 
     together: Sequence[Evaluation]
-    """The ensemble, then itself without each member of weight above 0."""
+    """The ensemble, then the ensemble without each member of weight above 0."""
 
     value: F64
     """The metric of each member for each user, (M, n)."""
 
     popular: NDArray[np.bool_]
-    """Which items are among the most popular, (n_items,)."""
+    """Whether each item is among the most popular, (n_items,)."""
 
     k: int
 
 
-def _members(judge: FusionObjective, weights: F64, measured: _MemberScores) -> tuple[MemberStats, ...]:
-    """A row a member."""
-    alone, k, metric = measured.alone, measured.k, str(parse(judge.metric))
-    whole, *without = measured.together
-    there = [name for name, here in zip(judge.pool.names, _active(weights).tolist(), strict=True) if here]
-    gain = {one.b: one for one in _gains(whole, dict(zip(there, without, strict=False)), metric)}
+def _members(objective: FusionObjective, weights: F64, measurements: _MemberScores) -> tuple[MemberStats, ...]:
+    """Statistics of every member."""
+    single, k, metric = measurements.single, measurements.k, str(parse(objective.metric))
+    whole, *without = measurements.together
+    active_names = [name for name, active in zip(objective.pool.names, _active(weights), strict=True) if active]
+    gain = {one.b: one for one in _gains(whole, dict(zip(active_names, without, strict=False)), metric)}
     share = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
-    share = share.reshape(-1, len(alone)).mean(axis=0)
-    best, wins = _best(measured.value)
+    share = share.reshape(-1, len(single)).mean(axis=0)
+    best, wins = _best(measurements.value)
     out: list[MemberStats] = []
-    for a, (name, lists) in enumerate(zip(judge.pool.names, judge.pool.lists, strict=True)):
+    for a, (name, lists) in enumerate(zip(objective.pool.names, objective.pool.lists, strict=True)):
         first = lists.item[:, :k]
-        taken = measured.popular[first[first >= 0]]
+        is_popular = measurements.popular[first[first >= 0]]
         out.append(
             MemberStats(
                 name=name,
                 weight=float(share[a]),
-                mean=alone[a][metric],
-                interval=alone[a].interval(metric),
+                mean=single[a][metric],
+                interval=single[a].interval(metric),
                 gain=gain.get(f"without {name}"),
                 best=float(best[a]),
                 wins=int(wins[a]),
-                popular=float(taken.mean()) if len(taken) else float("nan"),
-                coverage=alone[a][f"coverage@{k}"],
+                popular=float(is_popular.mean()) if len(is_popular) else float("nan"),
+                coverage=single[a][f"coverage@{k}"],
             )
         )
     return tuple(out)
 
 
 def _best(value: F64) -> tuple[F64, NDArray[np.int64]]:
-    """For each member, the share of people (m,) of `value` (M, m) it is best for, and of how many it is so alone."""
+    """Fraction of users each member is best for, and number it alone is best for.
+
+    (M,) each, from `value` (M, m).
+    """
     known = np.where(np.isfinite(value), value, -np.inf)
     top = known.max(axis=0)
     tied = (known == top) & (top > 0)
@@ -324,26 +345,29 @@ def _best(value: F64) -> tuple[F64, NDArray[np.int64]]:
     return (tied / np.maximum(count, 1)).mean(axis=1), (tied & (count == 1)).sum(axis=1)
 
 
-def _hits(judge: FusionObjective, k: int) -> NDArray[np.bool_]:
-    """Whether each answer (N,), the unlisted last, is among the first k of each member (M, N)."""
-    place = judge.hit_positions[1]
-    hits = np.zeros((len(judge.pool.names), len(judge.target.item)), dtype=np.bool_)
-    rank = judge.pool.rank[:, place]
+def _hits(objective: FusionObjective, k: int) -> NDArray[np.bool_]:
+    """Whether each target is among the first k items of each member, (M, N).
+
+    Targets that no member lists are last.
+    """
+    place = objective.hit_positions[1]
+    hits = np.zeros((len(objective.pool.names), len(objective.target.item)), dtype=np.bool_)
+    rank = objective.pool.rank[:, place]
     hits[:, : len(place)] = (rank > 0) & (rank <= k)
     return hits
 
 
 def _pairs(pool: CandidatePool, value: F64, hits: NDArray[np.bool_], k: int) -> tuple[Pair, ...]:
-    """Every two members, in the members' order."""
+    """All pairs of members, in the members' order."""
     length = np.array([one.length for one in pool.lists], dtype=np.int64)
     depth = max(one.k for one in pool.lists)
-    jaccard, rbo, people = pairwise_overlap(pool.offsets, pool.rank, length, (k, PERSISTENCE), depth)
-    by_person = _correlated(value[:, np.isfinite(value).all(axis=0)])
-    by_answer = _correlated(hits.astype(np.float64))
+    jaccard, rbo, n_users = pairwise_overlap(pool.offsets, pool.rank, length, (k, PERSISTENCE), depth)
+    by_user = _correlated(value[:, np.isfinite(value).all(axis=0)])
+    by_target = _correlated(hits.astype(np.float64))
     with np.errstate(invalid="ignore"):
-        jaccard, rbo = jaccard / people, rbo / people
+        jaccard, rbo = jaccard / n_users, rbo / n_users
     return tuple(
-        Pair(one, other, *(float(numbers[a, b]) for numbers in (jaccard, rbo, by_person, by_answer)))
+        Pair(one, other, *(float(numbers[a, b]) for numbers in (jaccard, rbo, by_user, by_target)))
         for a, one in enumerate(pool.names)
         for b, other in enumerate(pool.names)
         if a < b
@@ -351,10 +375,10 @@ def _pairs(pool: CandidatePool, value: F64, hits: NDArray[np.bool_], k: int) -> 
 
 
 def _correlated(rows: F64) -> F64:
-    """(M, M) Pearson correlations of rows (M, n); NaN for a row that is everywhere the same."""
-    away = rows - rows.mean(axis=1, keepdims=True)
-    size = np.where(np.ptp(rows, axis=1) > 0, np.sqrt((away**2).sum(axis=1)), np.nan)
-    return away @ away.T / np.outer(size, size)
+    """(M, M) Pearson correlations of rows (M, n); NaN for constant rows."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    size = np.where(np.ptp(rows, axis=1) > 0, np.sqrt((centred**2).sum(axis=1)), np.nan)
+    return centred @ centred.T / np.outer(size, size)
 
 
 def _member_row(one: MemberStats) -> tuple[str, ...]:
@@ -362,38 +386,9 @@ def _member_row(one: MemberStats) -> tuple[str, ...]:
     if one.gain is not None:
         gain = (
             f"{one.gain.mean:+.4f}",
-            _format_interval((one.gain.low, one.gain.high), "+"),
+            format_interval((one.gain.low, one.gain.high), "+"),
             "" if one.gain.significant else "not significant",
         )
     popular = f"{one.popular:.1%}" if math.isfinite(one.popular) else "–"
     shares = (f"{one.best:.1%}", f"{one.wins:,}", popular, f"{one.coverage:.1%}")
-    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", _format_interval(one.interval), *gain, *shares)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _format_interval(interval: tuple[float, float], sign: str = "") -> str:
-    low, high = interval
-    return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
-
-
-def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
-    """Lines of a table, two spaces between columns; the first `words` columns stand left, the others right."""
-    width = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(_padded(row, width, words)).rstrip() for row in rows]
-
-
-def _padded(row: Sequence[str], width: Sequence[int], words: int) -> list[str]:
-    cells = zip(row, width, strict=True)
-    return [cell.ljust(w) if c < words else cell.rjust(w) for c, (cell, w) in enumerate(cells)]
-
-
-def plain_value(value: Any) -> Any:
-    """Nested values as JSON has them: lists for tuples, null for what is no finite number."""
-    if isinstance(value, dict):
-        return {str(key): plain_value(one) for key, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain_value(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return (one.name, f"{one.weight:.3f}", f"{one.mean:.4f}", format_interval(one.interval), *gain, *shares)

@@ -1,4 +1,4 @@
-"""Compiled loop over pairs of members: what their lists share. Its slow twin is in `tests/ensemble/test_members.py`."""
+"""Compiled loop over pairs of members: overlap of their lists. The slow twin is in `tests/ensemble/test_members.py`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ I64 = NDArray[np.int64]
 U16 = NDArray[np.uint16]
 
 CHUNKS = 64
-"""Rows are dealt out in so many portions, each with sums of its own, so that sums do not depend on threads."""
+"""Portions of the rows with separate sums, so that results do not depend on the number of threads."""
 
 
 @parallel_kernel
 def pairwise_overlap(offsets: I64, rank: U16, length: I64, cut: tuple[int, float], depth: int) -> F64:
-    """(3, M, M), a < b filled: Σ Jaccard over people, Σ RBO_ext, and of how many people: those with an item in a list.
+    """Sums over users of Jaccard and RBO_ext for every pair of members, (3, M, M).
 
-    `rank` (M, c) as in a `Pool`, `length` (M, m) items in each list, of at most `depth`; `cut` is (k of Jaccard, p of
-    RBO). An item that two lists have at ranks i and j is shared from depth D = max(i, j) on, so it adds to RBO_ext
-    Σ_{d ≥ D} (1 − p) / p · p^d / d, a difference of two sums made once. Floor: an update for every item that a pair
-    shares, i.e. m · M (M − 1) / 2 · depth · (share in common), and one reading of `rank`. Measured: 50 million updates
-    (m = 2,000, M = 30, depth 100) in 0.9 s on two cores under a load of 7.
+    For a < b: Σ Jaccard, Σ RBO_ext, and the number of users with at least one non-empty list. `rank` (M, c) as in a
+    `CandidatePool`; `length` (M, m) items in each list, at most `depth`; `cut` is (k of Jaccard, p of RBO). An item at
+    ranks i and j is shared from depth D = max(i, j) on and adds Σ_{d ≥ D} (1 − p) / p · p^d / d to RBO_ext, a
+    difference of two precomputed sums. Lower bound: one update per shared item and pair, i.e. m · M (M − 1) / 2 ·
+    depth · (fraction shared), and one pass over `rank`. Measured: 50 million updates (m = 2,000, M = 30, depth 100)
+    in 0.9 s on two cores under a load of 7.
     """
     M, m = length.shape
     k, p = cut
@@ -52,20 +53,22 @@ def pairwise_overlap(offsets: I64, rank: U16, length: I64, cut: tuple[int, float
 
 @kernel
 def _count_shared(rank: U16, length: I64, cut: tuple[int, F64], common: I64, before: F64) -> None:
-    """Add up for each pair a < b of one person's lists, whose ranks are `rank` (M, n): `common` (3, M, M), the items
-    shared by the depth of the shorter list, by that of the longer, and by k; `before` (M, M), Σ powers[D − 1].
+    """Add up the shared items of each pair a < b of one user's lists with ranks `rank` (M, n).
+
+    `common` (3, M, M): items shared within the depth of the shorter list, of the longer list, and within k; `before`
+    (M, M): Σ powers[D − 1].
     """
     k, powers = cut
     M, n = rank.shape
     at, member = np.empty(M, dtype=np.int64), np.empty(M, dtype=np.int64)
     for q in range(n):
-        there = 0
+        n_lists = 0
         for a in range(M):
             if rank[a, q] > 0:
-                at[there], member[there] = np.int64(rank[a, q]), a
-                there += 1
-        for i in range(there):
-            for j in range(i + 1, there):
+                at[n_lists], member[n_lists] = np.int64(rank[a, q]), a
+                n_lists += 1
+        for i in range(n_lists):
+            for j in range(i + 1, n_lists):
                 a, b = member[i], member[j]
                 deep = max(at[i], at[j])
                 common[0, a, b] += np.int64(deep <= min(length[a], length[b]))
@@ -76,7 +79,7 @@ def _count_shared(rank: U16, length: I64, cut: tuple[int, F64], common: I64, bef
 
 @kernel
 def _rbo(powers: F64, lengths: tuple[int, int], common: I64, before: float, p: float) -> float:
-    """RBO_ext of one pair of lists from sums over what they share: equation 32 of Webber, Moffat and Zobel (2010).
+    """RBO_ext of a pair of lists: equation 32 of Webber, Moffat and Zobel (2010).
 
     `powers` are Σ_{i ≤ d} p^i and Σ_{i ≤ d} p^i / i for d = 0, 1, …; `lengths` (s, l), `common` (X_s, X_l), and
     `before` is Σ of powers[1, D − 1] over the shared items.

@@ -1,4 +1,4 @@
-"""Which people each member wins: how those it serves best differ, trait by trait, from everybody with answers."""
+"""Users on which each member is best, and the features in which they differ from all users with targets."""
 
 from __future__ import annotations
 
@@ -14,54 +14,66 @@ from matinee.ensemble.objective import FusionObjective
 F64 = NDArray[np.float64]
 
 MIN_Z = 3.0
-"""Standard errors from which a difference is worth a word."""
+"""Smallest difference, in standard errors, that is reported."""
 
 MAX_SHOWN = 3
-"""At most so many traits a member are named."""
+"""Largest number of features in a line of text."""
 
 
 @dataclass(frozen=True)
 class MemberWins:
-    """The people on whom one member's own list is better than every other's."""
+    """Users on which one member's list is better than every other member's."""
 
     member: str
     n_users: int
-    away: dict[str, float]
-    """For each trait, their mean minus everybody's, in everybody's standard deviations."""
+    shift: dict[str, float]
+    """Feature → mean of these users minus mean of all users, in standard deviations of all users."""
 
-    clear: tuple[str, ...]
-    """The traits that differ by more than `CLEAR` standard errors, the farthest first."""
+    significant: tuple[str, ...]
+    """The features that differ by more than `MIN_Z` standard errors, the largest first."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {"member": self.member, "people": self.n_users, "away": self.away, "clear": list(self.clear)}
+        """Plain values for JSON."""
+        return {
+            "member": self.member,
+            "n_users": self.n_users,
+            "shift": self.shift,
+            "significant": list(self.significant),
+        }
 
     def text(self) -> str:
         """A line for a terminal."""
-        named = ", ".join(f"{name} {self.away[name]:+.2f}" for name in self.clear[:MAX_SHOWN])
-        return f"{self.member} wins {self.n_users:,} people: {named or 'no trait tells them apart'}"
+        named = ", ".join(f"{name} {self.shift[name]:+.2f}" for name in self.significant[:MAX_SHOWN])
+        differences = f"{named} (in standard deviations from the mean)" if named else "no feature differs significantly"
+        return f"{self.member} is best for {self.n_users:,} users: {differences}"
 
 
-def member_wins(judge: FusionObjective, traits: UserFeatures) -> list[MemberWins]:
-    """What tells the people each member wins apart, under the judge's metric; `traits` of the pool's people (m, F)."""
-    pool = judge.pool
+def member_wins(objective: FusionObjective, features: UserFeatures) -> list[MemberWins]:
+    """For every member the users it is best for and their features.
+
+    `features` (m, F) are those of the users of the pool.
+    """
+    pool = objective.pool
     orders = (np.where(rank > 0, -rank.astype(np.float32), np.float32(-np.inf)) for rank in pool.rank)
-    value = np.array([judge.values(order) for order in orders])
+    value = np.array([objective.values(order) for order in orders])
     known = np.isfinite(value).all(axis=0)
-    own, value = traits.values[known], value[:, known]
+    own, value = features.values[known], value[:, known]
     deviation = own.std(axis=0)
-    away = (own - own.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    return [_won(name, away[_wins(value, m)], traits.names) for m, name in enumerate(pool.names)]
+    shift = (own - own.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return [_member_wins(name, shift[_wins(value, m)], features.names) for m, name in enumerate(pool.names)]
 
 
 def _wins(value: F64, m: int) -> NDArray[np.bool_]:
-    """Who (n,) of `value` (M, n) has member m strictly ahead of all others."""
+    """Whether member m is strictly better than all others for each user, (n,).
+
+    `value` (M, n) is the metric of each member.
+    """
     others = np.delete(value, m, axis=0)
     return value[m] > others.max(axis=0, initial=0.0)
 
 
-def _won(name: str, away: F64, traits: tuple[str, ...]) -> MemberWins:
-    mean = away.mean(axis=0) if len(away) else np.zeros(len(traits))
+def _member_wins(name: str, shift: F64, features: tuple[str, ...]) -> MemberWins:
+    mean = shift.mean(axis=0) if len(shift) else np.zeros(len(features))
     order = np.argsort(-np.abs(mean), kind="stable")
-    clear = tuple(traits[f] for f in order if abs(mean[f]) * np.sqrt(len(away)) > MIN_Z)
-    return MemberWins(name, len(away), dict(zip(traits, map(float, mean), strict=True)), clear)
+    significant = tuple(features[f] for f in order if abs(mean[f]) * np.sqrt(len(shift)) > MIN_Z)
+    return MemberWins(name, len(shift), dict(zip(features, map(float, mean), strict=True)), significant)

@@ -1,4 +1,4 @@
-"""Gates, weights for each person: one file a gate, the kind is the file name."""
+"""Gates: weights per user. One file per gate; the kind is the file name."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""People in a few segments by one trait, each with weights of its own, drawn towards those for everybody.
+"""Users in a few segments by one feature; each segment has its own weights, shrunk to the common weights.
 
     w_s = (n_s w_s* + tau w) / (n_s + tau)
 
-w_s* what the chooser finds for the n_s people of segment s alone, w the weights for everybody. Segments end at
-quantiles of the trait. Cost: about three runs of the chooser on everybody, and one a trait on `FEW` people.
+w_s* the weights fitted on the n_s users of segment s alone, w the common weights. Segments end at quantiles of the
+feature. Cost: about three weight searches on all users, and one per feature on at most `FEATURE_SAMPLE` users.
 """
 
 from __future__ import annotations
@@ -26,123 +26,128 @@ from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
 from matinee.spec import SearchRange
 
 SEARCH_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"greedy": {"bags": 0}})
-"""Where a chooser in a segment differs from its defaults."""
+"""Options of weight searches within a segment that differ from their defaults."""
 
-TRAIT_SAMPLE = 3_000
-"""At most so many people, drawn, say which trait is the best; then all of them say whether it is any good."""
+FEATURE_SAMPLE = 3_000
+"""Largest number of users on which features are compared; the best one is then tested on all users."""
 
 
 class SegmentGate(FittedGate):
-    """Weights by segment."""
+    """A table of weights by segment."""
 
-    trait: str | None
-    """What splits people; nothing where all are alike."""
+    feature: str | None
+    """The feature that defines the segments; None means a single segment."""
 
     edges: tuple[float, ...]
-    """Where the segments end, ascending; a person at an edge belongs above it."""
+    """Upper ends of the segments, ascending; a user at an edge belongs to the next segment."""
 
     weight: tuple[tuple[float, ...], ...]
-    """The members' weights in each segment, one segment more than edges."""
+    """Weights of the members in each segment, one row more than edges."""
 
-    def weights(self, traits: UserFeatures) -> F64:
-        """Looked up."""
+    def weights(self, features: UserFeatures) -> F64:
+        """Weights (m, M) of each user's segment."""
         table = np.array(self.weight)
-        return table[_segment(traits, self.trait, self.edges)]
+        return table[_segment(features, self.feature, self.edges)]
 
 
 class Segments(Gate):
-    """The simple form: a table one can read."""
+    """A gate that is a readable table."""
 
     fitted_type: ClassVar[type[FittedGate]] = SegmentGate
 
-    trait: str = "best"
-    """What splits people: a trait's name, or best, the one with the highest gain on the other half of the people."""
+    feature: str = "best"
+    """Name of the feature; best means the one with the highest held-out gain."""
 
     n_segments: Annotated[int, Field(ge=2)] = 3
-    """How many segments, of as many people each."""
+    """Number of segments with equal numbers of users."""
 
     weight_search: str = "greedy"
-    """How weights are found within a segment: a chooser's kind, best the one that found the weights for everybody."""
+    """Kind of the weight search within a segment, preferably that of the common weights."""
 
     tau: Annotated[float, Field(ge=0), SearchRange(50, 5000, log=True)] = 500.0
-    """Among how many people a segment counts as much as the weights for everybody."""
+    """Number of users at which a segment's own weights count as much as the common weights."""
 
     def fit(
-        self, judge: FusionObjective, points: F32, weights: F64, traits: UserFeatures, ctx: FitContext = FitContext()
+        self,
+        objective: FusionObjective,
+        points: F32,
+        weights: F64,
+        features: UserFeatures,
+        ctx: FitContext = FitContext(),
     ) -> SegmentGate:
-        """Trait after trait, then the best one with everybody."""
-        chooser = WEIGHT_SEARCHES.read(
+        """Compare the features, test the best one, then fit it on all selected users."""
+        weight_search = WEIGHT_SEARCHES.read(
             {"kind": self.weight_search, **SEARCH_DEFAULTS.get(self.weight_search, {})}, "gate (segments)"
         )
-        cutter = _SegmentFit(self, chooser, points, weights, traits, ctx)
-        tried = list(traits.names) if self.trait == "best" else [self.trait]
+        segment_fit = _SegmentFit(self, weight_search, points, weights, features, ctx)
+        names = list(features.names) if self.feature == "best" else [self.feature]
 
-        def looked(some: FusionObjective, name: str) -> tuple[float, float]:
-            def teach(half: FusionObjective) -> F64:
-                return cutter.cut(half, name).weights(traits)
+        def gain_of(users: FusionObjective, name: str) -> tuple[float, float]:
+            def fit_weights(half: FusionObjective) -> F64:
+                return segment_fit.fit_segments(half, name).weights(features)
 
-            return two_fold_gain(some, points, weights, teach, ctx)
+            return two_fold_gain(users, points, weights, fit_weights, ctx)
 
-        best, gain, p = tried[0], 0.0, 1.0
-        if len(tried) > 1:
-            few = _subsample(judge, ctx)
-            with ctx.progress("segments", len(tried)) as advance:
-                found: list[float] = []
-                for name in tried:
-                    found.append(looked(few, name)[0])
+        best, gain, p = names[0], 0.0, 1.0
+        if len(names) > 1:
+            few = _subsample(objective, ctx)
+            with ctx.progress("segments", len(names)) as advance:
+                gains: list[float] = []
+                for name in names:
+                    gains.append(gain_of(few, name)[0])
                     advance(1)
-            best = tried[int(np.argmax(found))]
+            best = names[int(np.argmax(gains))]
         if self.max_p_value < 1.0:
-            gain, p = looked(judge, best)
-            p = min(1.0, p * len(tried))
+            gain, p = gain_of(objective, best)
+            p = min(1.0, p * len(names))
             if gain <= 0.0 or p > self.max_p_value:
-                return SegmentGate(gain=gain, p=p, trait=None, edges=(), weight=(tuple(weights.tolist()),))
-        return cutter.cut(judge, best).model_copy(update={"gain": gain, "p": p})
+                return SegmentGate(gain=gain, p=p, feature=None, edges=(), weight=(tuple(weights.tolist()),))
+        return segment_fit.fit_segments(objective, best).model_copy(update={"gain": gain, "p": p})
 
 
 @dataclass(frozen=True, eq=False)
 class _SegmentFit:
-    """What all cuts of one gate share."""
+    """Everything that the fits of one gate share."""
 
     gate: Segments
-    chooser: WeightSearch
+    weight_search: WeightSearch
     points: F32
     weights: F64
-    """Those for everybody, (M,)."""
+    """The common weights, (M,)."""
 
-    traits: UserFeatures
+    features: UserFeatures
     ctx: FitContext
 
-    def cut(self, judge: FusionObjective, name: str) -> SegmentGate:
-        """Segments of a judge's users by one trait, whether or not they gain."""
-        counts = judge.rows[1] & (judge.n_targets > 0)
-        value, tau = self.traits.of((name,))[:, 0], self.gate.tau
+    def fit_segments(self, objective: FusionObjective, name: str) -> SegmentGate:
+        """The gate of one feature, fitted without a test of the gain."""
+        counts = objective.is_selected & (objective.n_targets > 0)
+        value, tau = self.features.of((name,))[:, 0], self.gate.tau
         cuts = np.linspace(0.0, 1.0, self.gate.n_segments + 1)[1:-1]
         edges = np.unique(np.quantile(value[counts], cuts)) if counts.any() else np.zeros(0)
-        segment = _segment(self.traits, name, tuple(edges.tolist()))
+        segment = _segment(self.features, name, tuple(edges.tolist()))
         table = np.tile(self.weights, (len(edges) + 1, 1))
         for s in range(len(table)):
             own = counts & (segment == s)
             n = int(own.sum())
             if n:
-                found = self.chooser.weights(judge.restrict(own), self.points, self.ctx)
-                table[s] = (n * found + tau * self.weights) / (n + tau)
-        said = tuple(tuple(row) for row in table.tolist())
-        return SegmentGate(gain=0.0, p=1.0, trait=name, edges=tuple(edges.tolist()), weight=said)
+                own_weights = self.weight_search.weights(objective.restrict(own), self.points, self.ctx)
+                table[s] = (n * own_weights + tau * self.weights) / (n + tau)
+        rows = tuple(tuple(row) for row in table.tolist())
+        return SegmentGate(gain=0.0, p=1.0, feature=name, edges=tuple(edges.tolist()), weight=rows)
 
 
-def _segment(traits: UserFeatures, name: str | None, edges: tuple[float, ...]) -> NDArray[np.intp]:
-    """The segment of each person (m,), 0 the lowest."""
+def _segment(features: UserFeatures, name: str | None, edges: tuple[float, ...]) -> NDArray[np.intp]:
+    """Segment of each user (m,); 0 has the lowest values."""
     if name is None:
-        return np.zeros(len(traits), dtype=np.intp)
-    return np.searchsorted(np.array(edges), traits.of((name,))[:, 0], side="right")
+        return np.zeros(len(features), dtype=np.intp)
+    return np.searchsorted(np.array(edges), features.of((name,))[:, 0], side="right")
 
 
-def _subsample(judge: FusionObjective, ctx: FitContext) -> FusionObjective:
-    """The judge of at most `FEW` of its people."""
-    asked = np.flatnonzero(judge.rows[1] & (judge.n_targets > 0))
-    if len(asked) <= TRAIT_SAMPLE:
-        return judge
-    few = np.zeros(len(judge.pool), dtype=np.bool_)
-    few[ctx.rng(TRAIT_SAMPLE).permutation(asked)[:TRAIT_SAMPLE]] = True
-    return judge.restrict(few)
+def _subsample(objective: FusionObjective, ctx: FitContext) -> FusionObjective:
+    """The objective on at most `FEATURE_SAMPLE` of its users, drawn at random."""
+    selected = np.flatnonzero(objective.is_selected & (objective.n_targets > 0))
+    if len(selected) <= FEATURE_SAMPLE:
+        return objective
+    few = np.zeros(len(objective.pool), dtype=np.bool_)
+    few[ctx.rng(FEATURE_SAMPLE).permutation(selected)[:FEATURE_SAMPLE]] = True
+    return objective.restrict(few)

@@ -1,4 +1,4 @@
-"""Fusion rules: one file a rule, the kind is the file name."""
+"""Fusion rules: one file per rule; the kind is the file name."""
 
 from __future__ import annotations
 

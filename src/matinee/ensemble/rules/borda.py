@@ -1,8 +1,10 @@
-"""Borda count: with c candidates for a person, rank r of a list is worth c − r + 1.
+"""Borda count: points fall linearly from the number of candidates of the user.
 
-The candidates a list of n leaves out share what is left of its points evenly: (c − n + 1) / 2 each (Aslam and Montague,
-Models for Metasearch, SIGIR 2001). Candidates are what members of weight above 0 list, so weight 0 is absence; points
-made for a search of weights (`Points.points`) count those of all its members.
+    points(r) = (c − r + 1) / c for rank r; (c − n + 1) / (2 c) for the candidates outside a list of n
+
+c the number of candidates of the user, i.e. of items that members with weight above 0 list. The candidates outside a
+list share its remaining points. In a weight search (`PointRule.points`) c counts the candidates of all members.
+Aslam and Montague, Models for Metasearch, SIGIR 2001.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from matinee.ensemble.rule import F32, PointRule
 
 
 class Borda(PointRule):
-    """Every rank lost costs the same."""
+    """Linear points over all candidates."""
 
     def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
-        """Divided by c, so that people with many candidates have points of the same size."""
+        """Points divided by c, so that they have the same scale for all users."""
         depth, length = pool.lists[member].k, np.bincount(pool.row[pool.rank[member] > 0], minlength=len(pool))
         c = np.maximum(np.diff(pool.offsets), 1).astype(np.float64)
         value = (c[:, None] - np.arange(depth)) / c[:, None]

@@ -1,4 +1,9 @@
-"""Cascade: the first member's list, filled up from the second where it is short, and so on."""
+"""Cascade: the first member's list, filled up from the second, and so on.
+
+    score = −position in the concatenation of the lists, each item at its first place
+
+Burke, Hybrid Recommender Systems: Survey and Experiments, UMUAI 12, 2002 (switching hybrid).
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,11 @@ from matinee.ensemble.rule import F64, RoundRobinRule
 
 
 class Cascade(RoundRobinRule):
-    """A fallback for people one model has little to say about."""
+    """Fallback for users with short lists of the first members."""
 
     max_items: Annotated[int, Field(ge=1)] | None = None
-    """How many items of each member count before the next one fills up; nothing means all."""
+    """Largest number of items of each member; None means all."""
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:
-        """One member after the other."""
+        """Turns of the first member, then of the second, and so on."""
         return np.repeat(np.arange(len(weights)), min(self.max_items or depth, depth)).tolist()

@@ -1,7 +1,9 @@
-"""CombSUM: the weighted sum of the members' scores, each made comparable within the person's list first.
+"""CombSUM: the weighted sum of the members' scores, normalized within each list.
 
-Fox and Shaw, Combination of Multiple Searches, TREC-2, 1994. What an item outside a list is worth stands with each
-normalisation in `candidates/norms.py`: 0 (min_max, rank, softmax), or what the last of the list is (z_score, sigmoid).
+    score = Σ_m w_m s_m(i)
+
+s_m(i) for an item outside the list: 0 (min_max, rank, softmax), or the value of the last item (z_score, sigmoid).
+Fox and Shaw, Combination of Multiple Searches, TREC-2, 1994.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from matinee.ensemble.rule import F32, PointRule
 
 
 class CombSum(PointRule):
-    """Scores count, not only ranks: how sure a member is has a say."""
+    """Weighted sum of normalized scores."""
 
     norm: Norm = "z_score"
-    """How scores of a list are made comparable: min_max, z_score, rank, softmax or sigmoid."""
+    """Normalization of the scores of a list: min_max, z_score, rank, softmax or sigmoid."""
 
     def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
-        """Normalised scores."""
+        """Normalized scores."""
         lists = pool.lists[member]
         value, missing = normalized(lists.item, lists.score, self.norm)
         return value.astype(np.float32), missing.astype(np.float32)

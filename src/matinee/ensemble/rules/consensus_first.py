@@ -1,5 +1,8 @@
-"""Shared items first: what at least `members` lists hold, those on most lists ahead, then by the sum of the ranks
-there; after them the members take turns.
+"""Consensus first: items of at least `members` lists, then the members in turn.
+
+    score = −position; shared items by (−number of lists, Σ ranks), then round robin
+
+No published source.
 """
 
 from __future__ import annotations
@@ -14,15 +17,15 @@ from matinee.ensemble.rule import F64, RoundRobinRule
 
 
 class ConsensusFirst(RoundRobinRule):
-    """Agreement first, then one from each in turn."""
+    """Shared items first, then one item of each member in turn."""
 
     members: Annotated[int, Field(ge=2)] | None = None
-    """How many lists have to hold an item for it to count as shared; nothing means all."""
+    """Smallest number of lists that contain a shared item; None means all lists."""
 
     def shared(self, n_members: int) -> int:
-        """As asked."""
+        """`members`, at most the number of members."""
         return min(self.members or n_members, n_members)
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:
-        """In turn."""
+        """All members in turn, once per list position."""
         return np.tile(np.flatnonzero(weights > 0), depth).tolist()

@@ -1,7 +1,9 @@
-"""Interleaving: the members name their next item in turn, as often as their weights say; named items are skipped.
+"""Interleaving: the members add their next item in turn, in proportion to their weights.
 
-Each turn goes to the member whose share is furthest behind, the earlier one where two are equally far (smooth weighted
-round robin); with equal weights, a, b, c, a, b, c, … Who has had a turn for every place of a list has no more.
+    turn t goes to argmax_m (t · w_m − turns of m so far), ties to the earlier member
+
+A member has at most `depth` turns; with equal weights the order is a, b, c, a, b, c, … Source: smooth weighted round
+robin of the nginx web server (2012).
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from matinee.ensemble.rule import F64, RoundRobinRule
 
 
 class Interleave(RoundRobinRule):
-    """Everybody's best first, then everybody's second."""
+    """Members in turn, by weight."""
 
     def schedule(self, weights: F64, depth: int) -> Sequence[int]:
-        """Enough turns to name every item of every list."""
+        """Turns for every item of every list."""
         share, due, left = weights / weights.sum(), np.zeros(len(weights)), np.where(weights > 0, depth, 0)
         turns: list[int] = []
         while left.any():

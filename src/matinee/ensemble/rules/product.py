@@ -1,7 +1,9 @@
-"""The product of the members' scores, normalised to 0 … 1, weights being exponents: exp Σ_m w_m log max(s_m, floor).
+"""Product of the members' scores, normalized to 0 … 1, with weights as exponents.
 
-Ranked by its logarithm, a sum. With norms ["sigmoid", "softmax"] it is σ(a) ⊙ b. An item outside a list is worth the
-floor: without one, a single member could rule any item out (Hinton, Products of Experts, 2002, for the idea).
+    score = Σ_m w_m log max(s_m(i), floor), the logarithm of Π_m max(s_m(i), floor)^w_m
+
+Items outside a list have the value `floor`, so that no single member excludes an item. With norms ["sigmoid",
+"softmax"] it is σ(a) ⊙ softmax(b). Hinton, Training Products of Experts by Minimizing Contrastive Divergence, 2002.
 """
 
 from __future__ import annotations
@@ -20,25 +22,25 @@ from matinee.spec import SearchRange
 
 
 class Product(PointRule):
-    """An item has to please every member."""
+    """Weighted product of normalized scores."""
 
     norms: Annotated[tuple[Norm, ...], Field(min_length=1)] = ("min_max",)
-    """How scores of a list are brought to 0 … 1: one for all members, or one for each in their order."""
+    """Normalization to 0 … 1: one for all members, or one for each member in order."""
 
     floor: Annotated[float, Field(gt=0, lt=1), SearchRange(1e-4, 0.5, log=True)] = 0.01
-    """What an item is worth at least, outside a list too."""
+    """Smallest value of an item; the value outside a list."""
 
-    def restrict(self, kept: Sequence[int]) -> Self:
-        """With the norms of the members kept."""
+    def restrict(self, members: Sequence[int]) -> Self:
+        """The same rule with the norms of these members."""
         if len(self.norms) == 1:
             return self
-        return self.model_copy(update={"norms": tuple(norm for m, norm in enumerate(self.norms) if m in kept)})
+        return self.model_copy(update={"norms": tuple(norm for m, norm in enumerate(self.norms) if m in members)})
 
     def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
-        """Logarithms, 0 the most."""
+        """Logarithms of normalized scores, at most 0."""
         if len(self.norms) not in (1, len(pool.names)) or "z_score" in self.norms:
             found = f"norms {list(self.norms)} for {len(pool.names)} members"
-            raise SpecError("rule product", found, "one, or one a member, and no z_score, which falls below 0")
+            raise SpecError("rule product", found, "one norm, or one per member, without z_score (negative values)")
         lists = pool.lists[member]
         value, _ = normalized(lists.item, lists.score, self.norms[member % len(self.norms)])
         floor = np.full(len(lists), np.log(self.floor), dtype=np.float32)

@@ -1,4 +1,9 @@
-"""Hard vote: an item is worth 1 to every member that lists it among its first `top`, whatever the rank, else 0."""
+"""Top-n vote: one vote for every item among the first `top` of a member.
+
+    points(r) = 1 if r ≤ top, else 0
+
+Approval voting (Brams and Fishburn, American Political Science Review 72, 1978).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,16 @@ from pydantic import Field
 
 from matinee.candidates.pool import CandidatePool
 from matinee.ensemble.rule import F32, PointRule
-from matinee.ensemble.rules._table import by_rank
+from matinee.ensemble.rules._table import points_by_rank
 from matinee.spec import SearchRange
 
 
 class TopNVote(PointRule):
-    """One member, one vote an item."""
+    """One vote per member and item, whatever the rank."""
 
     top: Annotated[int, Field(ge=1), SearchRange(5, 100, log=True)] = 10
-    """How many of a member's first items get its vote."""
+    """Number of first items of a member that get its vote."""
 
     def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
-        """The same row for everybody."""
-        return by_rank(pool.lists[member], lambda r: (r <= self.top).astype(np.float64))
+        """Points by rank, equal for all users."""
+        return points_by_rank(pool.lists[member], lambda r: (r <= self.top).astype(np.float64))

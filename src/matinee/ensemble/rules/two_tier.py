@@ -1,7 +1,9 @@
-"""Two bands: ranks 1 … top are worth 1, those up to `reserve` are worth `worth`, everything below and outside 0.
+"""Two tiers: a full vote for the first ranks and a smaller one for the next.
 
-Points within a band are equal, so members decide by their number and weight; among equals the item code decides, or
-with `slope` the ranks: each is worth that much less than the one before.
+    points(r) = tier(r) · max(1 − slope (r − 1), 0),  tier(r) = 1 if r ≤ top, `worth` if r ≤ reserve, else 0
+
+With slope = 0 the points within a tier are equal and ties are broken by item code; a small slope breaks them by rank.
+No published source.
 """
 
 from __future__ import annotations
@@ -13,30 +15,30 @@ from pydantic import Field
 
 from matinee.candidates.pool import CandidatePool
 from matinee.ensemble.rule import F32, F64, PointRule
-from matinee.ensemble.rules._table import by_rank
+from matinee.ensemble.rules._table import points_by_rank
 from matinee.spec import SearchRange
 
 
 class TwoTier(PointRule):
-    """A full vote for what would be delivered, a small one for what came close."""
+    """A full vote for the first tier, a smaller one for the second."""
 
     top: Annotated[int, Field(ge=1), SearchRange(5, 50, log=True)] = 10
-    """The last rank of the first band."""
+    """The last rank of the first tier."""
 
     reserve: Annotated[int, Field(ge=1), SearchRange(10, 100, log=True)] = 15
-    """The last rank of the second band."""
+    """The last rank of the second tier."""
 
     worth: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.3
-    """What the second band is worth, the first being 1."""
+    """Points of the second tier; the first has 1."""
 
     slope: Annotated[float, Field(ge=0), SearchRange(0, 0.01)] = 1e-4
-    """How much less each rank is worth than the one before, as a share of its band."""
+    """Decrease of the points per rank, as a fraction of the tier's points."""
 
     def values(self, pool: CandidatePool, member: int) -> tuple[F32, F32]:
-        """The same row for everybody."""
+        """Points by rank, equal for all users."""
 
-        def worth(r: F64) -> F64:
-            band = np.where(r <= self.top, 1.0, np.where(r <= self.reserve, self.worth, 0.0))
-            return band * np.maximum(1.0 - self.slope * (r - 1.0), 0.0)
+        def points(r: F64) -> F64:
+            tier = np.where(r <= self.top, 1.0, np.where(r <= self.reserve, self.worth, 0.0))
+            return tier * np.maximum(1.0 - self.slope * (r - 1.0), 0.0)
 
-        return by_rank(pool.lists[member], worth)
+        return points_by_rank(pool.lists[member], points)

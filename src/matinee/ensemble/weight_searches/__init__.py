@@ -1,4 +1,4 @@
-"""Choosers of members and weights: one file a chooser, the kind is the file name."""
+"""Searches for members and weights: one file per search; the kind is the file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points of different members made comparable."""
+"""Scales of the members' points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from matinee.ensemble.weight_search import F32, F64
 
 
 def scale_of(points: F32) -> F64:
-    """The standard deviation of each member's points (M,); infinite where all are equal, so that its weight is 0."""
+    """Standard deviation of each member's points, (M,).
+
+    Infinite if all points of a member are equal, so that its weight is 0.
+    """
     spread = points.std(axis=1, dtype=np.float64)
     size = np.abs(points).max(axis=1, initial=0.0)
     return np.where(spread > 1e-6 * size, spread, np.inf)

@@ -1,4 +1,9 @@
-"""Weights written down: nothing is searched."""
+"""Fixed weights: no search.
+
+    w_m = weight_m / Σ weight, or 1 / M
+
+Vogt and Cottrell, Fusion Via a Linear Combination of Scores, Information Retrieval 1, 1999.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +19,15 @@ from matinee.errors import SpecError
 
 
 class Fixed(WeightSearch):
-    """Equal weights, or those given."""
+    """Equal weights, or the weights of the spec."""
 
     weight: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    """A weight for each member, in the members' order; nothing means equal ones."""
+    """A weight for each member, in the members' order; empty means equal weights."""
 
-    def weights(self, judge: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
-        """As written."""
-        given = np.array(self.weight or [1.0] * len(points))
-        if len(given) != len(points) or not given.any():
+    def weights(self, objective: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
+        """The weights of the spec, scaled to sum 1."""
+        weights = np.array(self.weight or [1.0] * len(points))
+        if len(weights) != len(points) or not weights.any():
             found = f"weights {list(self.weight)} for {len(points)} members"
-            raise SpecError("ensemble (fixed)", found, "one number ≥ 0 a member, not all 0")
-        return given / given.sum()
+            raise SpecError("ensemble (fixed)", found, "one number ≥ 0 per member, not all 0")
+        return weights / weights.sum()

@@ -1,8 +1,9 @@
-"""Greedy forward selection with replacement, bagged: members are added one at a time, whichever helps most, and may
-be added again; how often a member was taken is its weight.
+"""Greedy forward selection with replacement: the member that helps most is added, repeatedly.
 
-Starts from the best member; after `steps` additions, or `patience` of them without a gain, the best prefix counts. A
-bag does the same with a random part of the members and of the people; weights are averaged over the bags.
+    m_t = argmax_m metric(φ_m + Σ_{s<t} φ_{m_s});  w_m = number of t ≤ T with m_t = m, divided by T
+
+φ (M, c) the members' points; T the best prefix of `steps` additions, or fewer after `patience` without a gain. A bag
+repeats the selection on random subsets of the members and of the users; weights are averaged over the bags.
 
 Caruana, Niculescu-Mizil, Crew and Ksikes, Ensemble Selection from Libraries of Models, ICML 2004; bagging: Caruana,
 Munson and Niculescu-Mizil, ICDM 2006. Cost: bags · steps · members trials, a trial a few passes over the candidates.
@@ -20,56 +21,60 @@ from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.weight_search import F32, F64, WeightSearch
 
 MIN_BAG_MEMBERS = 6
-"""A bag chooses among at least so many members, if there are so many: one of bad members alone would vote for them."""
+"""Smallest number of members in a bag; a bag of only weak members would give them weight."""
 
 
 class Greedy(WeightSearch):
-    """Sparse weights that no bad member can spoil: the search to start with."""
+    """Sparse weights, robust against weak members; the default search."""
 
     steps: Annotated[int, Field(ge=1)] = 25
-    """How many additions at most; weights are multiples of one part in so many."""
+    """Largest number of additions T; weights are multiples of 1 / T."""
 
     patience: Annotated[int, Field(ge=1)] = 5
-    """Additions without a gain after which it stops."""
+    """Additions without a gain before the selection stops."""
 
     bags: Annotated[int, Field(ge=0)] = 0
-    """How many times it is done on random parts, half the cost each; 0 means once, with everything."""
+    """Number of bags; 0 means one selection on all members and users."""
 
     member_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of the members a bag may choose among; below 1 for libraries of hundreds, where many are alike."""
+    """Fraction of the members in a bag; below 1 for hundreds of members, many of them similar."""
 
     user_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The share of the people a bag looks at."""
+    """Fraction of the users in a bag."""
 
-    def weights(self, judge: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
-        """Bag after bag."""
-        everyone, M = judge.rows[1] & (judge.n_targets > 0), len(points)
+    def weights(self, objective: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
+        """Weights averaged over the bags."""
+        users, M = objective.is_selected & (objective.n_targets > 0), len(points)
         if self.bags == 0 or M < 3:
-            return self._select(judge, points, np.arange(M))
+            return self._select(objective, points, np.arange(M))
         total = np.zeros(M)
         with ctx.progress("greedy selection", self.bags) as advance:
             for bag in range(self.bags):
                 rng = ctx.rng(bag)
-                some = np.sort(rng.permutation(M)[: max(MIN_BAG_MEMBERS, round(self.member_fraction * M))])
-                half = everyone & (rng.random(len(everyone)) < self.user_fraction)
-                total += self._select(judge.restrict(half if half.any() else everyone), points, some)
+                bag_members = np.sort(rng.permutation(M)[: max(MIN_BAG_MEMBERS, round(self.member_fraction * M))])
+                bag_users = users & (rng.random(len(users)) < self.user_fraction)
+                total += self._select(objective.restrict(bag_users if bag_users.any() else users), points, bag_members)
                 advance(1)
         return total / total.sum()
 
-    def _select(self, judge: FusionObjective, points: F32, some: np.ndarray) -> F64:
-        """Weights (M,) from the members `some` alone."""
-        taken: list[int] = []
+    def _select(self, objective: FusionObjective, points: F32, members: np.ndarray) -> F64:
+        """Weights (M,) of a selection among `members`."""
+        selection: list[int] = []
         values: list[float] = []
         base = np.zeros(points.shape[1], dtype=np.float32)
         listed = np.zeros(points.shape[1], dtype=np.bool_)
         for _ in range(self.steps):
-            trial = judge.trial_values(base, points, some, 1.0, listed)
+            trial = objective.trial_values(base, points, members, 1.0, listed)
             best = int(np.argmax(trial))
-            if taken and trial[best] <= max(values) and len(values) - 1 - int(np.argmax(values)) >= self.patience - 1:
+            if (
+                selection
+                and trial[best] <= max(values)
+                and len(values) - 1 - int(np.argmax(values)) >= self.patience - 1
+            ):
                 break
-            taken.append(int(some[best]))
+            selection.append(int(members[best]))
             values.append(float(trial[best]))
-            base += points[some[best]]
-            listed |= judge.pool.rank[some[best]] > 0
-        kept = taken[: int(np.argmax(values)) + 1]
-        return np.bincount(kept, minlength=len(points)) / len(kept)
+            base += points[members[best]]
+            listed |= objective.pool.rank[members[best]] > 0
+        prefix = selection[: int(np.argmax(values)) + 1]
+        return np.bincount(prefix, minlength=len(points)) / len(prefix)

@@ -1,9 +1,9 @@
-"""Non-negative stacking: least squares from the members' points to whether a candidate is an answer.
+"""Non-negative stacking: least squares from the members' points to whether a candidate is a target.
 
-    minimise  Σ_u Σ_i (y_ui − c_u − Σ_m w_m φ_m(u, i))² + l2 · share · ‖w‖²,   w ≥ 0
+    minimize  Σ_u Σ_i (y_ui − c_u − Σ_m w_m φ_m(u, i))² + l2 · share · ‖w‖²,   w ≥ 0
 
-c_u an intercept a person, taken out by centring; φ divided by their standard deviations; share the mean of Σ φ².
-Breiman, Stacked Regressions, Machine Learning 24, 1996.
+y (c,) 1 for targets; c_u an intercept per user, removed by centring; φ (M, c) the points, divided by their standard
+deviations; share the mean over members of Σ φ². Breiman, Stacked Regressions, Machine Learning 24, 1996.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from matinee.ensemble.weight_search import F32, F64, WeightSearch
 from matinee.ensemble.weight_searches._scale import scale_of
 
 BLOCK = 4096
-"""People centred at once."""
+"""Users centred at once."""
 
 
 class Stacking(WeightSearch):
-    """A regression with no knob that matters: exact, and blind to the top of the list."""
+    """Exact ridge regression with w ≥ 0; all candidates count equally, whatever their rank."""
 
     l2: Annotated[float, Field(ge=0)] = 0.01
-    """Ridge penalty, as a share of the members' mean square."""
+    """Ridge penalty, as a fraction of the members' mean square."""
 
-    def weights(self, judge: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
-        """By the normal equations."""
-        M, (_, place, _) = len(points), judge.hit_positions
+    def weights(self, objective: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
+        """Weights (M,) from the normal equations."""
+        M, (_, place, _) = len(points), objective.hit_positions
         scale = scale_of(points)
-        answer = np.zeros(points.shape[1])
-        answer[place] = 1.0
-        offsets, asked = judge.rows
+        target = np.zeros(points.shape[1])
+        target[place] = 1.0
+        offsets, selected = objective.rows
         A, b = np.zeros((M, M)), np.zeros(M)
-        for low in range(0, len(judge.pool), BLOCK):
-            high = min(low + BLOCK, len(judge.pool))
+        for low in range(0, len(objective.pool), BLOCK):
+            high = min(low + BLOCK, len(objective.pool))
             part = slice(offsets[low], offsets[high])
             start, size = offsets[low:high] - offsets[low], np.diff(offsets[low : high + 1])
-            keep = np.repeat(asked[low:high] & (size > 0), size)
+            keep = np.repeat(selected[low:high] & (size > 0), size)
             centred = np.empty((M + 1, int(keep.sum())))
-            for at, own in enumerate([*(points[:, part] / scale[:, None]), answer[part]]):
+            for at, own in enumerate([*(points[:, part] / scale[:, None]), target[part]]):
                 total = np.add.reduceat(np.append(own, 0.0), start) * (size > 0)
                 centred[at] = (own - np.repeat(total / np.maximum(size, 1), size))[keep]
             A += centred[:M] @ centred[:M].T

@@ -1,4 +1,4 @@
-"""Small lists and answers, written out or drawn; and the slow obvious twin of every formula."""
+"""Small lists and targets, fixed or random, and a slow twin of every formula."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lists_of(rows: dict[int, list[int]], k: int, n_users: int, n_items: int) -> 
     return TopK(np.array(list(rows), dtype=np.int32), item, score, vocabulary(n_users), vocabulary(n_items))
 
 
-def answers_of(
+def targets_of(
     rows: dict[int, dict[int, int]], parts: tuple[str, ...], n_users: int, n_items: int, *, new: bool = False
 ) -> Targets:
     """User code → {item: part}."""
@@ -36,15 +36,15 @@ def answers_of(
     return Targets.of(row, item, part, parts, (user, vocabulary(n_users), vocabulary(n_items)))
 
 
-def drawn(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
-    """Random lists (some short, some empty, some missing) and answers (some empty) in two parts, in mixed row order."""
+def random_case(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
+    """Random lists (some short, empty or missing) and targets (some empty) in two parts, in mixed row order."""
     rng = np.random.default_rng(seed)
     lists: dict[int, list[int]] = {}
-    answers: dict[int, dict[int, int]] = {}
+    target_items: dict[int, dict[int, int]] = {}
     for user in rng.permutation(n_users).tolist():
         n = int(rng.integers(0, min(2 * k, n_items))) if rng.random() < 0.9 else 0
         mine = rng.permutation(n_items)[:n]
-        answers[user] = {int(i): int(rng.integers(0, 2)) for i in mine}
+        target_items[user] = {int(i): int(rng.integers(0, 2)) for i in mine}
     for user in rng.permutation(n_users).tolist():
         if rng.random() < 0.1:
             continue
@@ -52,14 +52,14 @@ def drawn(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):
         lists[user] = rng.permutation(n_items)[:length].tolist()
     return (
         lists,
-        answers,
+        target_items,
         lists_of(lists, k, n_users, n_items),
-        answers_of(answers, ("random", "last"), n_users, n_items),
+        targets_of(target_items, ("random", "last"), n_users, n_items),
     )
 
 
 Twin = Callable[[list[bool], int, int, int], "tuple[float, float]"]
-"""(hit at each listed rank, number of answers, length of the list, k) → (value, weight)."""
+"""(hit at each listed rank, number of targets, length of the list, k) → (value, weight)."""
 
 
 def _dcg(hits: list[bool]) -> float:
@@ -134,13 +134,13 @@ def twin(
     metric: str,
     k: int,
     lists: dict[int, list[int]],
-    answers: dict[int, dict[int, int]],
+    target_items: dict[int, dict[int, int]],
     part: int | None = None,
 ) -> dict[int, tuple[float, float]]:
-    """User → (value, weight), one person at a time."""
+    """User → (value, weight), one user at a time."""
     found = {}
-    for user in sorted(answers):
-        mine = {item for item, label in answers[user].items() if part is None or label == part}
+    for user in sorted(target_items):
+        mine = {item for item, label in target_items[user].items() if part is None or label == part}
         if mine:
             row = lists.get(user, [])[:k]
             found[user] = TWINS[profile][metric]([item in mine for item in row], len(mine), len(row), k)
