@@ -21,7 +21,7 @@ import polars as pl
 
 import matinee
 from matinee.data import Targets, Vocabulary
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.ensemble import CandidatePool
 from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
 from matinee.ensemble.objective import FusionObjective

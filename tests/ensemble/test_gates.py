@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from matinee.ensemble.weight_searches.listnet import ListNet
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
@@ -23,6 +22,7 @@ from matinee.ensemble.gates.segments import Segments
 from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.rules.dcg_points import DCGPoints
 from matinee.ensemble.weight_searches.greedy import Greedy
+from matinee.ensemble.weight_searches.listnet import ListNet
 from matinee.errors import UnknownNameError
 from matinee.metrics import compare, evaluate
 from matinee.spec import build
@@ -58,8 +58,15 @@ class Crowd:
         there = np.flatnonzero(~self.taught)
         row = np.repeat(np.arange(len(self.answer)), self.answer.count)
         keep = ~self.taught[row]
-        asked = (self.answer.user, self.answer.users, self.answer.items)
-        answer = Targets.of(row[keep], self.answer.item[keep], self.answer.part[keep], self.answer.parts, asked)
+        answer = Targets.from_rows(
+            self.answer.users,
+            self.answer.items,
+            self.answer.user,
+            row[keep],
+            self.answer.item[keep],
+            self.answer.part[keep],
+            self.answer.parts,
+        )
         lists = fuse(RULE, self.pool.select_rows(there), weights[there] if weights.ndim > 1 else weights)
         return evaluate(lists, answer, [METRIC], resamples=400)
 
@@ -270,10 +277,11 @@ def test_those_who_do_not_teach_change_nothing(gate):
     one = crowd()
     row = np.repeat(np.arange(len(one.kind)), one.answer.count)
     item = np.where(one.taught[row], one.answer.item, 0)
-    asked = (one.answer.user, one.answer.users, one.answer.items)
     other = replace(
         one,
-        answer=Targets.of(row, item, one.answer.part, one.answer.parts, asked),
+        answer=Targets.from_rows(
+            one.answer.users, one.answer.items, one.answer.user, row, item, one.answer.part, one.answer.parts
+        ),
         features=UserFeatures(one.traits.names, np.where(one.taught[:, None], one.traits.values, 9.0)),
     )
     weights = chosen(one)

@@ -38,8 +38,15 @@ def planted(seed):
         static = np.argsort(-taste[r])[: TAKEN // 2]
         answer[r] = np.concatenate([static, np.setdiff1d(np.argsort(-habit[r])[:TAKEN], static)[: TAKEN // 2]])
     part = np.tile(np.repeat([0, 1], TAKEN // 2), PEOPLE)
-    whose = (np.arange(PEOPLE, dtype=np.int32), vocabulary(PEOPLE), vocabulary(ITEMS))
-    answers = Targets.of(np.repeat(np.arange(PEOPLE), TAKEN), answer.ravel(), part, ("random", "last"), whose)
+    answers = Targets.from_rows(
+        vocabulary(PEOPLE),
+        vocabulary(ITEMS),
+        np.arange(PEOPLE, dtype=np.int32),
+        np.repeat(np.arange(PEOPLE), TAKEN),
+        answer.ravel(),
+        part,
+        ("random", "last"),
+    )
     return rng, taste, habit, answers
 
 
@@ -96,8 +103,15 @@ def test_nobodys_list_depends_on_their_own_answers():
     item = answers.item.reshape(PEOPLE, TAKEN).copy()
     mine = before.fold == 1
     item[mine] = np.sort(rng.permuted(np.tile(np.arange(ITEMS), (int(mine.sum()), 1)), axis=1)[:, :TAKEN], axis=1)
-    whose = (answers.user, answers.users, answers.items)
-    other = Targets.of(np.repeat(np.arange(PEOPLE), TAKEN), item.ravel(), answers.part, answers.parts, whose)
+    other = Targets.from_rows(
+        answers.users,
+        answers.items,
+        answers.user,
+        np.repeat(np.arange(PEOPLE), TAKEN),
+        item.ravel(),
+        answers.part,
+        answers.parts,
+    )
     after = search(members, other, plan, GOAL)
     assert before.folds[1] == after.folds[1]
     assert before.folds[0] != after.folds[0]
@@ -120,8 +134,7 @@ def test_a_gate_is_not_fitted_on_the_fold_it_is_judged_on(gate):
     mine = before.fold == 1
     best = np.argsort(-habit, axis=1)[:, :TAKEN].ravel()
     item = np.where(mine[row] & (length[row] > 20), best, answers.item)
-    whose = (answers.user, answers.users, answers.items)
-    other = Targets.of(row, item, answers.part, answers.parts, whose)
+    other = Targets.from_rows(answers.users, answers.items, answers.user, row, item, answers.part, answers.parts)
     after = search(members, other, plan, GOAL, people)
     assert before.folds[1].gate is not None
     assert before.folds[1] == after.folds[1]

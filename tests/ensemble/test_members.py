@@ -41,8 +41,9 @@ def lists_of(rows: list[list[int]], depth: int, n_items: int = N_ITEMS) -> TopK:
 def answers_of(rows: list[list[int]], n_items: int = N_ITEMS) -> Targets:
     row = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
     item = np.array([i for own in rows for i in own], dtype=np.int64)
-    asked = np.arange(len(rows), dtype=np.int32), words(len(rows)), words(n_items)
-    return Targets.of(row, item, item % 2, ("random", "last"), asked)
+    return Targets.from_rows(
+        words(len(rows)), words(n_items), np.arange(len(rows), dtype=np.int32), row, item, item % 2, ("random", "last")
+    )
 
 
 def world(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str, list[list[int]]], FusionObjective]:
@@ -263,12 +264,14 @@ def test_only_those_asked_about_count():
     each = np.random.default_rng(1).random((30, 4))
     answers = [own.tolist() for own in np.split(judge.target.item, judge.target.offsets[1:-1])]
     small_pool = judge.pool.select_rows(rows)
-    few = Targets.of(
+    few = Targets.from_rows(
+        judge.target.users,
+        judge.target.items,
+        small_pool.user,
         np.repeat(np.arange(len(rows)), [len(answers[r]) for r in rows]),
         np.array([i for r in rows for i in answers[r]]),
         np.array([i % 2 for r in rows for i in answers[r]]),
         ("random", "last"),
-        (small_pool.user, judge.target.users, judge.target.items),
     )
     rule = RULES.get("rrf")()
     one = analyze_members(judge.restrict(asked), rule, each, np.arange(N_ITEMS), resamples=100)

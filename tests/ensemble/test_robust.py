@@ -47,7 +47,7 @@ def world(seed: int, m: int = 80, parts: tuple[str, ...] = ("random", "last"), h
         row += [r] * len(mine)
         item += mine.tolist()
         part += label.tolist()
-    answer = Targets.of(np.array(row), np.array(item), np.array(part), parts, (user, words(m), words(N_ITEMS)))
+    answer = Targets.from_rows(words(m), words(N_ITEMS), user, np.array(row), np.array(item), np.array(part), parts)
     both = []
     for noise in (0.7, 1.2):
         seen = taste + rng.normal(scale=noise, size=taste.shape)
@@ -158,8 +158,9 @@ def only(answer: Targets, keep: np.ndarray) -> Targets:
     """The same rows, those not kept (m,) without answers."""
     row = np.repeat(np.arange(len(answer)), answer.count)
     here = keep[row]
-    asked = answer.user, answer.users, answer.items
-    return Targets.of(row[here], answer.item[here], answer.part[here], answer.parts, asked)
+    return Targets.from_rows(
+        answer.users, answer.items, answer.user, row[here], answer.item[here], answer.part[here], answer.parts
+    )
 
 
 @pytest.mark.parametrize("part", [None, "tail"])
@@ -208,8 +209,7 @@ def test_a_quarter_is_drawn_like_a_part():
     counts = answer.count > 0
     edge = sorted(length[counts])[int(np.ceil(counts.sum() / 4)) - 1]
     part = (length[row] > edge).astype(np.int64)
-    asked = answer.user, answer.users, answer.items
-    relabelled = Targets.of(row, answer.item, part, ("light", "others"), asked)
+    relabelled = Targets.from_rows(answer.users, answer.items, answer.user, row, answer.item, part, ("light", "others"))
     light = [one.part("light") for one in judged(lists, relabelled)]
     same(rows[0], compare(*light, "recall@5"))
 

@@ -15,8 +15,15 @@ from tests.ensemble.pools import topk, vocabulary
 
 def judged(lists, answers):
     m = len(answers)
-    whose = (np.arange(m, dtype=np.int32), vocabulary(m), vocabulary(8))
-    answer = Targets.of(np.arange(m), np.array(answers), np.zeros(m, dtype=int), ("all",), whose)
+    answer = Targets.from_rows(
+        vocabulary(m),
+        vocabulary(8),
+        np.arange(m, dtype=np.int32),
+        np.arange(m),
+        np.array(answers),
+        np.zeros(m, dtype=int),
+        ("all",),
+    )
     pool = CandidatePool.of({f"m{a}": topk([[(i, 1.0)] for i in own], 1, 8) for a, own in enumerate(lists)})
     return FusionObjective(pool, answer, "recall@1")
 

@@ -216,7 +216,7 @@ def test_refusals():
             evaluate(topk, answers_of(answers, ("random", "last"), users, items), ["recall@10"])
     with pytest.raises(DataError, match="person twice"):
         evaluate(_reordered(topk, np.array([0, 0])), answer, ["recall@10"])
-    nobody = Targets.of(*[np.zeros(0, dtype=np.int64)] * 3, ("last",), (topk.user, topk.users, topk.items))
+    nobody = Targets.from_rows(topk.users, topk.items, topk.user, *[np.zeros(0, dtype=np.int64)] * 3, ("last",))
     with pytest.raises(DataError, match="nobody has an answer"):
         evaluate(topk, nobody, ["recall@10"])
 

@@ -18,7 +18,7 @@ from matinee.data.readers._columns import TabularSpec, by_alias, refuse_twice
 from matinee.data.readers._delimited import fields, text_column
 from matinee.data.readers._frames import frame_table, is_frame
 from matinee.data.readers._ids import Locator, ids
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.data.source import DataSpec
 from matinee.data.source import encode_log as encode
 from matinee.errors import DataError, SpecError, UnknownNameError
@@ -126,7 +126,7 @@ def _has_header(path: Path) -> bool:
 def data_kinds() -> dict[str, type[DataSpec]]:
     """Every kind of the `[data]` table with the spec it is checked by."""
     from matinee.data.datasets import DATASETS, Dataset
-    from matinee.data.simulate import Simulate
+    from matinee.data.simulation.spec import Simulate
 
     sets: dict[str, type[DataSpec]] = dict.fromkeys(DATASETS, Dataset)
     return {**sets, "simulate": Simulate, **{kind: READERS.get(kind) for kind in READERS.names()}}

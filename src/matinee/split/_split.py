@@ -81,8 +81,15 @@ class Split:
             raise SplitError(
                 "all answers stand in the asked histories", "somebody who took something new", "Set seen = 'include'."
             )
-        asked = (answer.user[keep], answer.users, answer.items)
-        fresh = Targets.of(np.searchsorted(keep, row[new]), answer.item[new], answer.part[new], answer.parts, asked)
+        fresh = Targets.from_rows(
+            answer.users,
+            answer.items,
+            answer.user[keep],
+            np.searchsorted(keep, row[new]),
+            answer.item[new],
+            answer.part[new],
+            answer.parts,
+        )
         candidates = None if self.candidates is None else self.candidates[keep]
         valid = None if self.validation is None else self.validation.drop_seen_targets()
         return replace(
@@ -146,7 +153,7 @@ def assemble(
     if len(asked) == 0:
         raise no_test_users(log)
     row = np.searchsorted(asked, user)
-    answer = Targets.of(row, log.item[rows], destination[rows], parts, (asked, log.users, log.items))
+    answer = Targets.from_rows(log.users, log.items, asked, row, log.item[rows], destination[rows], parts)
     past = learn if query_log == TRAIN else log.filter(destination == query_log)
     return Split(learn, query_histories(learn, past, asked), answer, protocol, log.fingerprint)
 

@@ -124,7 +124,7 @@ def _split_from_files(
     if len(asked) == 0:
         raise no_test_users(answers)
     row, part = np.searchsorted(asked, answers.user), np.zeros(len(answers), dtype=np.int8)
-    answer = Targets.of(row, answers.item, part, PART, (asked, train.users, train.items))
+    answer = Targets.from_rows(train.users, train.items, asked, row, answers.item, part, PART)
     ask = query_histories(train, past, asked)
     allowed = None if candidates is None else _allowed(candidates, asked)
     return Split(train, ask, answer, protocol, source, allowed)

@@ -227,8 +227,9 @@ def _restricted(judge: FusionObjective, weights: F64) -> tuple[FusionObjective, 
     row = np.repeat(np.arange(len(answer)), answer.count)
     keep = judge.selected[row]
     now = (np.cumsum(judge.selected) - 1)[row[keep]]
-    vocabularies = (answer.user[rows], answer.users, answer.items)
-    cut = Targets.of(now, answer.item[keep], answer.part[keep], answer.parts, vocabularies)
+    cut = Targets.from_rows(
+        answer.users, answer.items, answer.user[rows], now, answer.item[keep], answer.part[keep], answer.parts
+    )
     return FusionObjective(judge.pool.select_rows(rows), cut, judge.metric, judge.profile), weights[
         rows
     ] if weights.ndim > 1 else weights

@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from matinee.data.simulate_draw import DAY, Behaviour, draw_histories
-from matinee.data.simulate_items import item_attributes, item_sampler, item_table, raw_ids
+from matinee.data.simulation.draw import DAY, Behaviour, draw_histories
+from matinee.data.simulation.items import item_attributes, item_sampler, item_table, raw_ids
 from matinee.data.source import DataSpec, Table
 
 MIN_LENGTH = 16

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data.attributes import Column, multi_categorical, numeric, text
-from matinee.data.simulate_draw import ItemSampler
+from matinee.data.simulation.draw import ItemSampler
 from matinee.data.vocabulary import Vocabulary
 
 BUCKETS = 24
