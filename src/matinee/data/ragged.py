@@ -1,4 +1,4 @@
-"""Ragged rows: the few operations on (offsets, values) that logs, histories and answers share."""
+"""Ragged rows: the few operations on (offsets, values) that logs, histories and targets share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matinee.kernel import kernel, parallel_kernel, prange
 
 
 def make_readonly(*arrays: NDArray[Any] | None) -> None:
-    """Make arrays read-only: what stands in a value cannot be changed through any view taken of it later."""
+    """Make arrays read-only, and all views taken of them later."""
     for array in arrays:
         if array is not None:
             array.flags.writeable = False
@@ -27,13 +27,13 @@ def row_offsets(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
 
 
 def binary_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
-    """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, repeats folded."""
+    """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, duplicates merged."""
     counts = count_csr(offsets, column, n_columns)
     return _csr(np.ones_like(counts.data), counts.indices, counts.indptr, n_columns)
 
 
 def count_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
-    """(rows, n_columns) float32 CSR of how often a column stands in a row, columns ascending."""
+    """(rows, n_columns) float32 CSR counts of the columns of each row, columns ascending."""
     sorted_column, count, length = _sort_and_count(offsets, column)
     indptr = np.zeros(len(offsets), dtype=np.int64)
     np.cumsum(length, out=indptr[1:])

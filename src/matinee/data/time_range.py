@@ -22,7 +22,7 @@ EARLIEST = 100_000_000
 """Seconds of March 1973: a log whose median is below holds positions, years or days, not seconds."""
 
 SAMPLE = 10_000
-"""How many times are looked at to judge what most of them are."""
+"""Number of times inspected to detect their unit."""
 
 DISTINCT = 10
 """Fewer different times than this may look like dates in digits by chance."""
@@ -42,7 +42,7 @@ def check_times(
     where: str,
     place: Callable[[int], str],
 ) -> None:
-    """Refuse a log with times outside `bounds`, naming the unit of most of them, else the first such row.
+    """Refuse a log with times outside `bounds`, with the likely unit or first row.
 
     `unit` is that of the numbers in the file, "" where it has dates.
     """
@@ -75,8 +75,8 @@ def _refuse_most(seconds: pl.Series, low: int, high: int, where: str) -> None:
             todo = f"Divide by {UNITS[unit]}, or say time_unit = '{unit}'."
             raise DataError(column, f"{found}, which looks like {name}", "seconds since 1970", todo)
     if typical < EARLIEST:
-        found = f"{found}, which no clock has shown since {EARLIEST}"
-        todo = "If they only say what came first, say time_unit = 'order'; if they mean nothing, time = ''."
+        found = f"{found}, which is not a Unix timestamp in seconds (at least {EARLIEST})"
+        todo = "Set time_unit = 'order' if they are positions, or time = '' to ignore them."
         raise DataError(column, found, "seconds since 1970", todo)
 
 

@@ -46,7 +46,7 @@ DAYS = ("%Y-%m-%d", "%Y/%m/%d")
 
 
 class TabularSpec(DataSpec):
-    """The knobs of every reader of tables with named columns."""
+    """Options of all readers of tables with named columns."""
 
     user: str | None = None
     """The column of the user; by default found by its name."""

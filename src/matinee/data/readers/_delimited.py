@@ -20,7 +20,7 @@ from matinee.errors import DataError
 
 SEPARATORS = "\t,;|"
 SEPARATOR_STANDIN = "\x1f"
-"""What stands for a separator of several bytes, such as ::."""
+"""Replacement of a separator of several bytes, such as ::."""
 
 HEAD_ROWS = 1000
 
@@ -111,7 +111,7 @@ class Fields:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what polars says, cut where it is long."""
+    """First line of a polars message, at most 120 characters."""
     return str(error).splitlines()[0][:120]
 
 
@@ -125,7 +125,7 @@ def fields(
 ) -> Fields:
     """A file ready to be read by columns; `separator` None is found in its first line.
 
-    `alone` says that there may be but one column, without any separator.
+    `alone` allows a single column without a separator.
     """
     text = read_bytes(path)
     if not quoted:

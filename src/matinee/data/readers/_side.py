@@ -60,7 +60,7 @@ def categorical_column(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Co
 
 
 def text_column(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
-    """Text to be read by people."""
+    """Text for display."""
     return text(keys, key, value)
 
 
@@ -94,7 +94,7 @@ def float_vector(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
 def columns_of(
     frame: pl.DataFrame, key: str, makers: Mapping[str, tuple[str, ColumnBuilder]]
 ) -> Callable[[Vocabulary], dict[str, Column]]:
-    """What `Table.of_items` wants: attribute name → (column of the side table, maker)."""
+    """Loader for `Table.item_attributes` from attribute name → (column of the side table, maker)."""
 
     def describe(keys: Vocabulary) -> dict[str, Column]:
         known = plain_text(frame[key])
