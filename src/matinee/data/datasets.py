@@ -59,7 +59,7 @@ class DatasetInfo:
 
     @property
     def fetched(self) -> bool:
-        """Whether an archive of it is in the cache; its checksum is looked at when it is read."""
+        """True if an archive is in the cache; its checksum is verified on reading."""
         return any(cache_path(archive).exists() for archive in self.archives)
 
 

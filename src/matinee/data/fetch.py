@@ -38,7 +38,7 @@ EXPANSION = 20
 
 @dataclass(frozen=True)
 class Archive:
-    """One zip file (a wheel is one): where it is, what it must be, and what of it is read.
+    """A zip file or wheel: address, checksum, folder and reader.
 
     `address` is an https address, or `pip:NAME==VERSION` for a wheel of the package index. `sha256` must match,
     and `md5` too where the publisher states one; `size` in bytes. `folder` is the part inside that is unpacked,

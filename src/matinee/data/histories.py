@@ -66,7 +66,8 @@ class Histories:
     ) -> tuple[Histories, int]:
         """Histories of new users from raw item ids; and the number of unknown ids.
 
-        Each of `rows` is oldest first; unknown ids are dropped. `times`, a row for each of `rows`, are seconds since 1970; rows are then sorted by (time, item), as in a log.
+        Each of `rows` is oldest first; unknown ids are dropped. `times`, a row for each of `rows`, are seconds since
+        1970; rows are then sorted by (time, item), as in a log.
         """
         flat, offsets = _flat("Histories.from_raw", rows)
         item = items.encode(raw_ids(flat))
@@ -102,7 +103,7 @@ class Histories:
         return newest
 
     def padded(self, n: int) -> NDArray[np.int32]:
-        """The newest n items of each row, (m, n), oldest first, −1 padding on the left."""
+        """The newest n items of each row (m, n), oldest first, −1-padded left."""
         at = self.offsets[1:, None] - np.arange(n, 0, -1)[None, :]
         inside = at >= self.offsets[:-1, None]
         if len(self.item) == 0:

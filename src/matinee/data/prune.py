@@ -43,7 +43,7 @@ def k_core(log: Interactions, least: int) -> Interactions:
 
 
 def rank_times(log: Interactions) -> Interactions:
-    """The same order with times 0, 1, 2 … inside each user; rows at the same time share a position."""
+    """The log with times 0, 1, 2 … per user; equal times share a position."""
     return replace(log, time=_positions(log.offsets, log.time))
 
 

@@ -19,7 +19,7 @@ def make_readonly(*arrays: NDArray[Any] | None) -> None:
 
 
 def row_offsets(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
-    """Where each row starts, (n_rows + 1,), given the row (N,) of every entry in ascending order."""
+    """Start of each row (n_rows + 1,), from the ascending row (N,) of every entry."""
     offsets = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(row, minlength=n_rows), out=offsets[1:])
     make_readonly(offsets)
@@ -99,7 +99,7 @@ def _compact(
 def order_by_row_time_item(
     row: NDArray[np.int32], time: NDArray[np.int64], item: NDArray[np.int32], n_rows: int, n_items: int
 ) -> NDArray[np.int64] | None:
-    """The stable order (N,) of entries by row, then time, then item; None where they already stand so.
+    """Stable order (N,) by row, time and item; None if already sorted.
 
     Two counting sorts (item, then row) leave every row sorted by item; each row is then sorted by time on its
     own. O(N + n_rows + n_items) and N log(row length) for the times; a lexsort of 5 M rows takes four times as long.

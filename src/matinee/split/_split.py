@@ -53,7 +53,7 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the log, the protocol and its options; only runs with equal ones are comparable.
+        """Hash of log, protocol and options; only runs with equal ones are comparable.
 
         The seed counts only if the protocol is random.
         """
@@ -154,7 +154,8 @@ def assemble(
 ) -> Split:
     """Split that sends row i of the log to `destination[i]`.
 
-    Destinations are `TRAIN`, `QUERY_ONLY`, `DROPPED` or a part ≥ 0.     Queries are the rows with the destination `query_log` of all users with targets. Raises `SplitError` if there is no
+    Destinations are `TRAIN`, `QUERY_ONLY`, `DROPPED` or a part ≥ 0.     Queries are the rows with the destination
+    `query_log` of all users with targets. Raises `SplitError` if there is no
     target.
     """
     train = log.filter(destination == TRAIN)
@@ -214,7 +215,8 @@ def as_function(spec: Callable[P, SplitSpec]) -> Callable[Concatenate[Interactio
     split_log.__name__ = split_log.__qualname__ = cls.__module__.rpartition(".")[2]
     split_log.__module__ = cls.__module__
     split_log.__doc__ = "\n".join([(module.__doc__ or "").rstrip(), "", "Options:", *lines])
-    split_log.__signature__ = inspect.Signature([first, *options], return_annotation=Split)  # pyright: ignore[reportFunctionMemberAccess]
+    split_log.__signature__ = inspect.Signature([first, *options], return_annotation=Split)  # pyright:
+    ignore[reportFunctionMemberAccess]
     return split_log
 
 

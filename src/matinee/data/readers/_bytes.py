@@ -23,7 +23,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, eq=False)
 class Bytes:
-    """A text file's bytes (n,) uint8: a view of the file itself, or of what was unpacked or mended in memory.
+    """Bytes of a text file (n,) uint8, mapped or unpacked in memory.
 
     `plain` is true if they are the file as stored on disk.
     """
@@ -60,7 +60,7 @@ class Bytes:
         return head.removeprefix("\ufeff").split("\n", 1)[0].rstrip("\r")
 
     def odd_numbers(self, separator: str) -> bool:
-        """Whether a field begins like 007, +7 or -0, or with a blank: numbers that are one only once parsed."""
+        """True if a field starts like 007, +7, -0 or with a blank."""
         quote = ord("\n") if self.quote == NO_QUOTE else self.quote
         return _odd_numbers(self.data, np.uint8(ord(separator)), np.uint8(quote))
 

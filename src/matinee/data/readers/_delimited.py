@@ -27,7 +27,7 @@ HEAD_ROWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """A text cut into fields by a one-byte separator; `names` are the columns where the file itself has no header."""
+    """A text with fields; `names` are the columns of a file without header."""
 
     text: Bytes
     separator: str
@@ -123,7 +123,7 @@ def fields(
     *,
     alone: bool = False,
 ) -> Fields:
-    """A file ready to be read by columns; `separator` None is found in its first line.
+    """Fields of a file; `separator` None means detected in the first line.
 
     `alone` allows a single column without a separator.
     """

@@ -47,7 +47,7 @@ def ids(values: pl.Series, rule: IdRule, place: Locator) -> pl.Series:
 
 
 def pair_ids(raw: pl.DataFrame, rule: IdRule, place: Locator) -> list[pl.Series]:
-    """The ids of the columns `user` and `item`; a few words among numbers are refused unless `rule` is "text"."""
+    """Ids of `user` and `item`; refuses a few words among numbers for rule "auto"."""
     both = [ids(raw[name], rule, place) for name in ("user", "item")]
     if rule == "auto" and not any(
         column.null_count() for column in both
