@@ -21,7 +21,7 @@ import polars as pl
 
 import matinee
 from matinee.data import Targets, Vocabulary
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.ensemble import CandidatePool
 from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
 from matinee.ensemble.objective import FusionObjective
@@ -150,7 +150,7 @@ def drawn(people: int = 31_360, members: int = 30, near: int = 400) -> tuple[dic
     taken = np.argsort(-(worth + rng.standard_normal((people, near), dtype=np.float32)), axis=1)[:, :10]
     whose, row = (np.arange(people, dtype=np.int32), users, items), np.repeat(np.arange(people), 10)
     answer = np.take_along_axis(code, taken, 1).ravel()
-    return found, Targets.of(row, answer, np.zeros(10 * people, int), ("all",), whose)
+    return found, Targets.from_rows(whose[1], whose[2], whose[0], row, answer, np.zeros(10 * people, int), ("all",))
 
 
 def clocked() -> dict[str, Any]:

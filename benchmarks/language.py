@@ -1,7 +1,7 @@
 """Count what makes the source hard to read: banned words, untyped records, packed parameters, names defined twice.
 
-    python benchmarks/language.py            this checkout
-    python benchmarks/language.py DIRECTORY  another checkout, for a comparison
+python benchmarks/language.py            this checkout
+python benchmarks/language.py DIRECTORY  another checkout, for a comparison
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ def string_keyed(tree: ast.Module) -> int:
     """Reads such as `run.said["metrics"]` or `said["mean"]`: a record that no type describes."""
     count = 0
     for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and isinstance(node.slice.value, str)
+        ):
             owner = node.value
             while isinstance(owner, ast.Subscript):
                 owner = owner.value
@@ -80,7 +84,9 @@ def main() -> None:
     texts = sources(root)
     trees = {path: ast.parse(text) for path, text in texts.items()}
     everything = "\n".join(texts.values())
-    words = Counter({name: len(re.findall(rf"\b(?:{rule})\b", everything, re.IGNORECASE)) for name, rule in WORDS.items()})
+    words = Counter(
+        {name: len(re.findall(rf"\b(?:{rule})\b", everything, re.IGNORECASE)) for name, rule in WORDS.items()}
+    )
     for name, count in words.items():
         print(f"{count:6d}  {name}")
     print(f"{sum(words.values()):6d}  banned words in all")

@@ -27,8 +27,8 @@ import numpy as np
 import polars as pl
 
 import matinee
-from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write_log
+from matinee.data.simulation.spec import Simulate
+from matinee.data.write import write_log
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("MATINEE_PEERS", Path.home() / ".cache" / "matinee" / "peers"))

@@ -26,7 +26,7 @@ import polars as pl
 
 import matinee
 from matinee.contract import FitContext, FittedModel
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.runs.validation import fit_early_stopped
 from matinee.split import Split
 

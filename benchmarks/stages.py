@@ -27,8 +27,8 @@ import polars as pl
 
 import matinee
 from matinee.contract import Mask
-from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write_log
+from matinee.data.simulation.spec import Simulate
+from matinee.data.write import write_log
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
 from matinee.topk import kernels

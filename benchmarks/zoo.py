@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import matinee
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ["recall@10", "ndcg@10", "coverage@10"]

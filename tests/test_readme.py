@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from matinee import models, recommend
-from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write_log
+from matinee.data.simulation.spec import Simulate
+from matinee.data.write import write_log
 from matinee.runs import load_experiment, prepare, runs_in
 from tests.typing_words import typed
 

@@ -132,25 +132,25 @@ def test_rows_are_asked_for_by_known_users_alone():
 @pytest.mark.parametrize(
     ("row", "item", "part", "message"),
     [
-        ([2], [0], [0], r"Answers\.row: found the code 2"),
-        ([0], [3], [0], r"Answers\.item: found the code 3"),
-        ([0], [-1], [0], r"Answers\.item: found the code -1"),
-        ([0], [0], [2], r"Answers\.part: found the code 2"),
+        ([2], [0], [0], r"Targets\.row: found the code 2"),
+        ([0], [3], [0], r"Targets\.item: found the code 3"),
+        ([0], [-1], [0], r"Targets\.item: found the code -1"),
+        ([0], [0], [2], r"Targets\.part: found the code 2"),
         ([0, 1], [0], [0], "shape"),
     ],
 )
 def test_answers_refuse_wrong_codes(row, item, part, message):
     with pytest.raises(DataError, match=message):
-        Targets.of(row, item, part, ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
+        Targets.from_rows(WORDS, NUMBERS, i4(0, -1), row, item, part, ("random", "last"))
 
 
 def test_the_constructor_of_answers_checks_too():
-    good = Targets.of([0, 1], [2, 0], [0, 1], ("random", "last"), (i4(0, -1), WORDS, NUMBERS))
-    with pytest.raises(DataError, match=r"Answers\.item"):
+    good = Targets.from_rows(WORDS, NUMBERS, i4(0, -1), [0, 1], [2, 0], [0, 1], ("random", "last"))
+    with pytest.raises(DataError, match=r"Targets\.item"):
         Targets(good.user, good.offsets, i4(2, 3), good.part, good.parts, WORDS, NUMBERS)
-    with pytest.raises(DataError, match=r"Answers\.user"):
+    with pytest.raises(DataError, match=r"Targets\.user"):
         Targets(i4(0, 9), good.offsets, good.item, good.part, good.parts, WORDS, NUMBERS)
-    with pytest.raises(DataError, match=r"Answers\.part"):
+    with pytest.raises(DataError, match=r"Targets\.part"):
         Targets(good.user, good.offsets, good.item, good.part[:1], good.parts, WORDS, NUMBERS)
 
 

@@ -105,7 +105,7 @@ class TestIds:
         text = f"user,item\n{first},2\n{word},3\n{word},4\n"
         for options in ({}, {"ids": "text"}):
             message = refusal(write(tmp_path, text), **options)
-            assert f"line 3: the user is '{word.strip()}', which says that it is missing, and 1 rows more" in message
+            assert f"line 3: the user is '{word.strip()}', which means a missing value, and 1 rows more" in message
         assert "line 1502: the item is" in refusal(write(tmp_path, numbers(f"1,{word}")))
 
     def test_a_word_among_numbers(self, tmp_path):

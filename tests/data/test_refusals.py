@@ -121,8 +121,8 @@ def test_a_date_among_numbers(csv):
         (T0 * 10**3, "looks like milliseconds; expected seconds", "Divide by 1000, or say time_unit = 'ms'"),
         (T0 * 10**6, "looks like microseconds; expected seconds", "Divide by 1000000, or say time_unit = 'us'"),
         (T0 * 10**9, "looks like nanoseconds; expected seconds", "Divide by 1000000000, or say time_unit = 'ns'"),
-        (17, "no clock has shown since", "say time_unit = 'order'; if they mean nothing, time = ''"),
-        (0, "no clock has shown since", "time_unit = 'order'"),
+        (17, "not a Unix timestamp in seconds", "Set time_unit = 'order' if they are positions, or time = ''"),
+        (0, "not a Unix timestamp in seconds", "time_unit = 'order'"),
         (20_140_513, "looks like YYYYMMDD", "Write dates as YYYY-MM-DD"),
     ],
 )
@@ -136,7 +136,7 @@ def test_times_of_another_magnitude(csv, time, looks, todo):
 def test_repeats_when_refused_name_both_lines(csv):
     text = f"user,item,time\n1,2,{T0 + 5}\n1,3,{T0}\n\n2,2,{T0}\n1,2,{T0}\n"
     message = refusal(csv(text), duplicates="error")
-    assert "log.csv line 6: user 1 and item 2 stand together again, first in " in message
+    assert "log.csv line 6: user 1 and item 2 occur again, first in " in message
     assert "log.csv line 2; expected each pair once" in message
 
 
@@ -146,7 +146,7 @@ def test_repeats_in_rows_of_items(csv):
     words = refusal(csv("a 5 6\n\nb 5 6\nc 7 8 7\n", "s.txt"), "user_lists", duplicates="error")
     assert "s.txt line 4: user 'c' and item '7'" in words
     first = refusal(csv("1 5 6\n2 7\n1 5\n", "s.txt"), "user_lists", duplicates="error")
-    assert "s.txt line 3: user 1 and item 5 stand together again, first in " in first
+    assert "s.txt line 3: user 1 and item 5 occur again, first in " in first
 
 
 def test_filters_that_leave_nothing_say_what_there_was(csv):
@@ -211,7 +211,7 @@ def test_rows_are_named_where_there_are_no_lines(tmp_path):
 
 def test_a_kind_that_cannot_be_guessed(csv, tmp_path):
     message = refusal(csv("0 1 2\n1 3\n", "s.txt"))
-    assert "s.txt: the kind cannot be told" in message
+    assert "s.txt: the kind is not clear" in message
     assert "sequences, user_lists. Say kind = '…'." in message
     assert "log.zip" not in message
     assert "what the folder holds (s.txt)" in refusal(tmp_path)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from matinee.data import Interactions, Vocabulary
 from matinee.data.attributes import MultiCategorical, Numeric, Text
 from matinee.data.read import data_spec, read
-from matinee.data.simulate import Simulate
-from matinee.data.simulate_draw import user_stream
-from matinee.data.simulate_items import item_sampler, item_table
-from matinee.data.simulate_write import write_log
+from matinee.data.simulation.draw import user_stream
+from matinee.data.simulation.items import item_sampler, item_table
+from matinee.data.simulation.spec import Simulate
+from matinee.data.write import write_log
 from matinee.errors import DataError, MatineeError, SpecError
 
 
@@ -223,7 +223,9 @@ def test_takes_repeat_when_asked() -> None:
     repeats = made.summary()["repeats"]
     assert isinstance(repeats, int)
     assert 0.25 < repeats / 6_000 < 0.32
-    assert len(Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3, duplicates="merge").read()) == 6_000 - repeats
+    assert (
+        len(Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3, duplicates="merge").read()) == 6_000 - repeats
+    )
 
 
 def test_parts_of_a_series_are_one_taste_and_come_out_in_turn() -> None:

@@ -97,7 +97,7 @@ def targets_of(rows: list[dict[int, int]], n_items: int, user: Sequence[int] | N
     flat = [(r, i, p) for r, row in enumerate(rows) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     codes = np.arange(len(rows), dtype=np.int32) if user is None else np.array(user, dtype=np.int32)
-    return Targets.of(row, item, part, ("random", "last"), (codes, vocabulary(len(rows)), vocabulary(n_items)))
+    return Targets.from_rows(vocabulary(len(rows)), vocabulary(n_items), codes, row, item, part, ("random", "last"))
 
 
 def random_targets(seed: int, n_users: int, items: int, most: int = 7) -> list[dict[int, int]]:

@@ -59,8 +59,14 @@ class Example:
         row = np.repeat(np.arange(len(self.targets)), self.targets.count)
         keep = ~self.is_training[row]
         vocabularies = (self.targets.user, self.targets.users, self.targets.items)
-        targets = Targets.of(
-            row[keep], self.targets.item[keep], self.targets.part[keep], self.targets.parts, vocabularies
+        targets = Targets.from_rows(
+            vocabularies[1],
+            vocabularies[2],
+            vocabularies[0],
+            row[keep],
+            self.targets.item[keep],
+            self.targets.part[keep],
+            self.targets.parts,
         )
         lists = fuse(RULE, self.pool.select_rows(rows), weights[rows] if weights.ndim > 1 else weights)
         return evaluate(lists, targets, [METRIC], resamples=400)
@@ -277,7 +283,9 @@ def test_users_outside_the_training_half_change_nothing(gate):
     vocabularies = (one.targets.user, one.targets.users, one.targets.items)
     other = replace(
         one,
-        targets=Targets.of(row, item, one.targets.part, one.targets.parts, vocabularies),
+        targets=Targets.from_rows(
+            vocabularies[1], vocabularies[2], vocabularies[0], row, item, one.targets.part, one.targets.parts
+        ),
         features=UserFeatures(one.features.names, np.where(one.is_training[:, None], one.features.values, 9.0)),
     )
     weights = common_weights(one)

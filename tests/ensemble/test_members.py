@@ -42,7 +42,7 @@ def targets_of(rows: list[list[int]], n_items: int = N_ITEMS) -> Targets:
     row = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
     item = np.array([i for own in rows for i in own], dtype=np.int64)
     vocabularies = np.arange(len(rows), dtype=np.int32), vocabulary(len(rows)), vocabulary(n_items)
-    return Targets.of(row, item, item % 2, ("random", "last"), vocabularies)
+    return Targets.from_rows(vocabularies[1], vocabularies[2], vocabularies[0], row, item, item % 2, ("random", "last"))
 
 
 def example(seed: int, m: int = 30, M: int = 4, depth: int = 8) -> tuple[dict[str, list[list[int]]], FusionObjective]:
@@ -267,12 +267,14 @@ def test_only_selected_users_count():
     each = np.random.default_rng(1).random((30, 4))
     targets = [own.tolist() for own in np.split(objective.target.item, objective.target.offsets[1:-1])]
     small_pool = objective.pool.select_rows(rows)
-    few = Targets.of(
+    few = Targets.from_rows(
+        objective.target.users,
+        objective.target.items,
+        small_pool.user,
         np.repeat(np.arange(len(rows)), [len(targets[r]) for r in rows]),
         np.array([i for r in rows for i in targets[r]]),
         np.array([i % 2 for r in rows for i in targets[r]]),
         ("random", "last"),
-        (small_pool.user, objective.target.users, objective.target.items),
     )
     rule = RULES.get("rrf")()
     one = analyze_members(objective.restrict(selected), rule, each, np.arange(N_ITEMS), resamples=100)

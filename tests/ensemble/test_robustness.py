@@ -49,8 +49,8 @@ def example(
         row += [r] * len(own)
         item += own.tolist()
         part += label.tolist()
-    targets = Targets.of(
-        np.array(row), np.array(item), np.array(part), parts, (user, vocabulary(m), vocabulary(N_ITEMS))
+    targets = Targets.from_rows(
+        vocabulary(m), vocabulary(N_ITEMS), user, np.array(row), np.array(item), np.array(part), parts
     )
     both = []
     for noise in (0.7, 1.2):
@@ -165,7 +165,15 @@ def keep_targets(targets: Targets, keep: np.ndarray) -> Targets:
     row = np.repeat(np.arange(len(targets)), targets.count)
     included = keep[row]
     vocabularies = targets.user, targets.users, targets.items
-    return Targets.of(row[included], targets.item[included], targets.part[included], targets.parts, vocabularies)
+    return Targets.from_rows(
+        vocabularies[1],
+        vocabularies[2],
+        vocabularies[0],
+        row[included],
+        targets.item[included],
+        targets.part[included],
+        targets.parts,
+    )
 
 
 @pytest.mark.parametrize("part", [None, "last"])
@@ -215,7 +223,9 @@ def test_a_quarter_uses_the_draws_of_a_part():
     edge = sorted(length[counts])[int(np.ceil(counts.sum() / 4)) - 1]
     part = (length[row] > edge).astype(np.int64)
     vocabularies = targets.user, targets.users, targets.items
-    relabelled = Targets.of(row, targets.item, part, ("light", "others"), vocabularies)
+    relabelled = Targets.from_rows(
+        vocabularies[1], vocabularies[2], vocabularies[0], row, targets.item, part, ("light", "others")
+    )
     light = [one.part("light") for one in evaluations(lists, relabelled)]
     assert_equal(rows[0], compare(*light, "recall@5"))
 

@@ -41,8 +41,14 @@ def planted(seed):
         )
     part = np.tile(np.repeat([0, 1], N_TARGETS // 2), N_USERS)
     vocabularies = (np.arange(N_USERS, dtype=np.int32), vocabulary(N_USERS), vocabulary(ITEMS))
-    targets = Targets.of(
-        np.repeat(np.arange(N_USERS), N_TARGETS), targets.ravel(), part, ("random", "last"), vocabularies
+    targets = Targets.from_rows(
+        vocabularies[1],
+        vocabularies[2],
+        vocabularies[0],
+        np.repeat(np.arange(N_USERS), N_TARGETS),
+        targets.ravel(),
+        part,
+        ("random", "last"),
     )
     return rng, long_term, short_term, targets
 
@@ -107,8 +113,14 @@ def test_no_list_depends_on_the_users_own_targets():
         rng.permuted(np.tile(np.arange(ITEMS), (int(in_fold.sum()), 1)), axis=1)[:, :N_TARGETS], axis=1
     )
     vocabularies = (targets.user, targets.users, targets.items)
-    other = Targets.of(
-        np.repeat(np.arange(N_USERS), N_TARGETS), item.ravel(), targets.part, targets.parts, vocabularies
+    other = Targets.from_rows(
+        vocabularies[1],
+        vocabularies[2],
+        vocabularies[0],
+        np.repeat(np.arange(N_USERS), N_TARGETS),
+        item.ravel(),
+        targets.part,
+        targets.parts,
     )
     after = search(members, other, spec, GOAL)
     assert before.folds[1] == after.folds[1]
@@ -135,7 +147,7 @@ def test_a_gate_is_not_fitted_on_its_evaluation_fold(gate):
     best = np.argsort(-short_term, axis=1)[:, :N_TARGETS].ravel()
     item = np.where(in_fold[row] & (length[row] > 20), best, targets.item)
     vocabularies = (targets.user, targets.users, targets.items)
-    other = Targets.of(row, item, targets.part, targets.parts, vocabularies)
+    other = Targets.from_rows(vocabularies[1], vocabularies[2], vocabularies[0], row, item, targets.part, targets.parts)
     after = search(members, other, spec, GOAL, context)
     assert before.folds[1].gate is not None
     assert before.folds[1] == after.folds[1]

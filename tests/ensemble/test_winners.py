@@ -16,7 +16,15 @@ from tests.ensemble.pools import topk, vocabulary
 def objective_of(lists, targets):
     m = len(targets)
     vocabularies = (np.arange(m, dtype=np.int32), vocabulary(m), vocabulary(8))
-    targets = Targets.of(np.arange(m), np.array(targets), np.zeros(m, dtype=int), ("all",), vocabularies)
+    targets = Targets.from_rows(
+        vocabularies[1],
+        vocabularies[2],
+        vocabularies[0],
+        np.arange(m),
+        np.array(targets),
+        np.zeros(m, dtype=int),
+        ("all",),
+    )
     pool = CandidatePool.of({f"m{a}": topk([[(i, 1.0)] for i in own], 1, 8) for a, own in enumerate(lists)})
     return FusionObjective(pool, targets, "recall@1")
 

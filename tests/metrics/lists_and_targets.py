@@ -33,7 +33,7 @@ def targets_of(
     flat = [(r, i, p) for r, row in enumerate(rows.values()) for i, p in row.items()]
     row, item, part = (np.array([f[c] for f in flat], dtype=np.int64) for c in range(3))
     user = np.full(len(rows), -1, dtype=np.int32) if new else np.array(list(rows), dtype=np.int32)
-    return Targets.of(row, item, part, parts, (user, vocabulary(n_users), vocabulary(n_items)))
+    return Targets.from_rows(vocabulary(n_users), vocabulary(n_items), user, row, item, part, parts)
 
 
 def random_case(seed: int, n_users: int = 40, n_items: int = 30, k: int = 10):

@@ -216,7 +216,7 @@ def test_refusals():
             evaluate(topk, targets_of(target_items, ("random", "last"), users, items), ["recall@10"])
     with pytest.raises(DataError, match="user twice"):
         evaluate(_reordered(topk, np.array([0, 0])), targets, ["recall@10"])
-    no_targets = Targets.of(*[np.zeros(0, dtype=np.int64)] * 3, ("last",), (topk.user, topk.users, topk.items))
+    no_targets = Targets.from_rows(topk.users, topk.items, topk.user, *[np.zeros(0, dtype=np.int64)] * 3, ("last",))
     with pytest.raises(DataError, match="no user has a target"):
         evaluate(topk, no_targets, ["recall@10"])
 

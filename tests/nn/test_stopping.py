@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from matinee.contract import FitContext
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.metrics import compare, evaluate
 from matinee.models.mult_dae import MultDAE
 from matinee.runs import RunOptions, execute, leaderboard, prepare

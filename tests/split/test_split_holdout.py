@@ -122,12 +122,12 @@ def test_short_is_skipped_or_refused():
     skipped = split.mixture(log, short_histories="skip")
     assert set(answers(skipped)) == {"long"}
     assert pairs(skipped.train) + answer_pairs(skipped) == pairs(log)
-    with pytest.raises(SplitError, match=r"2 of 3 users are too short for 10 answers, the shortest has 1 row;"):
+    with pytest.raises(SplitError, match=r"2 of 3 users are too short for 10 targets, the shortest has 1 row;"):
         split.mixture(log, short_histories="error")
     assert len(split.mixture(log_of(of[:11]), short_histories="error").target) == 1
-    with pytest.raises(SplitError, match="nobody can be asked"):
+    with pytest.raises(SplitError, match="no user has enough interactions"):
         split.random(log_of([("one", "i00", 0), ("one", "i00", 1), ("two", "i01", 0)]), n=1)
-    with pytest.raises(SplitError, match="nobody can be asked"):
+    with pytest.raises(SplitError, match="no user has enough interactions"):
         split.mixture(log_of(of[11:]), short_histories="skip")
 
 

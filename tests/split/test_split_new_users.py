@@ -78,7 +78,7 @@ def test_refusals():
     log = log_of(MANY)
     with pytest.raises(SplitError, match="190 of 200 users can be held out with users = 191"):
         split.new_users(log, users=191)
-    with pytest.raises(SplitError, match="somebody left to learn from"):
+    with pytest.raises(SplitError, match="at least one training user"):
         split.new_users(log_of([("u", "a", 0), ("u", "b", 1)]), users=1)
     with pytest.raises(SplitError, match="no times"):
         split.new_users(log_of(MANY, clock="none"), users=3, order="time")

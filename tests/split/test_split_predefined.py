@@ -96,7 +96,7 @@ def test_candidates():
     named = [found.train.items.decode(found.candidates[[r]].indices).to_list() for r in range(3)]
     assert dict(zip(answers(found), named, strict=True)) == {"ann": ["Q", "Z"], "ben": ["A"], "dan": ["B"]}
     assert found.fingerprint != split.predefined(log_of(LEARN), log_of(TEST)).fingerprint
-    with pytest.raises(SplitError, match="1 of 3 asked users have no candidates"):
+    with pytest.raises(SplitError, match="1 of 3 queried users have no candidates"):
         split.predefined(log_of(LEARN), log_of(TEST), candidates=pool.head(3))
 
 
@@ -133,7 +133,7 @@ def test_the_same_content_from_elsewhere_is_the_same_split(tmp_path: Path):
 
 
 def test_refusals(tmp_path: Path):
-    with pytest.raises(SpecError, match="no file of answers"):
+    with pytest.raises(SpecError, match="no file of targets"):
         PROTOCOLS.read({"kind": "predefined"}, "split").split(log_of(LEARN))
     with pytest.raises(MatineeError, match="nowhere"):
         split.predefined(log_of(LEARN), tmp_path / "nowhere.txt")
@@ -146,5 +146,5 @@ def test_refusals(tmp_path: Path):
     empty = Interactions.of(
         (Vocabulary.of(["ann"]), Vocabulary.of(["A"])), np.zeros(0, np.int32), np.zeros(0, np.int32)
     )
-    with pytest.raises(SplitError, match="nobody can be asked"):
+    with pytest.raises(SplitError, match="no user has enough interactions"):
         split.predefined(log_of(LEARN), empty)

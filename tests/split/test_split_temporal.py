@@ -87,7 +87,7 @@ def test_stop_is_an_earlier_origin_at_the_same_horizon():
         assert inner.protocol.days == outer.protocol.days  # pyright: ignore[reportAttributeAccessIssue]
         assert inner.train.time.max() < inner.protocol.at.timestamp()  # pyright: ignore[reportAttributeAccessIssue]
         assert not pairs(inner.train).keys() - pairs(outer.train).keys()
-    with pytest.raises(SplitError, match="nobody has rows both before"):
+    with pytest.raises(SplitError, match="no user has rows both before"):
         split.temporal(log, at=moment(24 * 10)).validation_split()
 
 

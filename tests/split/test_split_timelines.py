@@ -29,7 +29,7 @@ CALLS: dict[str, tuple[str, Callable[[Interactions], Split]]] = {
         lambda log: split.new_users(log, users=1, fold_in=0.6, seed=7),
     ),
 }
-LETTERS = {"random": "r", "last_n": "t", "temporal": "t", "new_users": "n", "predefined": "g"}
+LETTERS = {"random": "r", "last": "t", "last_n": "t", "temporal": "t", "new_users": "n", "predefined": "g"}
 
 
 def module_of(kind: str) -> ModuleType:

@@ -83,7 +83,7 @@ def test_the_stop_fold_leaves_half_of_what_is_left(cut: Callable[[Interactions],
 @pytest.mark.parametrize("short", ["skip", "error"])
 def test_the_stop_fold_of_a_strict_split_is_lenient(short: str):
     outer = split.last_n(log_of([("u", f"i{i}", i) for i in range(4)]), n=3, short_histories=short)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(SplitError, match="nobody can be asked"):
+    with pytest.raises(SplitError, match="no user has enough interactions"):
         outer.validation_split()  # one item is left
     longer = split.last_n(log_of([("u", f"i{i}", i) for i in range(6)]), n=3, short_histories=short)  # pyright: ignore[reportArgumentType]
     assert len(answers(longer.validation_split())["u"]) == 1

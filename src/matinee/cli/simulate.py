@@ -9,8 +9,8 @@ import typer
 
 from matinee.cli._screen import out
 from matinee.cli._specs import with_options
-from matinee.data.simulate import Simulate
-from matinee.data.simulate_write import write_log
+from matinee.data.simulation.spec import Simulate
+from matinee.data.write import write_log
 from matinee.spec import build
 
 

@@ -1,4 +1,4 @@
-"""The log, checked and encoded."""
+"""Interaction logs as validated codes: vocabularies, interactions, attributes, histories, targets."""
 
 from matinee.data.attributes import Attributes
 from matinee.data.histories import Histories

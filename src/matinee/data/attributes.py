@@ -1,4 +1,4 @@
-"""What is known of users or of items: typed columns, aligned to a vocabulary; missing is missing."""
+"""Typed attribute columns of users or items, aligned to a vocabulary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from matinee.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Categorical:
-    """One value a row: `code` (n,) into `values`; −1 is missing."""
+    """One value per row: `code` (n,) into `values`; −1 is missing."""
 
     values: Vocabulary
     code: NDArray[np.int32]
@@ -28,7 +28,10 @@ class Categorical:
 
 @dataclass(frozen=True, eq=False)
 class MultiCategorical:
-    """Any number of values a row: row r has `code[offsets[r]:offsets[r + 1]]`, with `weight` beside it or None."""
+    """Any number of values per row: row r has `code[offsets[r]:offsets[r + 1]]`.
+
+    `weight` has one number per code; None means unweighted.
+    """
 
     values: Vocabulary
     offsets: NDArray[np.int64]
@@ -38,14 +41,14 @@ class MultiCategorical:
 
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """One number a row, `value` (n,) float64; NaN is missing."""
+    """One number per row, `value` (n,) float64; NaN is missing."""
 
     value: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Free text to be read by people, `value` (n,); null is missing. No model takes it as it is."""
+    """Free text for display, `value` (n,); null is missing. Models do not use it directly."""
 
     value: pl.Series
 
@@ -67,7 +70,7 @@ Schema: TypeAlias = Mapping[str, ColumnSchema]
 
 @dataclass(frozen=True, eq=False)
 class Attributes:
-    """Columns of users or of items by name; row r of every column belongs to code r of `keys`."""
+    """Columns by name; row r of every column belongs to code r of `keys`."""
 
     keys: Vocabulary
     columns: Mapping[str, Column] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,13 +83,13 @@ class Attributes:
 
     @property
     def titles(self) -> pl.Series | None:
-        """The text people know a row by, (n,), or None where no column `title` came along."""
+        """Titles (n,), or None without a text column `title`."""
         column = self.columns.get("title")
         return column.value if isinstance(column, Text) else None
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids, names, types, values and entries, text such as titles included; column order is left out."""
+        """Hash of ids and of all columns; the order of columns does not matter."""
         digest = hashlib.sha256(self.keys.fingerprint.encode())
         for name in sorted(self.columns):
             column = self.columns[name]
@@ -102,9 +105,10 @@ class Attributes:
         return MappingProxyType({name: _schema(column) for name, column in self.columns.items()})
 
     def conform(self, schema: Schema) -> Attributes:
-        """The columns of `schema`, with its codes; values that it does not have become missing, other columns go.
+        """The columns of `schema`, encoded as there.
 
-        Raises `DataError` for a column that is not here or has another type.
+        Values that the schema lacks become missing; other columns are dropped.
+        Raises `DataError` for a column that does not exist or has another type.
         """
         missing = [name for name in schema if name not in self.columns]
         if missing:
@@ -123,7 +127,7 @@ class Attributes:
         return Attributes(self.keys, MappingProxyType({**self.columns, **columns}))
 
     def reindex(self, keys: Vocabulary) -> Attributes:
-        """The same facts for another vocabulary, joined by raw id; rows nobody described are missing."""
+        """The columns for another vocabulary, joined by raw id; rows of new ids are missing."""
         row = self.keys.encode(keys.ids)
         moved = {name: _take(column, row) for name, column in self.columns.items()}
         return Attributes(keys, MappingProxyType(moved))
@@ -138,7 +142,7 @@ def _schema(column: Column) -> ColumnSchema:
 
 
 def _content(column: Column) -> list[bytes]:
-    """All that a column holds; every NaN counts as one, and −0 as 0."""
+    """Content of a column as bytes; all NaNs are equal, and −0 equals 0."""
     if isinstance(column, Categorical):
         return [column.values.fingerprint.encode(), column.code.tobytes()]
     if isinstance(column, MultiCategorical):
@@ -151,7 +155,7 @@ def _content(column: Column) -> list[bytes]:
 
 
 def _recoded(column: Column, values: Vocabulary | None) -> Column:
-    """The column with the codes of other values; an entry whose value is not among them is missing."""
+    """The column encoded with other values; entries without a code are missing."""
     if values is None or not isinstance(column, Categorical | MultiCategorical) or column.values == values:
         return column
     new = np.append(values.encode(column.values.ids), np.int32(-1))  # the last one is the code of a missing value
@@ -166,7 +170,10 @@ def _recoded(column: Column, values: Vocabulary | None) -> Column:
 
 
 def categorical(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Categorical:
-    """A `Category` from pairs of raw key and value; the first value of a key counts, unknown keys are ignored."""
+    """`Categorical` from pairs of raw key and value; the first value of a key counts.
+
+    Unknown keys are ignored.
+    """
     row, values = keys.encode(key), Vocabulary.of(value)
     code = np.full(len(keys), -1, dtype=np.int32)
     known = row >= 0
@@ -177,7 +184,10 @@ def categorical(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Categoric
 def multi_categorical(
     keys: Vocabulary, key: pl.Series, value: pl.Series, weight: pl.Series | None = None
 ) -> MultiCategorical:
-    """A `Many` from pairs of raw key and value in any order; unknown keys and null values are ignored."""
+    """`MultiCategorical` from pairs of raw key and value, in any order.
+
+    Unknown keys and null values are ignored.
+    """
     row, values = keys.encode(key), Vocabulary.of(value)
     code = values.encode(value)
     keep = (row >= 0) & (code >= 0)
@@ -189,7 +199,7 @@ def multi_categorical(
 
 
 def numeric(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Numeric:
-    """A `Number` from pairs of raw key and value; the first value of a key counts."""
+    """`Numeric` from pairs of raw key and value; the first value of a key counts."""
     row = keys.encode(key)
     filled = np.full(len(keys), np.nan)
     known = row >= 0
@@ -198,7 +208,7 @@ def numeric(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Numeric:
 
 
 def text(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Text:
-    """A `Text` from pairs of raw key and text; the first text of a key counts."""
+    """`Text` from pairs of raw key and text; the first text of a key counts."""
     pairs = pl.DataFrame({"row": keys.encode(key), "value": value.cast(pl.String)}).filter(pl.col("row") >= 0)
     rows = pl.DataFrame({"row": np.arange(len(keys), dtype=np.int32)})
     return Text(rows.join(pairs.unique("row", keep="first"), on="row", how="left", maintain_order="left")["value"])

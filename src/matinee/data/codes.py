@@ -1,4 +1,4 @@
-"""Checks of codes and ragged rows, made once where a value is built; compiled loops behind it check nothing."""
+"""Checks of codes and ragged rows, done once in constructors; kernels do not repeat them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENCODE = "Vocabulary.encode gives codes, −1 for an unknown id: leave it out. H
 
 
 def codes_of(where: str, values: ArrayLike, n: int, *, missing: bool = False) -> NDArray[np.int32]:
-    """Whole numbers as int32 codes 0..n−1, −1 too where `missing`; raises `DataError` for anything else."""
+    """Codes 0..n−1 as int32, or −1 if `missing`; raises `DataError` otherwise."""
     try:
         code = np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -34,7 +34,7 @@ def check_codes(where: str, code: NDArray[np.int32], n: int, *, missing: bool = 
 
 
 def numbers_of(where: str, values: ArrayLike, dtype: type[np.int64 | np.float32]) -> NDArray[Any]:
-    """Numbers as int64, which takes whole numbers only, or as float32; raises `DataError` for anything else."""
+    """Whole numbers as int64, or numbers as float32; raises `DataError` otherwise."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in ("iu" if dtype is np.int64 else "iuf"):
         expected = "whole numbers" if dtype is np.int64 else "numbers"
@@ -84,7 +84,7 @@ def _range(n: int, *, missing: bool) -> str:
 
 
 def _described(array: NDArray[Any]) -> str:
-    """What stands in an array, for messages: its type, its shape where it is not flat, its first value."""
+    """Description of an array for messages: type, shape unless flat, first value."""
     kinds = {"U": "text", "f": "fractions", "b": "booleans", "O": "mixed values", "i": str(array.dtype)}
     kind = kinds.get(array.dtype.kind, str(array.dtype))
     shape = "" if array.ndim == 1 else f" of the shape {array.shape}"

@@ -1,4 +1,4 @@
-"""Data sets by name: where each comes from, what its archive must be, who may use it, and reading it as a log."""
+"""Public data sets by name: address, checksum, licence, and reading as a log."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ GROUPLENS = ", md5 as GroupLens publishes it beside the archive"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set people know by name. `archives` are tried in order; the first is the publisher's own.
+    """A public data set. `archives` are tried in order; the first is the publisher's own.
 
-    `licence` says in a sentence what `terms`, an address, says in full.
+    `licence` is a one-sentence summary of the page at the address `terms`.
     """
 
     name: str
@@ -44,7 +44,7 @@ class DatasetInfo:
 
     @property
     def address(self) -> str:
-        """Where the publisher keeps it."""
+        """Address of the publisher's archive."""
         return self.archives[0].address
 
     @property
@@ -59,7 +59,7 @@ class DatasetInfo:
 
     @property
     def fetched(self) -> bool:
-        """Whether an archive of it is in the cache; its checksum is looked at when it is read."""
+        """True if an archive is in the cache; its checksum is verified on reading."""
         return any(cache_path(archive).exists() for archive in self.archives)
 
 
@@ -95,7 +95,7 @@ def _catalogue(*entries: DatasetInfo) -> Mapping[str, DatasetInfo]:
 DATASETS = _catalogue(
     DatasetInfo(
         "ml-100k",
-        "MovieLens 100K (1998): 100,000 ratings by 943 people of 1,682 films.",
+        "MovieLens 100K (1998): 100,000 ratings by 943 users on 1,682 films.",
         CLOSED,
         f"{HOME}/ml-100k-README.txt",
         (
@@ -111,7 +111,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-1m",
-        "MovieLens 1M (2003): 1,000,209 ratings by 6,040 people of 3,706 films.",
+        "MovieLens 1M (2003): 1,000,209 ratings by 6,040 users on 3,706 films.",
         CLOSED,
         f"{HOME}/ml-1m-README.txt",
         (
@@ -126,7 +126,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-10m",
-        "MovieLens 10M (2009): 10,000,054 ratings by 69,878 people of 10,677 films.",
+        "MovieLens 10M (2009): 10,000,054 ratings by 69,878 users on 10,677 films.",
         CLOSED,
         f"{HOME}/ml-10m-README.html",
         (
@@ -142,7 +142,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-20m",
-        "MovieLens 20M (2015): 20,000,263 ratings by 138,493 people of 26,744 films.",
+        "MovieLens 20M (2015): 20,000,263 ratings by 138,493 users on 26,744 films.",
         CLOSED,
         f"{HOME}/ml-20m-README.html",
         (
@@ -157,7 +157,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-25m",
-        "MovieLens 25M (2019): 25,000,095 ratings by 162,541 people of 59,047 films.",
+        "MovieLens 25M (2019): 25,000,095 ratings by 162,541 users on 59,047 films.",
         CLOSED,
         f"{HOME}/ml-25m-README.html",
         (
@@ -172,7 +172,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-32m",
-        "MovieLens 32M (2023): 32,000,204 ratings by 200,948 people of 84,432 films.",
+        "MovieLens 32M (2023): 32,000,204 ratings by 200,948 users on 84,432 films.",
         SHARED,
         f"{HOME}/ml-32m-README.html",
         (
@@ -187,7 +187,7 @@ DATASETS = _catalogue(
     ),
     DatasetInfo(
         "ml-latest-small",
-        "MovieLens latest, small (2018): 100,836 ratings by 610 people of 9,724 films. May change; not for papers.",
+        "MovieLens latest, small (2018): 100,836 ratings by 610 users on 9,724 films. May change; not for papers.",
         SHARED,
         f"{HOME}/ml-latest-small-README.html",
         (
@@ -200,18 +200,18 @@ DATASETS = _catalogue(
         ),
     ),
 )
-"""Every data set that can be asked for by name."""
+"""Data sets by name."""
 
 
 def find(name: str) -> DatasetInfo:
-    """The entry of a name; one nobody knows raises `UnknownName` with the nearest."""
+    """Data set of a name; raises `UnknownNameError` with the nearest name."""
     if name not in DATASETS:
         raise UnknownNameError("data set", name, DATASETS)
     return DATASETS[name]
 
 
 def fetch(name: str, *, force: bool = False) -> Path:
-    """The folder of a data set, from the cache or the network. `force` throws away what the cache has first."""
+    """Folder of a data set, from the cache or the network; `force` evicts it first."""
     entry = find(name)
     if force:
         for archive in entry.archives:
@@ -244,12 +244,12 @@ class Dataset(DataSpec):
 
     @property
     def kind(self) -> str:
-        """The name of the data set: in a file, `kind = "ml-100k"` is all there is to say."""
+        """Name of the data set; a file needs only `kind = "ml-100k"`."""
         return self.name
 
     def to_dict(self) -> dict[str, object]:
-        """What a file would say: the kind, which is the name, then the knobs."""
-        return {"kind": self.name, **{knob: value for knob, value in self.params().items() if knob != "name"}}
+        """Table of an experiment file: the kind, which is the name, then the options."""
+        return {"kind": self.name, **{option: value for option, value in self.params().items() if option != "name"}}
 
     @field_validator("name")
     @classmethod
@@ -257,7 +257,7 @@ class Dataset(DataSpec):
         return find(name).name
 
     def table(self) -> Table:
-        """The rows of the log as its reader finds them, fetched first if need be."""
+        """Raw table of the data set, downloaded first if necessary."""
         entry = find(self.name)
         archive = _available_archive(entry)
         values = {"path": str(unpacked(self.name, archive))}
@@ -271,7 +271,7 @@ class Dataset(DataSpec):
 
 
 def _harmonize(describe: AttributeLoader | None) -> AttributeLoader | None:
-    """The facts of the wheel under the names, and in the types, that the publisher's own files give them."""
+    """Attributes of the wheel with the names and types of the publisher's files."""
     if describe is None:
         return None
     facts = describe

@@ -1,7 +1,7 @@
-"""An archive from the network to a folder in the cache: fetched whole, verified, unpacked without escapes.
+"""Download, verification and unpacking of archives into the cache folder.
 
-Nothing stands under its final name before it is complete and has the right checksum. A cached archive whose
-checksum is wrong is never read and never replaced in silence.
+A file gets its final name only when it is complete and its checksum is right. A cached archive with a wrong
+checksum is neither read nor replaced silently.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import pooch
 from matinee.errors import DownloadError
 
 CONNECT_SECONDS = 8
-"""How long a closed network may keep us waiting for one connection."""
+"""Timeout of one connection."""
 
 READ_SECONDS = 60
-"""How long a server may stay silent in the middle of a file."""
+"""Timeout between two blocks of a file."""
 
 PIP_SECONDS = 90
-"""How long pip may take for its one wheel."""
+"""Timeout of pip for one wheel."""
 
 EXPANSION = 20
 """An archive that unpacks to more than this many times its size is refused."""
@@ -38,11 +38,11 @@ EXPANSION = 20
 
 @dataclass(frozen=True)
 class Archive:
-    """One zip file (a wheel is one): where it is, what it must be, and what of it is read.
+    """A zip file or wheel: address, checksum, folder and reader.
 
     `address` is an https address, or `pip:NAME==VERSION` for a wheel of the package index. `sha256` must match,
     and `md5` too where the publisher states one; `size` in bytes. `folder` is the part inside that is unpacked,
-    `reader` the kind in `data/readers/` that reads it. `vouched` says where the checksum comes from.
+    `reader` the kind in `data/readers/` that reads it. `checksum_source` is the origin of the checksum.
     """
 
     address: str
@@ -80,7 +80,7 @@ def evict(name: str, archive: Archive) -> None:
 
 
 def download(name: str, archive: Archive) -> None:
-    """Put the archive into the cache. A source that cannot be reached raises `Unreachable`."""
+    """Put the archive into the cache. A source that cannot be reached raises `UnreachableError`."""
     home = cache()
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".fetching-") as scratch:
@@ -170,8 +170,8 @@ def _from_index(archive: Archive, to: Path) -> None:
     except subprocess.TimeoutExpired:
         raise UnreachableError(f"pip download {wanted}: no answer in {PIP_SECONDS} s") from None
     if done.returncode or not to.exists():
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
-        raise UnreachableError(f"pip download {wanted}: {said[-1].strip()}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
+        raise UnreachableError(f"pip download {wanted}: {lines[-1].strip()}")
 
 
 def _cause(error: Exception) -> str:
@@ -193,7 +193,7 @@ def _unpack(name: str, archive: Archive, to: Path) -> None:
             path = to / PurePosixPath(member.filename).relative_to(parent)
             try:
                 _extract(bundle, member, path)
-            except OSError as error:  # a file and a folder of one name, a name that is too long, no room
+            except OSError as error:  # a file and a folder of one name, a name that is too long, a full disk
                 found = (
                     f"{member.filename[:80]!r} of {cache_path(archive)} cannot be written ({error.strerror or error})"
                 )
@@ -228,7 +228,7 @@ def _opened(name: str, archive: Archive) -> Generator[tuple[zipfile.ZipFile, lis
 def _refuse_escapes(name: str, path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         inner = PurePosixPath(member.filename)
-        # orig_filename is what the archive really says, before zipfile tidies it
+        # orig_filename is the name in the archive, before zipfile normalizes it
         escapes = inner.is_absolute() or ".." in inner.parts or any(sign in member.orig_filename for sign in "\\:\0")
         if escapes or stat.S_ISLNK(member.external_attr >> 16):
             found = f"{path} holds {member.orig_filename!r}, a link or a path that leads out of its folder"

@@ -1,4 +1,4 @@
-"""What a model is asked: one row a person, items oldest first."""
+"""Queries: one row of items per user, oldest first."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Id: TypeAlias = int | str
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Ragged rows: person r took `item[offsets[r]:offsets[r + 1]]` at `time[…]`, oldest first.
+    """Histories of m users: row r has `item[offsets[r]:offsets[r + 1]]`, oldest first.
 
-    `user` (m,) are codes of `users`; −1 is somebody new, whose row is all that is known of them. An empty row
-    is a person without a past. `time` are seconds since 1970, or positions where only the order is known.
+    `user` (m,) are codes of `users`; −1 is a new user. A row may be empty. `time` (N,) are seconds since 1970, or
+    positions where only the order is known.
 
     Raises `DataError` for codes outside the vocabularies and arrays of another type or length.
     """
@@ -64,9 +64,10 @@ class Histories:
     def from_raw(
         rows: Sequence[Iterable[Id]], items: Vocabulary, times: Sequence[Iterable[int]] | None = None
     ) -> tuple[Histories, int]:
-        """Histories of new users from rows of raw item ids, oldest first, and how many unknown ids were left out.
+        """Histories of new users from raw item ids; and the number of unknown ids.
 
-        `times`, a row for each of `rows`, are seconds since 1970; rows are then sorted by (time, item), as in a log.
+        Each of `rows` is oldest first; unknown ids are dropped. `times`, a row for each of `rows`, are seconds since
+        1970; rows are then sorted by (time, item), as in a log.
         """
         flat, offsets = _flat("Histories.from_raw", rows)
         item = items.encode(raw_ids(flat))
@@ -74,11 +75,11 @@ class Histories:
         row = np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(offsets))[known]
         found = _new_users(item[known], row_offsets(row, len(rows)), items)
         if times is not None:
-            when, beside = _flat("Histories.from_raw: times", times)
-            if not np.array_equal(beside, offsets):
+            values, time_offsets = _flat("Histories.from_raw: times", times)
+            if not np.array_equal(time_offsets, offsets):
                 where, expected = "Histories.from_raw: times", "a time for each id"
                 raise DataError(where, "their rows have other lengths than the ids'", expected, "Give both as one row.")
-            time = numbers_of("Histories.from_raw: times", when, np.int64)[known]
+            time = numbers_of("Histories.from_raw: times", values, np.int64)[known]
             order = order_by_row_time_item(row, time, found.item, len(rows), len(items))
             at = np.arange(len(time)) if order is None else order
             found = replace(found, item=found.item[at], time=time[at])
@@ -86,12 +87,12 @@ class Histories:
 
     @cached_property
     def matrix(self) -> csr_array:
-        """(m, n_items) float32 CSR of 0 and 1; items ascending in a row, repeats folded."""
+        """(m, n_items) float32 CSR of 0 and 1; items ascending in a row, duplicates merged."""
         return binary_csr(self.offsets, self.item, len(self.items))
 
     @cached_property
     def counts(self) -> csr_array:
-        """(m, n_items) float32 CSR of how often each item was taken."""
+        """(m, n_items) float32 CSR of counts of each item."""
         return count_csr(self.offsets, self.item, len(self.items))
 
     def last(self) -> NDArray[np.int32]:
@@ -102,7 +103,7 @@ class Histories:
         return newest
 
     def padded(self, n: int) -> NDArray[np.int32]:
-        """The newest n items of each row, (m, n), oldest first, −1 padding on the left."""
+        """The newest n items of each row (m, n), oldest first, −1-padded left."""
         at = self.offsets[1:, None] - np.arange(n, 0, -1)[None, :]
         inside = at >= self.offsets[:-1, None]
         if len(self.item) == 0:
@@ -148,5 +149,5 @@ def _flat(where: str, rows: Sequence[Iterable[Any]]) -> tuple[list[Any], NDArray
 def _new_users(item: NDArray[np.int32], offsets: NDArray[np.int64], items: Vocabulary) -> Histories:
     """Rows of users without a code; times are positions."""
     position = np.arange(len(item), dtype=np.int64) - np.repeat(offsets[:-1], np.diff(offsets))
-    nobody = Vocabulary.of(pl.Series("user", [], dtype=pl.Int64))
-    return Histories(np.full(len(offsets) - 1, -1, dtype=np.int32), offsets, item, position, nobody, items)
+    no_users = Vocabulary.of(pl.Series("user", [], dtype=pl.Int64))
+    return Histories(np.full(len(offsets) - 1, -1, dtype=np.int32), offsets, item, position, no_users, items)

@@ -1,4 +1,4 @@
-"""The log as codes: who took what, when, how strongly. Frozen, sorted, fingerprinted."""
+"""The interaction log as codes: frozen, sorted, with a fingerprint."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TimeKind: TypeAlias = Literal["seconds", "order", "none"]
 class Interactions:
     """N rows (user, item, time, weight), sorted by (user, time, item); all arrays read-only.
 
-    `user` and `item` are codes of `users` and `items`. What `time` means is said by `clock`: "seconds" since
-    1970; "order", the position in the user's sequence; "none", all zero. `weight` (N,) or None. Repeats of a
-    (user, item) may stand in it: whoever reads the file says whether they are kept or folded.
+    `user` and `item` are codes of `users` and `items`. `time_kind` is the meaning of `time`: "seconds" since 1970;
+    "order", the position in the user's sequence; "none", all zero. `weight` is (N,); None means no weights. A
+    (user, item) may occur several times: the reader option `duplicates` keeps or merges them.
 
     Raises `DataError` for codes outside the vocabularies, arrays of another type or length, and unsorted rows.
     """
@@ -55,7 +55,7 @@ class Interactions:
             ("item_attributes", self.item_attributes, self.items),
         ):
             if attributes is not None and attributes.keys != keys:
-                todo = "Use attributes.onto(vocabulary)."
+                todo = "Use attributes.reindex(vocabulary)."
                 raise DataError(f"Interactions.{name}", "its ids are not those of the log", "one vocabulary", todo)
         make_readonly(self.user, self.item, self.time, self.weight)
 
@@ -68,7 +68,9 @@ class Interactions:
         clock: TimeKind = "seconds",
         weight: ArrayLike | None = None,
     ) -> Interactions:
-        """From codes (N,) in any order. Without times all are zero and the clock is "none".
+        """Interactions from codes (N,) in any order.
+
+        Without `time` all times are zero and `time_kind` is "none".
 
         Raises `DataError` for codes outside the vocabularies, and columns of another type or length.
         """
@@ -91,17 +93,17 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
-        """How many users the vocabulary has; some may have no row."""
+        """Size of the user vocabulary; some users may have no row."""
         return len(self.users)
 
     @cached_property
     def n_active_users(self) -> int:
-        """How many users have a row: those who can be learnt from."""
+        """Number of users with at least one row."""
         return int(np.count_nonzero(np.diff(self.offsets)))
 
     @property
     def n_items(self) -> int:
-        """How many items the vocabulary has; some may have no row."""
+        """Size of the item vocabulary; some items may have no row."""
         return len(self.items)
 
     @cached_property
@@ -111,17 +113,17 @@ class Interactions:
 
     @cached_property
     def matrix(self) -> csr_array:
-        """(n_users, n_items) float32 CSR of 0 and 1; items ascending in a row, repeats folded."""
+        """(n_users, n_items) float32 CSR of 0 and 1; items ascending in a row, duplicates merged."""
         return binary_csr(self.offsets, self.item, self.n_items)
 
     @cached_property
     def counts(self) -> csr_array:
-        """(n_users, n_items) float32 CSR of how often each user took each item."""
+        """(n_users, n_items) float32 CSR counts of the rows of each pair."""
         return count_csr(self.offsets, self.item, self.n_items)
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
-        """How many different users took each item, (n_items,)."""
+        """Number of distinct users per item, (n_items,)."""
         count = np.bincount(self.matrix.indices, minlength=self.n_items)
         make_readonly(count)
         return count
@@ -133,7 +135,7 @@ class Interactions:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids, rows and attributes: equal logs have equal ones, whatever file or row order they came from."""
+        """Hash of ids, rows and attributes, independent of file format and row order."""
         digest = hashlib.sha256(f"{self.users.fingerprint} {self.items.fingerprint} {self.time_kind}".encode())
         for array in (self.user, self.item, self.time, self.weight):
             if array is not None:
@@ -154,8 +156,8 @@ class Interactions:
         )
 
     def histories(self, user: NDArray[np.integer] | None = None) -> Histories:
-        """The history of every user, or of the given codes (m,), as rows to ask a model about."""
-        everyone = Histories(
+        """Histories of all users, or of the given codes (m,), as queries."""
+        histories = Histories(
             user=np.arange(self.n_users, dtype=np.int32),
             offsets=self.offsets,
             item=self.item,
@@ -164,7 +166,7 @@ class Interactions:
             items=self.items,
             titles=self.titles,
         )
-        return everyone if user is None else everyone.take(codes_of("histories: user", user, self.n_users))
+        return histories if user is None else histories.take(codes_of("histories: user", user, self.n_users))
 
     def frame(self) -> pl.DataFrame:
         """The log with raw ids: user, item, and time and weight where it has them."""
@@ -176,7 +178,7 @@ class Interactions:
         return pl.DataFrame(columns)
 
     def summary(self) -> dict[str, int | float | str | bool]:
-        """Counts people ask for first; `matinee data inspect` prints them."""
+        """Basic counts; `matinee data inspect` prints them."""
         pairs = int(self.matrix.nnz)
         lengths = np.diff(self.offsets)
         return {

@@ -1,4 +1,4 @@
-"""Rows dropped from an encoded log: repeats folded, the k-core cut; vocabularies shrink with it."""
+"""Filters of an encoded log: duplicates merged, k-core; vocabularies shrink accordingly."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def merge_duplicates(log: Interactions) -> Interactions:
 
 
 def first_duplicate(log: Interactions) -> int | None:
-    """The first row whose (user, item) stood before, or None."""
+    """First row with a (user, item) that occurred before, or None."""
     first = _first_rows(log.offsets, log.item, log.n_items)
     repeats = first != np.arange(len(first))
     return int(repeats.argmax()) if repeats.any() else None
 
 
 def k_core(log: Interactions, least: int) -> Interactions:
-    """The largest part where every user has `least` distinct items and every item `least` distinct users."""
+    """Largest part with at least `least` distinct items per user and users per item."""
     first = _first_rows(log.offsets, log.item, log.n_items) == np.arange(len(log))
     users, items = _core(log.user[first], log.item[first], log.n_users, log.n_items, least)
     if users.all() and items.all():
@@ -43,7 +43,7 @@ def k_core(log: Interactions, least: int) -> Interactions:
 
 
 def rank_times(log: Interactions) -> Interactions:
-    """The same order with times 0, 1, 2 … inside each user; rows at the same time share a position."""
+    """The log with times 0, 1, 2 … per user; equal times share a position."""
     return replace(log, time=_positions(log.offsets, log.time))
 
 
@@ -75,7 +75,7 @@ def _first_rows(offsets: NDArray[np.int64], item: NDArray[np.int32], n_items: in
 def _core(
     user: NDArray[np.int32], item: NDArray[np.int32], n_users: int, n_items: int, least: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Who stays (n_users,), (n_items,), given distinct pairs; one pass over the pairs a round."""
+    """Masks (n_users,), (n_items,) of the core of distinct pairs; one pass per round."""
     users, items = np.ones(n_users, dtype=np.bool_), np.ones(n_items, dtype=np.bool_)
     changed = True
     while changed:

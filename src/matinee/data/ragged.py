@@ -1,4 +1,4 @@
-"""Ragged rows: the few operations on (offsets, values) that logs, histories and answers share."""
+"""Ragged rows: the few operations on (offsets, values) that logs, histories and targets share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matinee.kernel import kernel, parallel_kernel, prange
 
 
 def make_readonly(*arrays: NDArray[Any] | None) -> None:
-    """Make arrays read-only: what stands in a value cannot be changed through any view taken of it later."""
+    """Make arrays read-only, and all views taken of them later."""
     for array in arrays:
         if array is not None:
             array.flags.writeable = False
 
 
 def row_offsets(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
-    """Where each row starts, (n_rows + 1,), given the row (N,) of every entry in ascending order."""
+    """Start of each row (n_rows + 1,), from the ascending row (N,) of every entry."""
     offsets = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(row, minlength=n_rows), out=offsets[1:])
     make_readonly(offsets)
@@ -27,13 +27,13 @@ def row_offsets(row: NDArray[np.integer], n_rows: int) -> NDArray[np.int64]:
 
 
 def binary_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
-    """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, repeats folded."""
+    """(rows, n_columns) float32 CSR of 0 and 1, columns ascending, duplicates merged."""
     counts = count_csr(offsets, column, n_columns)
     return _csr(np.ones_like(counts.data), counts.indices, counts.indptr, n_columns)
 
 
 def count_csr(offsets: NDArray[np.int64], column: NDArray[np.int32], n_columns: int) -> csr_array:
-    """(rows, n_columns) float32 CSR of how often a column stands in a row, columns ascending."""
+    """(rows, n_columns) float32 CSR counts of the columns of each row, columns ascending."""
     sorted_column, count, length = _sort_and_count(offsets, column)
     indptr = np.zeros(len(offsets), dtype=np.int64)
     np.cumsum(length, out=indptr[1:])
@@ -99,7 +99,7 @@ def _compact(
 def order_by_row_time_item(
     row: NDArray[np.int32], time: NDArray[np.int64], item: NDArray[np.int32], n_rows: int, n_items: int
 ) -> NDArray[np.int64] | None:
-    """The stable order (N,) of entries by row, then time, then item; None where they already stand so.
+    """Stable order (N,) by row, time and item; None if already sorted.
 
     Two counting sorts (item, then row) leave every row sorted by item; each row is then sorted by time on its
     own. O(N + n_rows + n_items) and N log(row length) for the times; a lexsort of 5 M rows takes four times as long.

@@ -1,4 +1,4 @@
-"""One door to every log: a path or a table in memory, the kind guessed where it can be."""
+"""Reading of any log: a path or a table in memory, the kind guessed where it can be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matinee.data.readers._columns import TabularSpec, by_alias, refuse_twice
 from matinee.data.readers._delimited import fields, text_column
 from matinee.data.readers._frames import frame_table, is_frame
 from matinee.data.readers._ids import Locator, ids
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.data.source import DataSpec
 from matinee.data.source import encode_log as encode
 from matinee.errors import DataError, SpecError, UnknownNameError
@@ -40,23 +40,25 @@ FOLDERS = {
 """What lies in a folder (a pattern) → the kind of the folder, the first that matches."""
 
 
-def read(source: Any, kind: str | None = None, **knobs: Any) -> Interactions:
-    """The log in a file, a folder, or a polars, pandas or Arrow table; knobs are those of its reader.
+def read(source: Any, kind: str | None = None, **options: Any) -> Interactions:
+    """Log of a file, a folder, or a polars, pandas or Arrow table.
+
+    `options` are those of the reader.
 
     Without a `kind` it is guessed by the name of the file, its first line or what lies in the folder.
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        return build(READERS.get(kind or detect_kind(path)), {"path": path, **knobs}, "read").read()
+        return build(READERS.get(kind or detect_kind(path)), {"path": path, **options}, "read").read()
     if kind is not None or not is_frame(source):
         found = f"a {type(source).__name__}" + (f" with kind = {kind!r}" if kind else "")
         raise DataError("read", found, "a path, or a polars, pandas or Arrow table without a kind", "Give one of them.")
-    spec = build(TabularSpec, knobs, "read")
+    spec = build(TabularSpec, options, "read")
     return encode(frame_table(source, spec, f"the {type(source).__name__}"), spec)
 
 
 def data_spec(values: Mapping[str, Any], where: str) -> DataSpec:
-    """The data spec of an experiment's table: a named data set, a simulated log or a reader, by its `kind`.
+    """Data spec of an experiment's table, by its `kind`: data set, simulation or reader.
 
     A table without a kind but with a path is read as what the path looks like.
     """
@@ -90,7 +92,7 @@ def detect_kind(path: Path) -> str:
         return known or "delimited"
     if _has_header(path):
         return "delimited"
-    raise _unknown_kind_error(path, "the kind cannot be told from its name, and its first line names no user and item")
+    raise _unknown_kind_error(path, "the kind is not clear from its name, and its first line names no user and item")
 
 
 def _of_folder(folder: Path) -> str:
@@ -99,12 +101,12 @@ def _of_folder(folder: Path) -> str:
             return kind
     names = sorted(p.name for p in folder.iterdir())[:8]
     raise _unknown_kind_error(
-        folder, f"the kind cannot be told from what the folder holds ({', '.join(names) or 'nothing'})"
+        folder, f"the kind is not clear from the files of the folder ({', '.join(names) or 'nothing'})"
     )
 
 
 def _unknown_kind_error(path: Path, found: str) -> DataError:
-    return DataError(path, found, f"a kind, one of {', '.join(READERS.names())}", "Say kind = '…'.")
+    return DataError(path, found, f"a kind, one of {', '.join(READERS.names())}", "Set kind = '…'.")
 
 
 def _has_header(path: Path) -> bool:
@@ -126,16 +128,16 @@ def _has_header(path: Path) -> bool:
 def data_kinds() -> dict[str, type[DataSpec]]:
     """Every kind of the `[data]` table with the spec it is checked by."""
     from matinee.data.datasets import DATASETS, Dataset
-    from matinee.data.simulate import Simulate
+    from matinee.data.simulation.spec import Simulate
 
     sets: dict[str, type[DataSpec]] = dict.fromkeys(DATASETS, Dataset)
     return {**sets, "simulate": Simulate, **{kind: READERS.get(kind) for kind in READERS.names()}}
 
 
 def user_ids(path: Path) -> pl.Series:
-    """The column of users of a file that may have no other, such as the users to serve, in its order.
+    """User column of a file in its order, such as the users to serve.
 
-    Ids are read as those of a log, but a word among numbers is no mistake here: the log says whether it is known.
+    Ids are read as those of a log, but a word among numbers is allowed: the log decides whether it is known.
     """
     path = path.expanduser()
     column, place = _user_column(path)

@@ -1,4 +1,4 @@
-"""From a table of raw ids to a log: the knobs and checks every source of data shares."""
+"""From a table of raw ids to a log: options and checks shared by all sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Table:
     """What a reader hands over: raw ids and typed columns, nothing encoded yet.
 
     `frame` has `user` and `item` (whole numbers or text), and where known `time` (int64, seconds since 1970 or
-    positions, as `clock` says) and `weight` (float32). `where` names the file in messages; `lines` maps row
+    positions, by `time_kind`) and `weight` (float32). `where` names the file in messages; `lines` maps row
     numbers to line numbers: the line of row 0, or a function of the row; 0 where lines mean nothing.
     """
 
@@ -43,17 +43,17 @@ class Table:
     user_attributes: AttributeLoader | None = field(default=None)
 
     def place(self, row: int) -> str:
-        """Where a row (counted from 0) stands, for messages: the file and its line, or the row counted from 1."""
+        """Location of a row (from 0) for messages: file and line, or row from 1."""
         if self.lines == 0:
             return f"{self.where} row {row + 1}"
         return f"{self.where} line {self.lines(row) if callable(self.lines) else self.lines + row}"
 
 
 class DataSpec(Spec):
-    """Where the log comes from and what of it is kept. A reader is one file of `data/readers/`."""
+    """Source of a log, and filters of its rows; a reader is one file."""
 
     duplicates: Literal["keep", "merge", "error"] = "keep"
-    """A (user, item) that stands twice: kept, folded into its earliest row (weights add up), or refused."""
+    """A (user, item) that occurs twice: keep, merge into the earliest row (weights add up), or error."""
 
     min_weight: float | None = None
     """Rows with a smaller weight are dropped, e.g. ratings below 4; without it a weight below 0 is refused."""
@@ -80,7 +80,7 @@ class DataSpec(Spec):
 
 
 def encode_log(table: Table, spec: DataSpec) -> Interactions:
-    """A log from raw ids: checked, filtered as `spec` says, encoded, sorted, with its attributes.
+    """A log from raw ids: checked, filtered by `spec`, encoded, sorted, with its attributes.
 
     Linear in the rows, and for whole-number ids without hashing: 5.15 M rows take 0.5 s on two cores once the kernels
     are compiled; cutting their 103 MB of csv takes 0.3 s, which is what polars needs on its own (400 MB/s).
@@ -102,8 +102,8 @@ def encode_log(table: Table, spec: DataSpec) -> Interactions:
             raise DataError(
                 table.where,
                 f"no row is left of the {rows:,} rows by {len(users):,} users on {len(items):,} items",
-                f"users and items with at least core = {spec.k_core} distinct partners",
-                "Choose a smaller core.",
+                f"users and items with at least k_core = {spec.k_core} distinct partners",
+                "Set a smaller k_core.",
             )
     if table.time_kind == "order":
         log = prune.rank_times(log)
@@ -177,10 +177,10 @@ def _filter_dates(table: Table, frame: pl.DataFrame, spec: DataSpec) -> pl.DataF
         kept = kept.filter(pl.col("time") < given["until"])
     if len(kept) == 0:
         first, last = (datetime.fromtimestamp(int(t), UTC) for t in (frame["time"].min(), frame["time"].max()))  # pyright: ignore[reportArgumentType]
-        asked = " and ".join(f"{name} {bounds[name]}" for name in given)
+        options = " and ".join(f"{name} {bounds[name]}" for name in given)
         raise DataError(
             table.where,
-            f"none of {len(frame):,} rows is left with {asked}",
+            f"none of {len(frame):,} rows is left with {options}",
             f"a window that meets the log, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
             "Widen the window.",
         )
@@ -208,7 +208,7 @@ def _refuse_duplicates(log: Interactions, table: Table) -> None:
     at = ((table.frame["user"] == user) & (table.frame["item"] == item)).arg_true()
     raise DataError(
         table.place(int(at[1])),
-        f"user {user!r} and item {item!r} stand together again, first in {table.place(int(at[0]))}",
-        "each pair once, because repeats = 'refuse'",
+        f"user {user!r} and item {item!r} occur again, first in {table.place(int(at[0]))}",
+        "each pair once, because duplicates = 'error'",
         "Drop the repeats, or set duplicates = 'keep' or 'merge'.",
     )

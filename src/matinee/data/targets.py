@@ -1,4 +1,4 @@
-"""What was held out: the items each asked person really took, with a label for the part they belong to."""
+"""Held-out items: the target items of each query, each with the label of its part."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from matinee.data.vocabulary import Vocabulary
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Row r, the person of row r of the `Histories` asked, took `item[offsets[r]:offsets[r + 1]]`, ascending.
+    """Target items of m queries: row r has `item[offsets[r]:offsets[r + 1]]`, item codes ascending.
 
-    `part` (N,) indexes `parts`, e.g. ("random", "tail"). An empty row is a person without answers: metrics leave
-    them out. Answers never reach a model.
+    Row r belongs to row r of the `Histories` queried; `user` (m,) are its codes, −1 for a new user. `part` (N,)
+    indexes `parts`, e.g. ("random", "last"). Metrics exclude rows without targets. A model never receives targets.
     """
 
     user: NDArray[np.int32]
@@ -31,31 +31,33 @@ class Targets:
     items: Vocabulary
 
     def __post_init__(self) -> None:
-        check_codes("Answers.user", self.user, len(self.users), missing=True)
-        check_offsets("Answers.offsets", self.offsets, len(self.user), len(self.item))
-        check_codes("Answers.item", self.item, len(self.items))
-        check_columns("Answers", len(self.item), item=(self.item, np.int32), part=(self.part, np.int8))
+        check_codes("Targets.user", self.user, len(self.users), missing=True)
+        check_offsets("Targets.offsets", self.offsets, len(self.user), len(self.item))
+        check_codes("Targets.item", self.item, len(self.items))
+        check_columns("Targets", len(self.item), item=(self.item, np.int32), part=(self.part, np.int8))
         make_readonly(self.user, self.offsets, self.item, self.part)
 
     def __len__(self) -> int:
         return len(self.user)
 
     @staticmethod
-    def of(
+    def from_rows(  # noqa: PLR0913 - the columns of one table
+        users: Vocabulary,
+        items: Vocabulary,
+        user: NDArray[np.int32],
         row: ArrayLike,
         item: ArrayLike,
         part: ArrayLike,
         parts: tuple[str, ...],
-        asked: tuple[NDArray[np.int32], Vocabulary, Vocabulary],
     ) -> Targets:
-        """From held-out (row, item, part) in any order; a pair held out twice counts once, in its first part.
+        """Targets from held-out entries (N,) in any order.
 
-        `asked` is (user codes of the rows (m,), users, items).
+        `user` (m,) are the user codes of the rows. `row`, `item` and `part` (N,) are the entries. A (row, item) that
+        occurs twice counts once, in its first part.
         """
-        user, users, items = asked
-        r = codes_of("Answers.row", row, len(user))
-        i, p = codes_of("Answers.item", item, len(items)), codes_of("Answers.part", part, len(parts))
-        check_columns("Answers", len(r), item=(i, np.int32), part=(p, np.int32))
+        r = codes_of("Targets.row", row, len(user))
+        i, p = codes_of("Targets.item", item, len(items)), codes_of("Targets.part", part, len(parts))
+        check_columns("Targets", len(r), item=(i, np.int32), part=(p, np.int32))
         order = order_by_row_time_item(r, i.astype(np.int64), p, len(user), len(parts))
         if order is not None:
             r, i, p = r[order], i[order], p[order]
@@ -73,11 +75,11 @@ class Targets:
 
     @cached_property
     def count(self) -> NDArray[np.int64]:
-        """How many answers each row has, (m,)."""
+        """Number of targets per row, (m,)."""
         return np.diff(self.offsets)
 
     def select_part(self, part: str) -> Targets:
-        """The answers of one part; the rows stay, so per-user numbers line up."""
+        """The targets of one part; all rows remain, so that values per user align."""
         keep = self.part == self.parts.index(part)
         row = np.repeat(np.arange(len(self)), self.count)[keep]
-        return Targets.of(row, self.item[keep], self.part[keep], self.parts, (self.user, self.users, self.items))
+        return Targets.from_rows(self.users, self.items, self.user, row, self.item[keep], self.part[keep], self.parts)

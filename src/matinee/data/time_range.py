@@ -19,10 +19,10 @@ UNITS: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_0
 NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DIGITS = {"YYYYMMDD": 8, "YYYYMMDDHHMM": 12, "YYYYMMDDHHMMSS": 14}
 EARLIEST = 100_000_000
-"""Seconds of March 1973: a log whose median is below holds positions, years or days, not seconds."""
+"""Seconds of March 1973: a log with a smaller median has positions, years or days, not seconds."""
 
 SAMPLE = 10_000
-"""How many times are looked at to judge what most of them are."""
+"""Number of times inspected to detect their unit."""
 
 DISTINCT = 10
 """Fewer different times than this may look like dates in digits by chance."""
@@ -42,7 +42,7 @@ def check_times(
     where: str,
     place: Callable[[int], str],
 ) -> None:
-    """Refuse a log with times outside `bounds`, naming the unit of most of them, else the first such row.
+    """Refuse a log with times outside `bounds`, with the likely unit or first row.
 
     `unit` is that of the numbers in the file, "" where it has dates.
     """
@@ -59,7 +59,7 @@ def check_times(
 
 
 def _refuse_most(seconds: pl.Series, low: int, high: int, where: str) -> None:
-    """Refuse numbers whose median is no moment between the bounds: another unit, or no moments at all."""
+    """Refuse numbers with a median outside the bounds: another unit, or no times."""
     typical = int(np.median(_sample(seconds).to_numpy()))
     if low <= typical < high:
         return
@@ -75,8 +75,8 @@ def _refuse_most(seconds: pl.Series, low: int, high: int, where: str) -> None:
             todo = f"Divide by {UNITS[unit]}, or say time_unit = '{unit}'."
             raise DataError(column, f"{found}, which looks like {name}", "seconds since 1970", todo)
     if typical < EARLIEST:
-        found = f"{found}, which no clock has shown since {EARLIEST}"
-        todo = "If they only say what came first, say time_unit = 'order'; if they mean nothing, time = ''."
+        found = f"{found}, which is not a Unix timestamp in seconds (at least {EARLIEST})"
+        todo = "Set time_unit = 'order' if they are positions, or time = '' to ignore them."
         raise DataError(column, found, "seconds since 1970", todo)
 
 
@@ -92,7 +92,7 @@ def _refuse_row(
     found = f"its time is {np.datetime64(int(seconds[row]), 's')} UTC ({int(seconds[row])} seconds since 1970){more}"
     start, stop = bounds
     todo = f"Mend or drop such rows, look at time_unit, or widen time_range = ['{start}', '{stop}']."
-    raise DataError(place(row), found, f"times from {start} to {stop}, as time_range says", todo)
+    raise DataError(place(row), found, f"times from {start} to {stop} (time_range)", todo)
 
 
 def _refuse_digits(seconds: pl.Series, where: str) -> None:

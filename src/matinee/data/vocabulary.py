@@ -1,4 +1,4 @@
-"""Raw ids ↔ codes: sorted, dense, made once an experiment."""
+"""Raw ids ↔ codes: sorted, dense, made once per experiment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOKUP_SPREAD = 64
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Raw ids in ascending order; the code of an id is its position, 0..n−1, so no row order can change it.
+    """Raw ids in ascending order; the code of an id is its position, 0..n−1.
 
     `ids` is a series of int64 or of text. −1 is the code of an id that is not here.
     """
@@ -29,7 +29,10 @@ class Vocabulary:
 
     @staticmethod
     def of(values: pl.Series | Iterable[int] | Iterable[str]) -> Vocabulary:
-        """The distinct values, sorted. Whole numbers become int64, everything else text; nulls are left out."""
+        """Vocabulary of the distinct values; whole numbers become int64, others text.
+
+        Nulls are dropped.
+        """
         series = _normalize_dtype(values if isinstance(values, pl.Series) else pl.Series(list(values)))
         if series.dtype == pl.Int64 and len(series):
             present = _presence(series)
@@ -60,7 +63,7 @@ class Vocabulary:
         return hashlib.sha256(self.ids.to_numpy().tobytes()).hexdigest()
 
     def encode(self, values: pl.Series | Iterable[int] | Iterable[str]) -> NDArray[np.int32]:
-        """Codes (n,) of raw ids (n,); −1 for an id that is not here and for null."""
+        """Codes (n,) of raw ids (n,); −1 for unknown ids and null."""
         series = values if isinstance(values, pl.Series) else pl.Series(list(values))
         if len(series) == 0 or len(self) == 0:
             return np.full(len(series), -1, dtype=np.int32)
@@ -79,7 +82,7 @@ class Vocabulary:
 
 
 def raw_ids(values: Iterable[Any]) -> pl.Series:
-    """A series of raw ids from Python, NumPy or Polars values; ids of mixed types become text."""
+    """Series of raw ids from Python, NumPy or Polars values; mixed types become text."""
     return pl.Series([value.item() if isinstance(value, np.generic) else value for value in values], strict=False)
 
 
@@ -91,7 +94,7 @@ def _normalize_dtype(series: pl.Series) -> pl.Series:
 
 
 def whole_numbers(text: pl.Series) -> pl.Series:
-    """Text as int64: `7` and `7.0` are 7; null for words and for other spellings such as `007`, `+7` and `-0`."""
+    """Text as int64; null for words and spellings such as `007`, `+7` and `-0`."""
     plain = text.str.strip_chars()
     if plain.str.contains(".", literal=True).any():
         plain = plain.str.replace(r"\.0+$", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from matinee.data.simulate import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.errors import DownloadError
 from matinee.runs.execute import PreparedExperiment, prepare
 from matinee.runs.experiment import Experiment

@@ -155,8 +155,9 @@ def evaluate_against_file(lists: TopK, path: str | Path, task: Task) -> Evaluati
     items = Vocabulary.of(pl.concat(ids))
     recoded = np.where(lists.item >= 0, items.encode(lists.items.ids)[lists.item], np.int32(-1)).astype(np.int32)
     who, row = np.unique(rows.user, return_inverse=True)
-    asked = (who.astype(np.int32), lists.users, items)
-    answers = Targets.of(row, items.encode(ids[1]), np.zeros(len(row), dtype=np.int8), ("all",), asked)
+    answers = Targets.from_rows(
+        lists.users, items, who.astype(np.int32), row, items.encode(ids[1]), np.zeros(len(row), dtype=np.int8), ("all",)
+    )
     names = [name for name in dict.fromkeys([task.metric, *task.extra_metrics]) if not name.startswith("popularity@")]
     judged = TopK(lists.user, recoded, lists.score, lists.users, items)
     return evaluate(judged, answers, [name for name in names if parse(name).k <= lists.k], task.profile)

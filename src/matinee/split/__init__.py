@@ -1,4 +1,7 @@
-"""Interactions → (learn, ask, answer): one file a protocol. The kind is the file name, the verb is its function."""
+"""Split protocols: `Interactions` → `Split(train, query, target)`.
+
+Each file defines one protocol, its kind is the file name. `matinee.split.<kind>(log, …)` is the function of a protocol.
+"""
 
 from __future__ import annotations
 

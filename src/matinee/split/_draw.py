@@ -1,4 +1,4 @@
-"""Draws that belong to a person: a stream keyed by (seed, raw id), so that nobody else can change them."""
+"""Random draws per user, keyed by (seed, raw id): independent of all other users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def user_keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint64]:
-    """One key a user (n_users,) from the raw id, the seed and what the draws are for; never from code or row order."""
+    """Keys (n_users,) from raw id, seed and purpose.
+
+    They do not depend on codes or row order.
+    """
     if users.is_text:
         own = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in users.ids]
         ids = np.frombuffer(b"".join(own), dtype="<u8").astype(np.uint64)
@@ -27,39 +30,39 @@ def user_keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint
 
 
 def uniform(key: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """A number in [0, 1) a key."""
+    """Numbers in [0, 1), one per key."""
     return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def hold_out_items(
     log: Interactions, sizes: NDArray[np.int64], key: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    """Hold out of every user u `want[u]` = (items at random, rows at the end); (n_users, 2).
+    """Destinations (N,) of all rows: −1 remains, 0 random, 1 last; and held-out counts.
 
-    The last rows are taken off first. Then distinct items are drawn from those that remain and that the end does
-    not hold already, and each goes with all its rows, so that a drawn answer is never left to learn from. At least
-    one item stays. Gives where each row goes (N,): −1 stays, 0 drawn, 1 end; and what was really taken (n_users, 2).
-    Cost O(N log(row length)), side by side over users; N bytes beside the log.
+    `sizes` (n_users, 2) are the numbers of random items and of last rows; the counts (n_users, 2) are the numbers
+    held out. The last rows are removed first. Then distinct items are drawn from the remaining ones that the last
+    rows do not contain, each with all its rows, so that a drawn target never stays in the training set. At least one
+    item remains. Cost O(N log(row length)), parallel over users; N bytes of memory.
     """
-    held = np.full(len(log), -1, dtype=np.int8)
-    got = _hold_out_items(_read_only(log.offsets), log.item, sizes, key, held)
-    return held, got
+    destination = np.full(len(log), -1, dtype=np.int8)
+    held_out = _hold_out_items(_read_only(log.offsets), log.item, sizes, key, destination)
+    return destination, held_out
 
 
 def n_distinct_items(log: Interactions) -> NDArray[np.int64]:
-    """How many different items each user took, (n_users,)."""
+    """Number of distinct items per user, (n_users,)."""
     return _count_distinct(_read_only(log.offsets), log.item)
 
 
 def _read_only(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A read-only view, so that loops are compiled for one kind of array."""
+    """Read-only view, so that kernels are compiled for one array type."""
     view = offsets.view()
     view.flags.writeable = False
     return view
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of splitmix64."""
+    """Finalizer of splitmix64."""
     x = (x ^ (x >> np.uint64(30))) * FIRST
     x = (x ^ (x >> np.uint64(27))) * SECOND
     return x ^ (x >> np.uint64(31))
@@ -71,41 +74,41 @@ def _hold_out_items(
     item: NDArray[np.int32],
     sizes: NDArray[np.int64],
     key: NDArray[np.uint64],
-    held: NDArray[np.int8],
+    destination: NDArray[np.int8],
 ) -> NDArray[np.int64]:
-    got = np.zeros(sizes.shape, dtype=np.int64)
+    held_out = np.zeros(sizes.shape, dtype=np.int64)
     for u in prange(len(offsets) - 1):
         low, end = offsets[u], offsets[u + 1] - sizes[u, 1]
-        held[end : offsets[u + 1]] = 1
-        got[u, 1] = sizes[u, 1]
+        destination[end : offsets[u + 1]] = 1
+        held_out[u, 1] = sizes[u, 1]
         if sizes[u, 0] == 0 or end <= low:
             continue
-        pool, tail = np.sort(item[low:end]), np.sort(item[end : offsets[u + 1]])
-        n, left, at = 0, 0, 0  # n may be drawn, `left` are left by the end
+        pool, last = np.sort(item[low:end]), np.sort(item[end : offsets[u + 1]])
+        n, remaining, at = 0, 0, 0  # n items can be drawn; `remaining` distinct items precede the last rows
         for i in range(len(pool)):
             if i > 0 and pool[i] == pool[i - 1]:
                 continue
-            left += 1
-            while at < len(tail) and tail[at] < pool[i]:
+            remaining += 1
+            while at < len(last) and last[at] < pool[i]:
                 at += 1
-            if at == len(tail) or tail[at] != pool[i]:
+            if at == len(last) or last[at] != pool[i]:
                 pool[n], n = pool[i], n + 1
-        take = min(sizes[u, 0], n, left - 1)
+        n_drawn = min(sizes[u, 0], n, remaining - 1)
         state = key[u]
-        for i in range(take):  # Fisher–Yates, stopped after `take`
+        for i in range(n_drawn):  # Fisher–Yates, stopped after `n_drawn`
             state = state + GOLDEN
             z = (state ^ (state >> np.uint64(30))) * FIRST
             z = (z ^ (z >> np.uint64(27))) * SECOND
             z = z ^ (z >> np.uint64(31))
             j = i + np.int64(((z >> np.uint64(32)) * np.uint64(n - i)) >> np.uint64(32))
             pool[i], pool[j] = pool[j], pool[i]
-        drawn = np.sort(pool[:take])
+        drawn = np.sort(pool[:n_drawn])
         for i in range(low, end):
             at = np.searchsorted(drawn, item[i])
-            if at < take and drawn[at] == item[i]:
-                held[i] = 0
-        got[u, 0] = take
-    return got
+            if at < n_drawn and drawn[at] == item[i]:
+                destination[i] = 0
+        held_out[u, 0] = n_drawn
+    return held_out
 
 
 @parallel_kernel

@@ -1,4 +1,4 @@
-"""What stands beside a log on disk: answers, folds and candidates in the formats papers publish."""
+"""Files that come with a log: targets, validation rows and candidates in published formats."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Pairs: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def as_log(source: Source, reader: str | None = None) -> Interactions:
-    """A log from whatever was given, a file by the reader named, e.g. "sequences".
+    """Log of a source; `reader` names the format of a file, e.g. "sequences".
 
-    Unnamed, NCF's files go by their endings, user lists by their look, the rest by the guess of `read`.
+    Without it, NCF's files are found by their endings, user lists by their first lines, others as in `read`.
     """
     from matinee.data.read import read
 
@@ -47,27 +47,27 @@ def _log(user: NDArray[np.int64], item: NDArray[np.int64], time: NDArray[np.int6
 
 
 def _ratings(path: Path) -> Interactions:
-    """NCF's `test.rating`: user, item, rating, second; no header."""
+    """Log of NCF's `test.rating`: user, item, rating, time in seconds; no header."""
     try:
         rows = np.loadtxt(path, dtype=np.float64, usecols=(0, 1, 3), ndmin=2)
     except ValueError as error:
         todo = "Rename it if it has another format."
-        raise DataError(path, str(error), "user, item, rating and time, a tab between them", todo) from None
+        raise DataError(path, str(error), "user, item, rating and time, separated by tabs", todo) from None
     user, item, time = rows.astype(np.int64).T
     return _log(user, item, time.copy())
 
 
 def _negatives(path: Path) -> Pairs:
-    """NCF's `test.negative`: `(user,item)`, then negatives; the positive is a candidate like them.
+    """Candidates of NCF's `test.negative`: per line `(user,item)`, the target, and its negatives.
 
-    An item that stands twice on a line is one candidate: some of NCF's positives are among their own negatives.
+    An item that occurs twice on a line is one candidate: some targets are among their own negatives.
     """
     users: list[int] = []
     items: list[NDArray[np.int64]] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not re.fullmatch(r"\(\d+,\s*\d+\)(\s+\d+)*\s*", line):
             found = f"line {number} starts with {line[:30]!r}"
-            raise DataError(path, found, "(user,item) and then items, a tab between them", "Mend the line.")
+            raise DataError(path, found, "(user,item) followed by items, separated by tabs", "Correct the line.")
         user, *rest = re.sub(r"[(),]", " ", line).split()
         users.append(int(user))
         items.append(np.array(rest, dtype=np.int64))
@@ -76,7 +76,7 @@ def _negatives(path: Path) -> Pairs:
 
 
 def _looks_like_lists(path: Path) -> bool:
-    """Whether its first lines hold nothing but whole numbers with blanks between them, not equally many."""
+    """True if the first 100 lines are whole numbers separated by spaces, in different counts."""
     with path.open() as file:
         head = [line.strip() for line, _ in zip(file, range(100), strict=False)]
     numbers = all(re.fullmatch(r"\d+( \d+)*|", line) for line in head)

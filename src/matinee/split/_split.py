@@ -1,4 +1,4 @@
-"""What a split is: three values with a fingerprint; and how a protocol becomes a verb on logs."""
+"""`Split`, the base of all protocols, and the function of a protocol."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from matinee.spec import Seed, Spec, build
 P = ParamSpec("P")
 
 TRAIN, QUERY_ONLY, DROPPED = -1, -2, -3
-"""Where a row of the log goes that is no answer: learnt from, only asked about, or nowhere. Answers are 0, 1, …"""
+"""Destinations of rows that are not targets: training, query only, dropped. Targets have their part 0, 1, …"""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What may be learnt from, who is asked, and what they really took.
+    """Training log, queries and their targets, made from one log by a protocol.
 
-    Row r of `ask`, `answer` and `candidates` (m, n_items; the only items a row may get, None for all) are the same
-    person; everybody asked has an answer. `learn` has the vocabularies and attributes of the whole log. `ask.user`
-    is −1 for somebody with no row in `learn`; `answer.user` names them all. `protocol` says how it was cut.
+    - `train`: the rows that models are trained on, with the vocabularies and attributes of the whole log.
+    - `query`: m histories that models score. `query.user` is −1 for users without training rows.
+    - `target`: the held-out items of the same m users, with a label per part; every row has at least one target.
+      `target.user` has the code of every user. Models never receive it.
+
+    Row r of `query`, `target` and `candidates` belongs to the same user.
     """
 
     train: Interactions
@@ -40,27 +43,28 @@ class Split:
     target: Targets
     protocol: SplitSpec
     source: str
-    """The fingerprint of the log it was cut from."""
+    """Fingerprint of the original log."""
     candidates: csr_array | None = None
+    """Items that may be recommended (m, n_items); None means all items."""
     validation: Split | None = None
-    """A stop fold that came with the data; None where it is carved out of `learn` on demand."""
+    """Validation split that came with the data; None means that `validation_split` makes one from `train`."""
     seen_targets_dropped: bool = False
-    """Whether answers that stand in the asked history were taken out."""
+    """True if targets that occur in the query were removed."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """The same for the same log, protocol, knobs and seed; runs are compared only when theirs are equal.
+        """Hash of log, protocol and options; only runs with equal ones are comparable.
 
-        The seed of a protocol that draws nothing does not count: its splits are the same.
+        The seed counts only if the protocol is random.
         """
         protocol = {**self.protocol.to_dict(), "seed": self.protocol.effective_seed if self.protocol.is_random else 0}
-        said = json.dumps(
+        content = json.dumps(
             {"source": self.source, "fresh": self.seen_targets_dropped, "protocol": protocol}, sort_keys=True
         )
-        return hashlib.sha256(said.encode()).hexdigest()
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def validation_split(self) -> Split:
-        """The fold early stopping looks at: cut from `learn` by the same protocol, so `answer` stays unseen."""
+        """Validation split, made from `train` by the same protocol; `target` is not used."""
         return (
             self.validation
             if self.validation is not None
@@ -68,27 +72,36 @@ class Split:
         )
 
     def drop_seen_targets(self) -> Split:
-        """The same question without the answers that stand in the asked history: fair where seen items are barred.
+        """Split without targets that occur in the query, for tasks that exclude seen items.
 
-        People left without an answer are no longer asked. Nothing changes on a log without repeats.
+        Users without remaining targets are removed. A log without duplicates is not changed.
         """
         answer, width = self.target, len(self.train.items)
         row = np.repeat(np.arange(len(answer)), answer.count)
-        taken = np.repeat(np.arange(len(self.query)), np.diff(self.query.offsets)) * width + self.query.item
-        new = ~np.isin(row * width + answer.item, taken)
+        seen = np.repeat(np.arange(len(self.query)), np.diff(self.query.offsets)) * width + self.query.item
+        new = ~np.isin(row * width + answer.item, seen)
         keep = np.flatnonzero(np.bincount(row[new], minlength=len(answer)))
         if len(keep) == 0:
             raise SplitError(
-                "all answers stand in the asked histories", "somebody who took something new", "Set seen = 'include'."
+                "all targets occur in the queries",
+                "at least one target that is new to its user",
+                "Set seen = 'include'.",
             )
-        asked = (answer.user[keep], answer.users, answer.items)
-        fresh = Targets.of(np.searchsorted(keep, row[new]), answer.item[new], answer.part[new], answer.parts, asked)
+        target = Targets.from_rows(
+            answer.users,
+            answer.items,
+            answer.user[keep],
+            np.searchsorted(keep, row[new]),
+            answer.item[new],
+            answer.part[new],
+            answer.parts,
+        )
         candidates = None if self.candidates is None else self.candidates[keep]
         valid = None if self.validation is None else self.validation.drop_seen_targets()
         return replace(
             self,
             query=self.query.take(keep),
-            target=fresh,
+            target=target,
             candidates=candidates,
             validation=valid,
             seen_targets_dropped=True,
@@ -96,13 +109,17 @@ class Split:
 
 
 class SplitSpec(Spec):
-    """A protocol: one file of `split/` defines one, its timeline drawn in the docstring."""
+    """A split protocol: options and the method that splits a log.
+
+    One file of `split/` defines one protocol; a timeline in its docstring shows what happens to each row. A protocol
+    is frozen and can be written in an experiment file: `kind` is the file name, the fields are its options.
+    """
 
     may_query_new_users: ClassVar[bool] = False
     """Whether it holds out whole users, so that queries come from users without training interactions."""
 
     seed: Seed | None = None
-    """Seed of the draws; nothing means the seed of the experiment, or 0."""
+    """Seed of the draws; None means the seed of the experiment, or 0."""
 
     @property
     def effective_seed(self) -> int:
@@ -111,20 +128,20 @@ class SplitSpec(Spec):
 
     @property
     def is_random(self) -> bool:
-        """Whether chance has a part in it, so that the seed matters."""
+        """True if the split depends on the seed."""
         return True
 
     @property
     def n_cuts(self) -> int:
-        """How many splits of a log it describes; `cut` gives one of them."""
+        """Number of splits of a log that the protocol defines; `split` returns one of them."""
         return 1
 
     @abstractmethod
     def split(self, log: Interactions) -> Split:
-        """Cut a log. Raises `SplitError` where the log cannot be cut so."""
+        """Split a log; raises `SplitError` where the protocol does not apply to it."""
 
-    def validation_protocol(self, learn: Interactions) -> SplitSpec:
-        """The protocol that carves the stop fold out of `learn`: the same knobs, another seed."""
+    def validation_protocol(self, train: Interactions) -> SplitSpec:
+        """Protocol of the validation split of `train`: the same options, another seed."""
         return self.model_copy(update={"seed": self.effective_seed + 1_000_003})
 
 
@@ -135,67 +152,77 @@ def assemble(
     parts: tuple[str, ...],
     query_log: int = TRAIN,
 ) -> Split:
-    """The split in which row i of the log goes where `held[i]` says: `LEARN`, `ASK_ONLY`, `OUT`, or a part ≥ 0.
+    """Split that sends row i of the log to `destination[i]`.
 
-    Histories are the rows of the people with answers that are `asked_from`. Raises `SplitError` if nobody has any.
+    Destinations are `TRAIN`, `QUERY_ONLY`, `DROPPED` or a part ≥ 0.     Queries are the rows with the destination
+    `query_log` of all users with targets. Raises `SplitError` if there is no
+    target.
     """
-    learn = log.filter(destination == TRAIN)
+    train = log.filter(destination == TRAIN)
     rows = np.flatnonzero(destination >= 0)
     user = log.user[rows]
-    asked = np.flatnonzero(np.bincount(user, minlength=log.n_users)).astype(np.int32)
-    if len(asked) == 0:
+    users = np.flatnonzero(np.bincount(user, minlength=log.n_users)).astype(np.int32)
+    if len(users) == 0:
         raise no_test_users(log)
-    row = np.searchsorted(asked, user)
-    answer = Targets.of(row, log.item[rows], destination[rows], parts, (asked, log.users, log.items))
-    past = learn if query_log == TRAIN else log.filter(destination == query_log)
-    return Split(learn, query_histories(learn, past, asked), answer, protocol, log.fingerprint)
+    row = np.searchsorted(users, user)
+    target = Targets.from_rows(log.users, log.items, users, row, log.item[rows], destination[rows], parts)
+    past = train if query_log == TRAIN else log.filter(destination == query_log)
+    return Split(train, query_histories(train, past, users), target, protocol, log.fingerprint)
 
 
 def query_histories(train: Interactions, query_log: Interactions, query_users: NDArray[np.int32]) -> Histories:
-    """The rows of `past` of the asked users (m,); the user is −1 where `learn` has no row of them."""
+    """Histories of `query_users` (m,) in `query_log`.
+
+    The user is −1 if `train` has no row of the user.
+    """
     rows = query_log.histories() if len(query_users) == query_log.n_users else query_log.histories(query_users)
     known = np.diff(train.offsets)[query_users] > 0
     return rows if known.all() else replace(rows, user=np.where(known, query_users, np.int32(-1)).astype(np.int32))
 
 
 def no_test_users(log: Interactions) -> SplitError:
-    """The complaint about a log of which nobody can be asked."""
+    """Error for a log without a user that has both a query and a target."""
     longest = int(np.diff(log.offsets).max(initial=0))
-    found = f"nobody can be asked among {log.n_users:,} users, the longest history has {longest} rows"
-    return SplitError(found, "users with something to learn from and something to hold out", "Hold out less.")
+    found = f"no user has enough interactions for this split ({log.n_users:,} users, longest history: {longest})"
+    expected = "users with at least one row to train on and one to hold out"
+    return SplitError(found, expected, "Reduce the number of held-out items.")
 
 
 def need_order(log: Interactions, protocol: SplitSpec, todo: str) -> None:
-    """Refuse a log that does not say what came first."""
+    """Raise `SplitError` for a log without times or order."""
     if log.time_kind == "none":
-        raise SplitError(f"the log has no times and {protocol.kind} holds out what came last", "a time column", todo)
+        raise SplitError(f"the log has no times and {protocol.kind} holds out the last rows", "a time column", todo)
 
 
 def as_function(spec: Callable[P, SplitSpec]) -> Callable[Concatenate[Interactions, P], Split]:
-    """`split.tail(log, k=3)` from the spec `Tail(k=3)`: the knobs, their types and defaults are those of the spec."""
+    """Function of a protocol: `last_n(log, n=3)` is `LastN(n=3).split(log)`.
+
+    Options, types and defaults are those of the spec; the docstring is that of the module.
+    """
     cls = cast("type[SplitSpec]", spec)
 
-    def cut(log: Interactions, *args: P.args, **knobs: P.kwargs) -> Split:
+    def split_log(log: Interactions, *args: P.args, **options: P.kwargs) -> Split:
         if not isinstance(log, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
             todo = "Read tables and files with matinee.read."
-            raise SpecError(f"split.{cut.__name__}", f"found {type(log).__name__}", "Interactions", todo)
-        protocol = spec(*args, **knobs) if args else build(cls, knobs, f"split.{cut.__name__}")
+            raise SpecError(f"split.{split_log.__name__}", f"found {type(log).__name__}", "Interactions", todo)
+        protocol = spec(*args, **options) if args else build(cls, options, f"split.{split_log.__name__}")
         return protocol.split(log)
 
     module = sys.modules[cls.__module__]
-    knobs = sorted(inspect.signature(cls).parameters.values(), key=lambda p: p.name == "seed")
+    options = sorted(inspect.signature(cls).parameters.values(), key=lambda p: p.name == "seed")
     first = inspect.Parameter("log", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Interactions)
     lines = [f"    {name}: {field.description}" for name, field in cls.model_fields.items()]
-    cut.__name__ = cut.__qualname__ = cls.__module__.rpartition(".")[2]
-    cut.__module__ = cls.__module__
-    cut.__doc__ = "\n".join([(module.__doc__ or "").rstrip(), "", "Knobs:", *lines])
-    cut.__signature__ = inspect.Signature([first, *knobs], return_annotation=Split)  # pyright: ignore[reportFunctionMemberAccess]
-    return cut
+    split_log.__name__ = split_log.__qualname__ = cls.__module__.rpartition(".")[2]
+    split_log.__module__ = cls.__module__
+    split_log.__doc__ = "\n".join([(module.__doc__ or "").rstrip(), "", "Options:", *lines])
+    split_log.__signature__ = inspect.Signature([first, *options], return_annotation=Split)  # pyright:
+    ignore[reportFunctionMemberAccess]
+    return split_log
 
 
-def exactly_one_of(where: str, **given: object) -> None:
-    """Refuse unless exactly one of these knobs is given."""
-    names, there = list(given), [name for name, value in given.items() if value is not None]
-    if len(there) != 1:
-        found = "none is given" if not there else f"{' and '.join(there)} are given"
+def exactly_one_of(where: str, **options: object) -> None:
+    """Raise `SpecError` unless exactly one of these options is given."""
+    names, present = list(options), [name for name, value in options.items() if value is not None]
+    if len(present) != 1:
+        found = "none is given" if not present else f"{' and '.join(present)} are given"
         raise SpecError(where, found, f"exactly one of {', '.join(names)}")

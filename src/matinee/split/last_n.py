@@ -1,21 +1,21 @@
-"""The end of everybody's history: what a person takes next. With k = 1, leave-one-out.
+"""The last rows of every history; with n = 1, leave-one-out.
 
-What it answers: the next items of a person, given all that came before. Each history ends at its own moment, so a
-model learns from other people's future; where that matters (items that come and go) use `temporal`.
+What it answers: can a model predict the next items of a user from all earlier ones? Every history ends at its own
+time, so training data contain later rows of other users. Where that matters (items that come and go) use `temporal`.
 
-When: next-item models, and comparison with papers on sequences, which leave one out.
+When: next-item models, and comparison with papers on sequential recommendation, which use leave-one-out.
 
-`last_n(log, n=2)`; a column is a day; = learnt and asked, · learnt only, t answer:
+`last_n(log, n=2)`; one column per day; = training and query, · training only, t target:
 
     ann   A B C D E F   →   = = = = t t
     ben   . C . D . .   →   . = . t . .
     cat   B B A B . .   →   = = t t . .
 
-ben gives one answer, for one item has to stay.
+The history of ben gives one target, since one item always remains.
 
-Rows of one moment stand in the order of their items. Repeats: the last k *rows* are held out and their different
-items are the answers; cat took B before, so that answer can only be hit where seen items may be recommended.
-`Split.without_seen` takes such answers out.
+Rows with equal times are ordered by item. Duplicates: the last n *rows* are held out and their distinct items are
+the targets. The query of cat contains B, so the target B counts only where seen items may be recommended.
+`Split.drop_seen_targets` removes such targets.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from matinee.split._split import Split, need_order
 
 
 class LastN(Holdout):
-    """The last rows of every user."""
+    """The last n rows of every user."""
 
     n: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """How many rows are taken off the end of every history."""
+    """Number of rows held out at the end of every history."""
 
     @property
     def is_random(self) -> bool:
-        """Nothing is left to chance."""
+        """False: nothing is drawn."""
         return False
 
     def split(self, log: Interactions) -> Split:
-        """Take the last rows off every history."""
+        """Hold out the last rows of every history."""
         need_order(log, self, "Read one, or use kind = 'random'.")
-        wanted = np.tile(np.array([0, self.n], dtype=np.int64), (log.n_users, 1))
-        return hold_out(log, wanted, self, ("last",))
+        sizes = np.tile(np.array([0, self.n], dtype=np.int64), (log.n_users, 1))
+        return hold_out(log, sizes, self, ("last",))

@@ -1,24 +1,24 @@
-"""One moment for everybody: learn from what came before it, ask about what came after.
+"""One point in time for all users: rows before it are for training, rows after it are targets.
 
-What it answers: how good would the lists have been on that day? Nobody's future is learnt from, so items rise and
-fall as they really did. It is the only protocol without that leak (Ji et al., A critical study on data leakage in
-recommender system offline evaluation, TOIS 2023).
+What it answers: how good would the lists have been on that day? No row after the cut is used for training, so the
+popularity of items changes as in reality. It is the only protocol without this leak (Ji et al., A critical study on
+data leakage in recommender system offline evaluation, TOIS 2023).
 
-When: catalogues that change, forecasts of a service in use; several origins show whether the winner stays one.
+When: changing catalogues, and forecasts for a service in use; several origins show whether the ranking is stable.
 
-`temporal(log, at="1970-01-05", days=3)`; a column is a day from 1 January 1970; = learnt and asked,
-· learnt only, t answer, x left out:
+`temporal(log, at="1970-01-05", days=3)`; one column per day from 1 January 1970; = training and query,
+· training only, t target, x dropped:
 
     ann   A B C D E F G H   →   = = = = t t t x
     ben   . C . D . . . E   →   . · . · . . . x
     cat   . . . . A B . .   →   . . . . x x . .
 
-ben takes nothing within three days and cat has no past: neither can be asked. What an item-cold answer is about is
-known by name only. With `origins=2, step=2` the same is done at 3 January too; `cuts` gives every origin, the
-oldest first, and `cut` the newest.
+ben has no row within three days and cat none before the cut, so neither has a query. Target items may have no
+training interactions. With `origins=2, step=2` the log is also split at 3 January; `splits` returns one split per
+origin, oldest first, and `split` the newest.
 
-Repeats: answers are the different items taken after the cut; one taken before as well can only be hit where seen
-items may be recommended. `Split.without_seen` takes such answers out.
+Duplicates: targets are the distinct items after the cut. One that also occurs before it counts only where seen
+items may be recommended. `Split.drop_seen_targets` removes such targets.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Temporal(SplitSpec):
-    """Before and after a moment."""
+    """A split at one point in time, the same for all users."""
 
     at: datetime | None = None
-    """The first moment of the answers (UTC unless it says otherwise); with several origins, of the newest."""
+    """First time of the targets (UTC without a time zone); with several origins, of the newest."""
 
     fraction: Annotated[float | None, Field(gt=0, lt=1)] = None
-    """Instead of a moment: about the share of all rows that lies after it; rows of one moment stay together."""
+    """Instead of a time: approximate fraction of all rows after it; rows of equal time stay together."""
 
     days: Annotated[float | None, Field(gt=0, le=36_525)] = None
-    """How long after the cut answers are taken; nothing means to the end of the log."""
+    """Days after the cut that hold the targets; None means to the end of the log."""
 
     origins: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many cuts `cuts` makes, going back in time from the newest; an experiment takes one."""
+    """Number of splits that `splits` returns, going back from the newest; an experiment uses one."""
 
     step: Annotated[float | None, Field(gt=0, le=36_525)] = None
-    """Days from one origin to the next; nothing means `days`, so that no answer is asked for twice."""
+    """Days between origins; None means `days`, so that no row is a target twice."""
 
     @field_validator("at")
     @classmethod
     def _utc(cls, at: datetime | None) -> datetime | None:
         if at is not None and not 1900 <= at.year <= 2200:
-            raise ValueError("a moment between the years 1900 and 2200")
+            raise ValueError("a time between the years 1900 and 2200")
         return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
     @model_validator(mode="after")
@@ -72,39 +72,37 @@ class Temporal(SplitSpec):
 
     @property
     def is_random(self) -> bool:
-        """Nothing is left to chance."""
+        """False: nothing is drawn."""
         return False
 
     @property
     def n_cuts(self) -> int:
-        """One for each origin."""
+        """Number of origins."""
         return self.origins
 
     def split(self, log: Interactions) -> Split:
-        """Cut at the newest origin."""
+        """Split at the newest origin."""
         return _split_at(log, self._newest(log), self.days)
 
     def splits(self, log: Interactions) -> list[Split]:
-        """Cut at every origin, the oldest first; each split is a whole one, with its own answers."""
+        """Splits at all origins, oldest first, each with its own targets."""
         newest, step = self._newest(log), _seconds(self.step or self.days or 0)
         return [_split_at(log, newest - back * step, self.days) for back in reversed(range(self.origins))]
 
-    def validation_protocol(self, learn: Interactions) -> Temporal:
-        """An earlier origin at the same horizon, so that the stop fold ends where `learn` does."""
+    def validation_protocol(self, train: Interactions) -> Temporal:
+        """An earlier origin with the same horizon: the validation split ends with `train`."""
         if self.fraction is not None:
             return self.model_copy(update={"origins": 1})
         if self.at is None or self.days is None:
-            raise SpecError(
-                "split (temporal)", "no horizon", "days", "Ask the split, which knows its own: split.stop()."
-            )
+            raise SpecError("split (temporal)", "no horizon", "days", "Set days, or call Split.validation_split.")
         return Temporal(at=self.at - timedelta(seconds=_seconds(self.days)), days=self.days)
 
     def _newest(self, log: Interactions) -> int:
-        """The second of the newest origin."""
+        """Time of the newest origin in seconds."""
         need_order(log, self, "Read one, or use kind = 'random'.")
         if log.time_kind != "seconds":
-            todo = "Read real times, or use kind = 'tail'."
-            raise SplitError("the log knows only the order of each history", "times that all users share", todo)
+            todo = "Read real times, or use kind = 'last_n'."
+            raise SplitError("the log has only the order of each history", "times that all users share", todo)
         if self.at is not None:
             return math.ceil((self.at - START).total_seconds())
         after = min(max(round((self.fraction or 0) * len(log)), 1), len(log))
@@ -116,22 +114,22 @@ def _seconds(days: float) -> int:
 
 
 def _split_at(log: Interactions, at: int, days: float | None) -> Split:
-    """Cut at a second; the protocol of the split names the moment and the horizon, however they were given."""
+    """Split at a time in seconds; the protocol of the split has the explicit time and horizon."""
     if len(log) == 0:
         raise no_test_users(log)
     first, last = int(log.time.min()), int(log.time.max())
     horizon = max(last + 1 - at, 1) if days is None else _seconds(days)
-    held = np.where(log.time < at, TRAIN, np.where(log.time < at + horizon, 0, DROPPED)).astype(np.int8)
-    past = np.bincount(log.user[held == TRAIN], minlength=log.n_users) > 0
-    held[(held == 0) & ~past[log.user]] = DROPPED
+    destination = np.where(log.time < at, TRAIN, np.where(log.time < at + horizon, 0, DROPPED)).astype(np.int8)
+    has_history = np.bincount(log.user[destination == TRAIN], minlength=log.n_users) > 0
+    destination[(destination == 0) & ~has_history[log.user]] = DROPPED
     moment = START + timedelta(seconds=at)
-    if not (held == 0).any():
+    if not (destination == 0).any():
         raise SplitError(
-            f"nobody has rows both before {moment:%Y-%m-%d %H:%M:%S} and in the {horizon / DAY:g} days from then on",
-            f"a moment inside the log, which runs from {_day(first)} to {_day(last)}",
-            "Move the cut, or ask for a shorter or longer horizon with days.",
+            f"no user has rows both before {moment:%Y-%m-%d %H:%M:%S} and in the {horizon / DAY:g} days from then on",
+            f"a time inside the log, which runs from {_day(first)} to {_day(last)}",
+            "Change at, or set a longer horizon with days.",
         )
-    return assemble(log, held, Temporal(at=moment, days=horizon / DAY), ("temporal",))
+    return assemble(log, destination, Temporal(at=moment, days=horizon / DAY), ("temporal",))
 
 
 def _day(second: int) -> str:

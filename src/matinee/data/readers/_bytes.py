@@ -1,4 +1,4 @@
-"""Text files as bytes: opened, unpacked, checked line by line, and asked on which line a record stands."""
+"""Text files as bytes: opened, unpacked, checked, with line numbers of records."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, eq=False)
 class Bytes:
-    """A text file's bytes (n,) uint8: a view of the file itself, or of what was unpacked or mended in memory.
+    """Bytes of a text file (n,) uint8, mapped or unpacked in memory.
 
-    `plain` says that they are the file as it lies on the disk.
+    `plain` is true if they are the file as stored on disk.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Bytes:
 
     @cached_property
     def records(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First line number (r,) and length in bytes (r,) of every record; asked for only when a row is refused."""
+        """First line number (r,) and length in bytes (r,) of every record; computed only for an error message."""
         return _records(self.data, self.quote)
 
     def line(self, record: int) -> int:
@@ -60,7 +60,7 @@ class Bytes:
         return head.removeprefix("\ufeff").split("\n", 1)[0].rstrip("\r")
 
     def odd_numbers(self, separator: str) -> bool:
-        """Whether a field begins like 007, +7 or -0, or with a blank: numbers that are one only once parsed."""
+        """True if a field starts like 007, +7, -0 or with a blank."""
         quote = ord("\n") if self.quote == NO_QUOTE else self.quote
         return _odd_numbers(self.data, np.uint8(ord(separator)), np.uint8(quote))
 

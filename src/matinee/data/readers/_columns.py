@@ -46,7 +46,7 @@ DAYS = ("%Y-%m-%d", "%Y/%m/%d")
 
 
 class TabularSpec(DataSpec):
-    """The knobs of every reader of tables with named columns."""
+    """Options of all readers of tables with named columns."""
 
     user: str | None = None
     """The column of the user; by default found by its name."""
@@ -68,7 +68,7 @@ class TabularSpec(DataSpec):
 
 
 def resolve_columns(columns: Sequence[str], spec: TabularSpec, where: str) -> dict[str, str]:
-    """The column of each role, user and item at least. Named columns must exist; others are found by alias."""
+    """Column of each role; named columns must exist, others are found by alias."""
     found: dict[str, str] = {}
     named: dict[str, str | None] = {"user": spec.user, "item": spec.item, "time": spec.time, "weight": spec.weight}
     for role, name in named.items():
@@ -150,7 +150,7 @@ def weights(values: pl.Series, place: Locator, *, allow_negative: bool) -> pl.Se
 
 
 def times(values: pl.Series, unit: str, place: Locator) -> tuple[pl.Series, bool]:
-    """Times as int64 seconds since 1970, or as numbers that only say what came first; and whether they are numbers."""
+    """Times as int64 seconds or positions; and whether they were numbers."""
     seconds, is_number = _seconds(values, unit, place)
     missing = seconds.is_null().arg_true()
     if len(missing):

@@ -20,14 +20,14 @@ from matinee.errors import DataError
 
 SEPARATORS = "\t,;|"
 SEPARATOR_STANDIN = "\x1f"
-"""What stands for a separator of several bytes, such as ::."""
+"""Replacement of a separator of several bytes, such as ::."""
 
 HEAD_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """A text cut into fields by a one-byte separator; `names` are the columns where the file itself has no header."""
+    """A text with fields; `names` are the columns of a file without header."""
 
     text: Bytes
     separator: str
@@ -111,7 +111,7 @@ class Fields:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what polars says, cut where it is long."""
+    """First line of a polars message, at most 120 characters."""
     return str(error).splitlines()[0][:120]
 
 
@@ -123,9 +123,9 @@ def fields(
     *,
     alone: bool = False,
 ) -> Fields:
-    """A file ready to be read by columns; `separator` None is found in its first line.
+    """Fields of a file; `separator` None means detected in the first line.
 
-    `alone` says that there may be but one column, without any separator.
+    `alone` allows a single column without a separator.
     """
     text = read_bytes(path)
     if not quoted:

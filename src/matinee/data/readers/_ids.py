@@ -11,7 +11,7 @@ from matinee.data.vocabulary import whole_numbers
 from matinee.errors import DataError
 
 Locator: TypeAlias = Callable[[int], str]
-"""Where a row stands, for messages."""
+"""Row number → file and line, for messages."""
 
 IdRule: TypeAlias = Literal["auto", "text"]
 """The two values of the option `ids`."""
@@ -47,7 +47,7 @@ def ids(values: pl.Series, rule: IdRule, place: Locator) -> pl.Series:
 
 
 def pair_ids(raw: pl.DataFrame, rule: IdRule, place: Locator) -> list[pl.Series]:
-    """The ids of the columns `user` and `item`; a few words among numbers are refused unless `rule` is "text"."""
+    """Ids of `user` and `item`; refuses a few words among numbers for rule "auto"."""
     both = [ids(raw[name], rule, place) for name in ("user", "item")]
     if rule == "auto" and not any(
         column.null_count() for column in both
@@ -82,7 +82,7 @@ def _refuse_missing(text: pl.Series, place: Locator) -> None:
     if len(rows):
         row = int(rows[0])
         more = f", and {len(rows) - 1:,} rows more have no id" if len(rows) > 1 else ""
-        found = f"the {text.name} is {text[row]!r}, which says that it is missing{more}"
+        found = f"the {text.name} is {text[row]!r}, which means a missing value{more}"
         raise DataError(place(row), found, f"a {text.name} id in every row", "Fill it in or drop the row.")
 
 

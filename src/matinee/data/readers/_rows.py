@@ -23,7 +23,7 @@ _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64),
 
 
 def rows_table(path: Path, *, ordered: bool, rule: IdRule) -> Table:
-    """The log of a file of `user item item …` lines; `ordered` says that the order of the items means something."""
+    """Log of `user item item …` lines; `ordered` keeps the order of items."""
     text = read_bytes(path)
     words, lines = _count(text.data) if rule == "auto" else (-1, 0)
     user, item, ends, fine = _whole_numbers(text.data, words, lines) if words >= 0 else _NOTHING

@@ -20,7 +20,10 @@ ColumnBuilder = Callable[[Vocabulary, pl.Series, pl.Series], Column]
 def read_side_table(
     path: Path, separator: str, names: tuple[str, ...] | None = None, quoted: bool = False
 ) -> pl.DataFrame:
-    """All columns as text. `names` where the file has no header; bytes that are not UTF-8 are Latin-1."""
+    """All columns as text; a file that is not UTF-8 is read as Latin-1.
+
+    `names` are the columns of a file without header.
+    """
     data = read_bytes(path).data.tobytes()
     try:
         lines = data.decode("utf-8")
@@ -60,12 +63,12 @@ def categorical_column(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Co
 
 
 def text_column(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
-    """Text to be read by people."""
+    """Text for display."""
     return text(keys, key, value)
 
 
 def split_list(separator: str, *, missing: str = "") -> ColumnBuilder:
-    """A maker of many-valued columns from lists in one field; `missing` is the word for none."""
+    """Builder of multi-categorical columns from lists; `missing` marks an empty list."""
 
     def make(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
         pairs = pl.DataFrame({"key": key, "value": value.str.split(separator)})
@@ -83,7 +86,7 @@ def one_per_line(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
 
 
 def float_vector(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
-    """A vector of numbers in one field as weighted values 0, 1, 2 …, the positions."""
+    """Vectors of numbers in one field as weights of their positions."""
     lists = pl.DataFrame({"key": key, "value": value.str.split(" ")}).with_columns(
         pl.int_ranges(0, pl.col("value").list.len()).alias("at")
     )
@@ -94,7 +97,7 @@ def float_vector(keys: Vocabulary, key: pl.Series, value: pl.Series) -> Column:
 def columns_of(
     frame: pl.DataFrame, key: str, makers: Mapping[str, tuple[str, ColumnBuilder]]
 ) -> Callable[[Vocabulary], dict[str, Column]]:
-    """What `Table.of_items` wants: attribute name → (column of the side table, maker)."""
+    """Loader for `Table.item_attributes` from attribute name → (column of the side table, maker)."""
 
     def describe(keys: Vocabulary) -> dict[str, Column]:
         known = plain_text(frame[key])

@@ -1,4 +1,4 @@
-"""What packed files unpack to: refused before anything is allocated where memory has no room for it."""
+"""Memory checks of compressed files, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ CELL, ROW_COPIES = 16, 2
 
 
 def admit_gzip(path: Path) -> None:
-    """Refuse a gzip file whose text has no room in memory. The size it states itself may be false; it is counted."""
+    """Refuse a gzip file with a text larger than memory.
+
+    The size in its header may be wrong, so the bytes are counted.
+    """
     available = free_memory()
     if TEXT_COPIES * DEFLATE * path.stat().st_size <= available:
         return
@@ -39,13 +42,13 @@ def admit_gzip(path: Path) -> None:
 
 
 def admit_zip(path: Path) -> None:
-    """Refuse a zip file of arrays that have no room in memory, by its directory; more than it says is never read."""
+    """Refuse a zip file of arrays larger than memory, by the sizes in its directory."""
     with ZipFile(path) as bundle:
         _admit(path, MATRIX_COPIES * sum(member.file_size for member in bundle.infolist()), free_memory())
 
 
 def admit_rows(path: Path, n_rows: int, n_columns: int) -> None:
-    """Refuse a table whose columns have no room in memory."""
+    """Refuse a table with columns larger than memory."""
     _admit(path, ROW_COPIES * CELL * n_rows * n_columns, free_memory())
 
 

@@ -26,7 +26,10 @@ SIDES: dict[str, tuple[str, ColumnBuilder]] = {
 
 
 class Competition(DataSpec):
-    """A folder with train_ratings.csv (user, item, time), itself or in train/, and titles.tsv, genres.tsv … beside."""
+    """A folder with train_ratings.csv (user, item, time) and item attributes.
+
+    The log may be in train/; attributes are in titles.tsv, genres.tsv … in the same folder.
+    """
 
     path: Path
     """The folder."""

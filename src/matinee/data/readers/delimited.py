@@ -10,13 +10,13 @@ from matinee.data.source import Table
 
 
 class Delimited(TabularSpec):
-    """Comma, tab, semicolon or bar separated text with a line of column names, plain or gzip."""
+    """Separated text with a line of column names, plain or gzip."""
 
     path: Path
     """The file."""
 
     separator: str | None = None
-    """What stands between fields, e.g. "::"; by default found in the first line."""
+    """Separator of fields, e.g. "::"; by default found in the first line."""
 
     def table(self) -> Table:
         """Read the raw table."""

@@ -32,7 +32,10 @@ FLAGS = (
 
 
 class Movielens(DataSpec):
-    """A MovieLens folder or its log: ratings.csv, ratings.dat or u.data, with the films and users beside it."""
+    """A MovieLens folder or its log, with films and users.
+
+    The log is ratings.csv, ratings.dat or u.data.
+    """
 
     path: Path
     """The folder, or the log in it."""
@@ -88,9 +91,9 @@ def _join_genres(films: pl.DataFrame) -> pl.DataFrame:
 def _users(folder: Path) -> AttributeLoader | None:
     """Age in years (in ML-1M the youngest of the age group), sex and occupation."""
     if (folder / "users.dat").exists():
-        people = read_side_table(folder / "users.dat", "::", ("user", "sex", "age", "occupation", "zip"))
+        users = read_side_table(folder / "users.dat", "::", ("user", "sex", "age", "occupation", "zip"))
     elif (folder / "u.user").exists():
-        people = read_side_table(folder / "u.user", "|", ("user", "age", "sex", "occupation", "zip"))
+        users = read_side_table(folder / "u.user", "|", ("user", "age", "sex", "occupation", "zip"))
     else:
         return None
     makers = {
@@ -98,4 +101,4 @@ def _users(folder: Path) -> AttributeLoader | None:
         "sex": ("sex", categorical_column),
         "occupation": ("occupation", categorical_column),
     }
-    return columns_of(people, "user", makers)
+    return columns_of(users, "user", makers)

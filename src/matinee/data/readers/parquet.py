@@ -15,7 +15,7 @@ from matinee.errors import DataError
 
 
 class Parquet(TabularSpec):
-    """A Parquet file with a column of users and one of items; only the columns needed are read."""
+    """A Parquet file with a column of users and one of items."""
 
     path: Path
     """The file."""

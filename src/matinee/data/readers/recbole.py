@@ -34,7 +34,7 @@ TITLES = ("title", "name", "item_name", "movie_title", "product_name")
 
 
 class Recbole(DataSpec):
-    """RecBole atomic files: `name.inter` with typed column names, `name.item` and `name.user` beside it if there."""
+    """RecBole atomic files: `name.inter`, and `name.item` and `name.user` if they exist."""
 
     path: Path
     """The folder, the .inter file, or its path without the ending."""

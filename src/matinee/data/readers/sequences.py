@@ -10,7 +10,10 @@ from matinee.data.source import DataSpec, Table
 
 
 class Sequences(DataSpec):
-    """Lines of `user item item …`, oldest item first, cut by spaces; no times, as the SASRec family writes them."""
+    """Lines of `user item item …`, oldest first, without times, as SASRec's files.
+
+    Words are separated by spaces.
+    """
 
     path: Path
     """The file."""

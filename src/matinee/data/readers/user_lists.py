@@ -10,7 +10,10 @@ from matinee.data.source import DataSpec, Table
 
 
 class UserLists(DataSpec):
-    """Lines of `user item item …` in no order, cut by spaces, as LightGCN writes them; a line may have no items."""
+    """Lines of `user item item …` without order, as LightGCN's files.
+
+    Words are separated by spaces; a line may have no items.
+    """
 
     path: Path
     """The file."""

@@ -244,7 +244,9 @@ def _restricted(objective: FusionObjective, weights: F64) -> tuple[FusionObjecti
     keep = objective.selected[row]
     new_row = (np.cumsum(objective.selected) - 1)[row[keep]]
     vocabularies = (target.user[rows], target.users, target.items)
-    selected = Targets.of(new_row, target.item[keep], target.part[keep], target.parts, vocabularies)
+    selected = Targets.from_rows(
+        vocabularies[1], vocabularies[2], vocabularies[0], new_row, target.item[keep], target.part[keep], target.parts
+    )
     restricted = FusionObjective(objective.pool.select_rows(rows), selected, objective.metric, objective.profile)
     return restricted, weights[rows] if weights.ndim > 1 else weights
 

@@ -1,4 +1,4 @@
-"""A log as files others can read: a competition folder, one .csv or one .parquet; whole or not at all."""
+"""Writing of logs: a competition folder, a .csv or a .parquet file, atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SINGULAR = {"genres": "genre", "directors": "director", "writers": "writer"}
 
 
 def write_log(log: Interactions, path: Path) -> None:
-    """The log at `path`: a file if it ends in .csv or .parquet (replaced if there), else a new competition folder."""
+    """Write the log to a .csv or .parquet file, or to a new competition folder.
+
+    An existing file is replaced, an existing folder refused.
+    """
     path = path.expanduser()
     if path.suffix not in (".csv", ".parquet") and path.exists():
         expected = "a new folder, or a file ending in .csv or .parquet"

@@ -1,4 +1,4 @@
-"""The simulator's items: which exist, how popular each is when, what is said of them."""
+"""The simulator's items: clusters, series, popularity over time, attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from matinee.data.attributes import Column, multi_categorical, numeric, text
-from matinee.data.simulate_draw import ItemSampler
+from matinee.data.simulation.draw import ItemSampler
 from matinee.data.vocabulary import Vocabulary
 
 BUCKETS = 24
@@ -30,10 +30,10 @@ GENRES = (
 
 @dataclass(frozen=True, eq=False)
 class ItemTable:
-    """Items 0..n−1: main and second taste, series and part, when they came out, how popular they are.
+    """Items 0..n−1: clusters, series and part, release and popularity.
 
     `series` (n,) is the item that is part 1, `part` (n,) counts from 1. `release` (n,) is the first bucket an item
-    is out in. `year` (n,). `popularity` (n,) is a weight; `phase` (n,) says when in its swing an item starts.
+    is out in. `year` (n,). `popularity` (n,) is a weight; `phase` (n,) is the start of its popularity cycle.
     """
 
     raw: NDArray[np.int64]
@@ -53,10 +53,13 @@ def raw_ids(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
 
 
 def item_table(
-    rng: np.random.Generator, n: int, knobs: tuple[int, float, float, float], span: tuple[int, int]
+    rng: np.random.Generator, n: int, law: tuple[int, float, float, float], span: tuple[int, int]
 ) -> ItemTable:
-    """The items. `knobs` are tastes, the power law's exponent, the share in series, drift; `span` start and length."""
-    tastes, exponent, share, drift = knobs
+    """Draw the items.
+
+    `law` is (clusters, exponent of the power law, fraction in series, drift); `span` is (start, length).
+    """
+    tastes, exponent, share, drift = law
     series, part = _series(rng, n, share)
     taste = rng.integers(0, tastes, n).astype(np.int32)[series]
     second = rng.integers(0, tastes, n).astype(np.int32)[series]
@@ -82,7 +85,7 @@ def _series(rng: np.random.Generator, n: int, share: float) -> tuple[NDArray[np.
 def _released(
     rng: np.random.Generator, series: tuple[NDArray[np.int32], NDArray[np.int32]], drift: float, span: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First bucket and year of every item. Nothing is out before the year it is said to be of."""
+    """First bucket and year of every item. No item is released before its year."""
     first, part = series
     start, length = span
     opened = np.array([datetime.fromtimestamp(start + b * length // BUCKETS, UTC).year for b in range(BUCKETS)])

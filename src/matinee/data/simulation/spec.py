@@ -1,8 +1,8 @@
-"""A log made up from knobs, of any size: tastes, fashions, series and sessions are planted, so models can find them.
+"""Simulated log of any size with planted structure: clusters, drift, series and sessions.
 
-What is planted (see `simulate_draw`, `simulate_items`): a person mixes a few tastes and takes items of them by
-popularity, a shifted power law; popularity and tastes move with time; items that come out late are taken late;
-who took part one of a series soon takes part two; takes come in bursts. History lengths are log-normal.
+Each user mixes a few item clusters and draws items of them by popularity, a shifted power law. Popularity and
+clusters drift with time; items occur only after their release; part two of a series often follows part one;
+interactions occur in sessions. History lengths are log-normal. See `draw` and `items`.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from matinee.data.simulate_draw import DAY, Behaviour, draw_histories
-from matinee.data.simulate_items import item_attributes, item_sampler, item_table, raw_ids
+from matinee.data.simulation.draw import DAY, Behaviour, draw_histories
+from matinee.data.simulation.items import item_attributes, item_sampler, item_table, raw_ids
 from matinee.data.source import DataSpec, Table
 
 MIN_LENGTH = 16
-"""The shortest history wherever people have twice as many rows on average."""
+"""Shortest history if the mean length is at least twice as large."""
 
 LOG_SD = 0.9
 """Standard deviation of the logarithm of history lengths."""
 
 MAX_SHARE = 0.43
-"""Share of all items the heaviest person takes; more only where the average asks for it."""
+"""Largest fraction of all items in one history, unless the mean length requires more."""
 
 
 class Simulate(DataSpec):
-    """A made-up log with planted structure: the same knobs give the same log, whatever the threads."""
+    """A simulated log; equal options give equal logs for any number of threads."""
 
     users: Annotated[int, Field(ge=2, le=10_000_000)] = 2_000
-    """How many people."""
+    """Number of users."""
 
     items: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
-    """How many items there are; the few that nobody takes are not in the log."""
+    """Number of items; items without interactions are not in the log."""
 
     rows: Annotated[int, Field(ge=2, le=1_000_000_000)] = 200_000
-    """How many rows, exactly."""
+    """Exact number of rows."""
 
     n_clusters: Annotated[int, Field(ge=1, le=200)] = 20
-    """Groups of items that are taken by the same people."""
+    """Clusters of items preferred by the same users."""
 
     popularity: Annotated[float, Field(ge=0, le=3)] = 1.8
     """Exponent of the popularity law; 0 makes all items alike."""
@@ -75,7 +75,7 @@ class Simulate(DataSpec):
     def _fits(self) -> Simulate:
         low, high = self.users, self.users * self.items // 2
         if not low <= self.rows <= high:
-            raise ValueError(f"rows between {low:,} (one a person) and {high:,} (half of users × items)")
+            raise ValueError(f"rows between {low:,} (one per user) and {high:,} (half of users × items)")
         if self.longest > self.days * DAY // 4:
             raise ValueError(f"days enough for a history of {self.longest:,} rows, four seconds each")
         return self
@@ -87,20 +87,20 @@ class Simulate(DataSpec):
         return int(max(MAX_SHARE * self.items, min(1.6 * mean, 0.9 * self.items), np.ceil(mean)))
 
     def table(self) -> Table:
-        """The rows with raw ids, and what is said of the items."""
+        """Rows with raw ids, and item attributes."""
         rng = np.random.Generator(np.random.PCG64(self.seed))
         begin = int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp())
         span = self.days * DAY
         law = (self.n_clusters, self.popularity, self.series, self.drift)
         items = item_table(rng, self.items, law, (begin, span))
-        people = raw_ids(rng, self.users)
+        user_ids = raw_ids(rng, self.users)
         length = self._lengths(rng)
         offsets = np.zeros(self.users + 1, dtype=np.int64)
         np.cumsum(length, out=offsets[1:])
-        manner = Behaviour(self.seed, begin, span, self.sessions, self.drift, self.repeat_rate)
-        item, time = draw_histories(offsets, item_sampler(items, self.n_clusters, self.drift), manner)
-        frame = pl.DataFrame({"user": np.repeat(people, length), "item": items.raw[item], "time": time})
-        facts = rng.integers(0, 2**63)  # one draw here, so asking twice for the facts gives the same
+        behaviour = Behaviour(self.seed, begin, span, self.sessions, self.drift, self.repeat_rate)
+        item, time = draw_histories(offsets, item_sampler(items, self.n_clusters, self.drift), behaviour)
+        frame = pl.DataFrame({"user": np.repeat(user_ids, length), "item": items.raw[item], "time": time})
+        facts = rng.integers(0, 2**63)  # one draw here, so that repeated loads give equal attributes
         return Table(
             frame,
             where=f"simulate (seed {self.seed})",
@@ -109,7 +109,7 @@ class Simulate(DataSpec):
         )
 
     def _lengths(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Rows of every person (users,): log-normal above the least, none above the longest, `rows` in all."""
+        """Lengths (users,) of all histories: log-normal between the bounds, sum `rows`."""
         least = max(1, min(MIN_LENGTH, self.rows // (2 * self.users)))
         wish = np.exp(LOG_SD * rng.standard_normal(self.users))
         most = self.longest - least
@@ -122,7 +122,7 @@ class Simulate(DataSpec):
             low, high = (middle, high) if np.minimum(middle * wish, most).sum() < extra else (low, middle)
         exact = np.minimum(high * wish, most)
         length = np.floor(exact).astype(np.int64)
-        room = np.flatnonzero(length < most)
+        below_max = np.flatnonzero(length < most)
         short = extra - int(length.sum())
-        length[room[np.argsort((length - exact)[room], kind="stable")[:short]]] += 1
+        length[below_max[np.argsort((length - exact)[below_max], kind="stable")[:short]]] += 1
         return length + least

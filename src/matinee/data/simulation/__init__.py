@@ -1,0 +1,1 @@
+"""Simulated logs with planted structure."""
