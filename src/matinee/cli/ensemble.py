@@ -30,7 +30,7 @@ def ensemble(  # noqa: PLR0913 - one parameter per option
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the search. Default: all cores.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    split: Annotated[str, typer.Option(help="Only runs whose split fingerprint starts with this text.")] = "",
+    split: Annotated[str, typer.Option(help="Only runs with a split fingerprint that starts with this text.")] = "",
 ) -> None:
     """Search the best combination of finished runs, print its out-of-fold gain, save it as a run."""
     from matinee.cli._ensemble import print_ensemble

@@ -16,7 +16,7 @@ def add(app: typer.Typer) -> None:
 def leaderboard(
     folders: Annotated[list[Path] | None, typer.Argument(help="Run folders. Default: every run under --runs.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    split: Annotated[str, typer.Option(help="Only runs whose split fingerprint starts with this text.")] = "",
+    split: Annotated[str, typer.Option(help="Only runs with a split fingerprint that starts with this text.")] = "",
     metric: Annotated[str | None, typer.Option(help="Rank by this metric. Default: the task's metric.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per run.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per run.")] = False,

@@ -30,7 +30,7 @@ def submit(
     device: Annotated[str, typer.Option(help="Device of the networks: cpu, cuda or cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads of training and ranking. Default: all cores.")] = None,
     split: Annotated[
-        str, typer.Option(help="With best: only runs whose split fingerprint starts with this text.")
+        str, typer.Option(help="With best: only runs with a split fingerprint that starts with this text.")
     ] = "",
 ) -> None:
     """Refit a run's model on the whole log, write a list for every user, and check the file."""
