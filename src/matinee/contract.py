@@ -175,7 +175,7 @@ class Mask:
             check_codes("mask.candidates.indices", candidates.indices.astype(np.int32, copy=False), n_items)
             if not candidates.has_canonical_format or not candidates.data.all():
                 todo = "Call candidates.sum_duplicates() and candidates.eliminate_zeros()."
-                raise SpecError("mask.candidates", "found stored zeros, repeated or unsorted columns", "none", todo)
+                raise SpecError("mask.candidates", "found stored zeros, repeats or unsorted columns", "none", todo)
 
     def slice(self, start: int, stop: int) -> Mask:
         """The mask of rows start to stop − 1."""
