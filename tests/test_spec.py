@@ -59,7 +59,7 @@ def test_ranges_contain(search, inside, outside):
     ("values", "error", "message"),
     [
         ({}, SpecError, r"^exp: model 1.size: it is missing; expected a value \(How large.\)"),
-        ({"size": 0}, SpecError, "^exp: model 1.size: found 0; expected a value greater than or equal to 1$"),
+        ({"size": 0}, SpecError, "^exp: model 1.size: found 0; expected a value greater than or equal to 1"),
         ({"size": "x"}, SpecError, "found 'x'"),
         ({"size": float("inf")}, SpecError, "size: found inf"),
         ({"size": 1, "rul": "a"}, UnknownNameError, "^exp: model 1: there is no option 'rul'; did you mean 'rule'"),
