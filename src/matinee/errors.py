@@ -51,7 +51,7 @@ class SplitError(MatineeError):
 
 
 class InsufficientMemoryError(MatineeError):
-    """A step whose predicted memory exceeds the free memory; raised before any allocation."""
+    """A predicted memory above the free memory; raised before any allocation."""
 
     def __init__(self, what: str, needed: int, available: int, advice: str) -> None:
         self.needed, self.available = needed, available
@@ -103,7 +103,7 @@ class RunError(MatineeError):
 
 
 class SubmissionError(MatineeError):
-    """A file of lists that violates the rules of its task; every kind of fault has a count."""
+    """A file of lists that violates its task; faults are counted by kind."""
 
     def __init__(self, path: str | Path, faults: list[str]) -> None:
         self.faults = faults

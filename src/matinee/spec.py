@@ -195,7 +195,7 @@ class KindSource:
 
 
 class Registry(Generic[S]):
-    """The kinds of a package. A kind is the name of a file, which is imported on first use.
+    """The kinds of a package: the names of its files, imported on first use.
 
     Files with a leading underscore are shared code, not kinds. Other distributions register kinds in the entry-point
     group with the package's name, e.g. `matinee.models`.

@@ -35,9 +35,9 @@ def check_threads(n: int | None) -> int | None:
 
 @contextmanager
 def limit_threads(n: int | None) -> Generator[None]:
-    """Limit BLAS, OpenMP, numba and torch to `n` threads in this thread; None means no limit.
+    """Limit the libraries of this thread to `n` threads each; None means no limit.
 
-    BLAS has one limit for the whole process: if two threads set different limits, the smaller one applies to both.
+    The libraries are BLAS, OpenMP, numba and torch. BLAS has one limit for the whole process: if two threads set different limits, the smaller one applies to both.
     """
     if check_threads(n) is None or n is None:
         yield

@@ -23,7 +23,7 @@ def commands() -> list[str]:
 
 
 def build_app(argv: Sequence[str]) -> typer.Typer:
-    """The application with the command in `argv`, or with all commands if `argv` names none."""
+    """The application with the command in `argv`, or else with all commands."""
     app = typer.Typer(help=SUMMARY, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_version)
     known = commands()

@@ -27,9 +27,9 @@ HINTS = {
 
 
 def ending(error: BaseException) -> tuple[int, str] | None:
-    """The exit code and the line for stderr, maybe empty. None means raise the exception again.
+    """The exit code and the line for stderr; None means raise the exception again.
 
-    Bugs and ordinary exits are raised again.
+    The line may be empty. Bugs and ordinary exits are raised again.
     """
     error = _origin(error)
     if isinstance(error, MatineeError):

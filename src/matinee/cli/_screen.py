@@ -82,7 +82,10 @@ def _start_bars() -> Progress:
 
 
 class Lines:
-    """Progress in a log file: one line per stage, at most one per `EVERY` seconds if nested."""
+    """Progress in a log file: one line per stage.
+
+    Nested stages print at most one line per `EVERY` seconds.
+    """
 
     EVERY = 60.0
 
@@ -106,7 +109,10 @@ progress: Stages = Bars() if err.is_interactive else Lines()
 
 
 def resolve_device(device: str) -> str:
-    """The device, if this machine has it. Torch is imported only for devices other than the CPU."""
+    """The device, if this machine has it.
+
+    Torch is imported only for devices other than the CPU.
+    """
     if device == "cpu":
         return device
     from matinee.nn.device import resolve_device

@@ -25,9 +25,9 @@ def check(
         bool, typer.Option("--held-out", help="The lists come from the training set: evaluate them on the targets.")
     ] = False,
 ) -> None:
-    """Check a file of lists: k items per user, none seen, none repeated, all ids known.
+    """Check a file of lists against the rules of a task.
 
-    With --targets or --held-out the lists are also evaluated.
+    Each user has k items, all known, none seen, none repeated. With --targets or --held-out the lists are also evaluated.
     """
     from matinee.cli._screen import out
     from matinee.runs import load_experiment, open_run

@@ -18,7 +18,7 @@ def add(app: typer.Typer) -> None:
 
 
 def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the data sets that can be fetched, with size, licence and source of the checksum."""
+    """List the data sets with size, licence and source of the checksum."""
     import json
 
     from matinee.cli._screen import out, table

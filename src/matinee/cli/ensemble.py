@@ -32,7 +32,10 @@ def ensemble(  # noqa: PLR0913 - one parameter per option
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     split: Annotated[str, typer.Option(help="Only runs with a split fingerprint that starts with this text.")] = "",
 ) -> None:
-    """Search the best combination of finished runs, print its out-of-fold gain, save it as a run."""
+    """Search the best combination of finished runs and save it as a run.
+
+    Its gain is computed out of fold.
+    """
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
     from matinee.cli._screen import message, progress

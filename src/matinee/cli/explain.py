@@ -27,7 +27,7 @@ def explain(
     rows: Annotated[int, typer.Option(help="Maximum number of contributions to print.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per contribution.")] = False,
 ) -> None:
-    """Print how much each item of a user's history adds to the score of an item."""
+    """Print what each item of a user's history adds to an item's score."""
     import json
 
     from matinee.cli._screen import out, table

@@ -33,7 +33,7 @@ def submit(
         str, typer.Option(help="With best: only runs with a split fingerprint that starts with this text.")
     ] = "",
 ) -> None:
-    """Refit a run's model on the whole log, write a list for every user, and check the file."""
+    """Refit a run's model on the whole log, write and check the submission."""
     from matinee.cli._screen import message, out, progress, resolve_device
     from matinee.errors import SpecError
     from matinee.runs import RunOptions, leaderboard, open_run, runs_in
