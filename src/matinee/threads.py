@@ -37,7 +37,8 @@ def check_threads(n: int | None) -> int | None:
 def limit_threads(n: int | None) -> Generator[None]:
     """Limit the libraries of this thread to `n` threads each; None means no limit.
 
-    The libraries are BLAS, OpenMP, numba and torch. BLAS has one limit for the whole process: if two threads set different limits, the smaller one applies to both.
+    The libraries are BLAS, OpenMP, numba and torch. BLAS has one limit for the whole process: if two
+    threads set different limits, the smaller one applies to both.
     """
     if check_threads(n) is None or n is None:
         yield

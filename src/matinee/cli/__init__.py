@@ -41,7 +41,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command. A user's mistake prints one line on stderr and exits with code 2.
+    """Run a command. A user's mistake prints one line and exits with code 2.
 
     No partially written output file remains.
     """

@@ -27,7 +27,8 @@ def check(
 ) -> None:
     """Check a file of lists against the rules of a task.
 
-    Each user has k items, all known, none seen, none repeated. With --targets or --held-out the lists are also evaluated.
+    Each user has k items, all known, none seen, none repeated. With --targets or --held-out the
+    lists are also evaluated.
     """
     from matinee.cli._screen import out
     from matinee.runs import load_experiment, open_run
