@@ -104,7 +104,7 @@ def test_the_leaderboard_shows_names_at_every_width(folder):
         assert "popularity" in text
         assert "item_knn" in text
         columns[width] = tables[1].count("┃") - 1
-    assert columns == {30: 2, 60: 3, 80: 4, 100: 7, 120: 8, 160: 11}
+    assert columns == {30: 2, 60: 3, 80: 3, 100: 6, 120: 8, 160: 11}
     assert "neighbours=20" in shown[60]
     assert "not shown at this width: coverage@5, fit s, lists s" in shown[120]
     assert "not shown" not in shown[160]
