@@ -1,4 +1,4 @@
-"""Compiled code is thrown away when anything that is compiled into it has changed."""
+"""Cached code is invalid when any file or constant compiled into it has changed."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def command(folder):
 
 
 def printed(folder):
-    """The values of the four kernels, and how many signatures of each came from the cache."""
-    done = subprocess.run(**command(folder), capture_output=True, check=True)
-    return [line.split() for line in done.stdout.splitlines()]
+    """The values of the four kernels, and the number of cached signatures of each."""
+    process = subprocess.run(**command(folder), capture_output=True, check=True)
+    return [line.split() for line in process.stdout.splitlines()]
 
 
 def edit(file, before, after):
@@ -98,14 +98,14 @@ def test_a_change_in_another_file_is_compiled_again_and_only_where_it_matters(fo
 
 def test_processes_that_compile_at_the_same_time_agree(folder):
     processes = [subprocess.Popen(**command(folder), stdout=subprocess.PIPE) for _ in range(3)]
-    said = [process.communicate()[0].splitlines()[0] for process in processes]
-    assert said == ["11 111 22 3"] * 3
+    outputs = [process.communicate()[0].splitlines()[0] for process in processes]
+    assert outputs == ["11 111 22 3"] * 3
     assert printed(folder) == [["11", "111", "22", "3"], ["1", "1", "1", "1"]]
     assert not list(folder.glob("__pycache__/*.tmp.*"))
 
 
 def test_code_of_a_read_only_installation_is_cached_elsewhere(folder, monkeypatch, tmp_path_factory):
-    """A file in the way of the folder of cached code stands for one that cannot be written, even by root."""
+    """A file at the path of the cache folder makes it unwritable, even for root."""
     (folder / "__pycache__").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     assert printed(folder)[1] == ["0", "0", "0", "0"]

@@ -1,4 +1,4 @@
-"""What may still be taken, from the files by which Linux says so."""
+"""Free memory, from the system files of Linux."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ GB = 10**9
 
 @pytest.fixture
 def system(tmp_path: Path):
-    """A machine with 8 GB free; further files by path below its root."""
+    """The root of a machine with 8 GB free and further files by path."""
 
-    def made(**files: object) -> Path:
+    def create(**files: object) -> Path:
         for name, text in {"proc/meminfo": f"MemTotal: 9 kB\nMemAvailable: {8 * GB // 1024} kB\n", **files}.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(str(text))
         return tmp_path
 
-    return made
+    return create
 
 
 def about(number: int) -> object:
     return pytest.approx(number, abs=1024)
 
 
-def test_without_control_groups_the_machine_decides(system):
+def test_without_control_groups_the_memory_of_the_machine_counts(system):
     assert free_memory(system()) == about(8 * GB)
 
 
@@ -48,7 +48,7 @@ def test_every_group_above_the_process_counts(system, where, file):
     assert free_memory(root) == 2 * GB
 
 
-def test_the_least_limit_wins_and_max_is_none(system):
+def test_the_smallest_limit_counts_and_max_means_none(system):
     root = system(
         **{"proc/self/cgroup": "0::/a/b\n"},
         **group("/a/b", "max", GB),
@@ -58,7 +58,7 @@ def test_the_least_limit_wins_and_max_is_none(system):
     assert free_memory(root) == GB
 
 
-def test_pages_of_files_that_can_be_given_back_are_free(system):
+def test_reclaimable_file_pages_are_free(system):
     stat = {"sys/fs/cgroup/memory.stat": f"anon 5\ninactive_file {GB // 2}\n"}
     root = system(**{"proc/self/cgroup": "0::/\n"}, **group("", 3 * GB, GB), **stat)
     assert free_memory(root) == 2 * GB + GB // 2
@@ -67,7 +67,7 @@ def test_pages_of_files_that_can_be_given_back_are_free(system):
 @pytest.mark.parametrize("controllers", ["memory", "cpu,memory"])
 @pytest.mark.parametrize("where", ["", "/docker/abc"], ids=["of-its-own-mount", "by-path"])
 def test_version_1_counts_too(system, controllers, where):
-    """Where the process sees another root than its own group's, the path leads nowhere and the mount is the group."""
+    """If the process has another root than its group, the path is missing and the mount is the group."""
     at = f"sys/fs/cgroup/memory{where}"
     root = system(
         **{
@@ -79,7 +79,7 @@ def test_version_1_counts_too(system, controllers, where):
     assert free_memory(root) == GB - GB // 4
 
 
-def test_nothing_is_below_zero(system):
+def test_free_memory_is_not_negative(system):
     assert free_memory(system(**{"proc/self/cgroup": "0::/\n"}, **group("", GB, 2 * GB))) == 0
 
 
@@ -88,11 +88,11 @@ def test_the_limit_of_address_space_counts():
         "import resource; from matinee.memory import free_memory;"
         f"resource.setrlimit(resource.RLIMIT_AS, ({GB}, {GB})); print(free_memory())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 0 < int(done.stdout) < GB
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(process.stdout) < GB
 
 
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY, reason="a limit is set here")
-def test_a_system_that_says_nothing_refuses_nothing(tmp_path, monkeypatch):
+def test_a_system_without_information_has_no_limit(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sysconf")
     assert free_memory(tmp_path) == UNLIMITED

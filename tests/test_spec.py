@@ -1,4 +1,4 @@
-"""What a file can say: frozen specs, ranges, and kinds found by file name."""
+"""Values of text files: frozen specs, search ranges, and kinds by file name."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def test_ranges_contain(search, inside, outside):
     ("values", "error", "message"),
     [
         ({}, SpecError, r"^exp: model 1.size: it is missing; expected a value \(How large.\)"),
-        ({"size": 0}, SpecError, "^exp: model 1.size: found 0; expected input should be greater than or equal to 1"),
+        ({"size": 0}, SpecError, "^exp: model 1.size: found 0; expected a value greater than or equal to 1"),
         ({"size": "x"}, SpecError, "found 'x'"),
         ({"size": float("inf")}, SpecError, "size: found inf"),
-        ({"size": 1, "rul": "a"}, UnknownNameError, "^exp: model 1: there is no knob 'rul'; did you mean 'rule'"),
+        ({"size": 1, "rul": "a"}, UnknownNameError, "^exp: model 1: there is no option 'rul'; did you mean 'rule'"),
     ],
 )
 def test_refusals_name_place_value_and_rule(values, error, message):
@@ -76,9 +76,9 @@ def test_refusals_name_place_value_and_rule(values, error, message):
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        ({"l3": 1}, UnknownNameError, "^EASE: there is no knob 'l3'; did you mean 'l2'"),
-        ({"l2": -1}, SpecError, "^EASE.l2: found -1; expected input should be greater than"),
-        ({"l2": "much"}, SpecError, "^EASE.l2: found 'much'; expected input should be a valid number"),
+        ({"l3": 1}, UnknownNameError, "^EASE: there is no hyperparameter 'l3'; did you mean 'l2'"),
+        ({"l2": -1}, SpecError, "^EASE.l2: found -1; expected a value greater than"),
+        ({"l2": "much"}, SpecError, "^EASE.l2: found 'much'; expected a valid number\\. The default is"),
     ],
 )
 def test_a_spec_made_in_python_is_refused_in_one_line(values, error, message):
@@ -94,14 +94,14 @@ def test_inside_a_file_the_place_is_reported():
 
     with pytest.raises(SpecError, match=r"^exp: outer\.sample\.size: found 0"):
         build(Outer, {"sample": {"size": 0}}, "exp: outer")
-    with pytest.raises(UnknownNameError, match=r"^exp: outer\.sample: there is no knob 'sise'"):
+    with pytest.raises(UnknownNameError, match=r"^exp: outer\.sample: there is no option 'sise'"):
         build(Outer, {"sample": {"size": 1, "sise": 0}}, "exp: outer")
 
 
 def test_listing_kinds_imports_nothing():
     code = "import sys; from matinee import models; models.kinds(); print('matinee.models.ease' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_other_packages_add_kinds_by_entry_point(monkeypatch):
@@ -139,7 +139,7 @@ def test_free_memory_is_a_plausible_number():
 
 
 PLUG_IN = '''
-from matinee.contract import Context
+from matinee.contract import FitContext
 from matinee.models.popularity import Popularity
 
 class Model(Popularity):
@@ -151,7 +151,9 @@ import sys
 from pathlib import Path
 from matinee import models
 from matinee.contract import Task
-from matinee.runs import Stage, execute, open_run, prepare, read
+from matinee.runs import RunOptions, execute, open_run, prepare
+from matinee.runs.experiment import read_experiment
+from matinee.runs.refit import experiment_of
 
 if sys.argv[1] == "direct":
     from pkg.impl import Model
@@ -160,13 +162,13 @@ tables = {
     "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 900}, "split": {"kind": "last_n"},
     "task": {"k": 3, "metric": "recall@3", "extra_metrics": []}, "model": [{"kind": "their_model"}],
 }
-experiment = read(tables, "exp.toml")
+experiment = read_experiment(tables, "exp.toml")
 assert experiment.model[-1].kind == "their_model"
-run = execute(prepare(experiment), Stage(Path("runs")))[-1]
-repeat_rate = open_run(run.folder)
+run = execute(prepare(experiment), RunOptions(Path("runs")))[-1]
+again = open_run(run.folder)
 assert again.kind == "their_model"
 assert again.model().spec == experiment.model[-1]
-assert read(again.said["experiment"], "run.json") == experiment
+assert experiment_of(again) == experiment
 source = models.CATALOGUE.source("their_model")
 print(source.version, source.sha256)
 """
@@ -194,7 +196,7 @@ def test_a_kind_from_another_package_is_the_name_of_its_entry_point(tmp_path, wa
     assert done.stdout.split() == ["2.5", hashlib.sha256(PLUG_IN.encode()).hexdigest()]
 
 
-def test_a_kind_says_which_code_it_stands_for():
+def test_the_source_of_a_kind_is_its_version_and_file_digest():
     source = models.CATALOGUE.source("item-knn")
     file = Path(models.__file__).parent / "item_knn.py"
     assert source == KindSource(metadata.version("matinee"), hashlib.sha256(file.read_bytes()).hexdigest())
@@ -203,13 +205,13 @@ def test_a_kind_says_which_code_it_stands_for():
 
 
 class Switched(Spec):
-    """A spec with a switch."""
+    """A spec with a bool field."""
 
     on: bool = False
     """Whether it is on."""
 
     sizes: tuple[int, ...] = ()
-    """How large."""
+    """The sizes."""
 
 
 @pytest.mark.parametrize(

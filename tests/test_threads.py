@@ -1,4 +1,4 @@
-"""A limit of threads: in force inside a fit and its lists, for every library, and gone afterwards."""
+"""A thread limit holds inside a fit and its lists for every library, and ends with them."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ several = pytest.mark.skipif(available_threads() < 2, reason="one core: nothing 
 
 
 def in_force():
-    """Threads of every library, as this thread sees them."""
-    own = {"numba": numba.get_num_threads(), "torch": torch.get_num_threads()}  # numba loads its library when asked
+    """The number of threads of every library, for this thread."""
+    own = {"numba": numba.get_num_threads(), "torch": torch.get_num_threads()}  # the call loads numba's library
     pools = {(pool["user_api"], pool["filepath"]): pool["num_threads"] for pool in threadpool_info()}
     return pools | own
 
 
 @pytest.fixture
 def watched(monkeypatch):
-    """The threads in force at the start of every fit and of every list."""
+    """The thread limits at the start of every fit and of every ranking."""
     seen = {}
-    learn = EASE.estimate_memory
+    estimate_memory = EASE.estimate_memory
 
-    def memory(self, *sizes):
+    def watch(self, *sizes):
         seen["fit"] = in_force()
-        return learn(self, *sizes)
+        return estimate_memory(self, *sizes)
 
-    monkeypatch.setattr(EASE, "estimate_memory", memory)
+    monkeypatch.setattr(EASE, "estimate_memory", watch)
     for module in ("matinee.runs.execute", "matinee.runs.submission"):
         ranked = import_module(module).recommend
 
-        def recommend(*given, ranked=ranked):
+        def recommend(*arguments, ranked=ranked):
             seen["lists"] = in_force()
-            return ranked(*given)
+            return ranked(*arguments)
 
         monkeypatch.setattr(import_module(module), "recommend", recommend)
     return seen
@@ -63,7 +63,7 @@ def test_the_limit_holds_in_every_library_and_ends():
 
 
 @several
-def test_a_fit_keeps_to_the_threads_of_its_context(watched):
+def test_a_fit_uses_the_threads_of_its_context(watched):
     before = in_force()
     EASE().fit(random_log(), FitContext(threads=1))
     assert set(watched["fit"].values()) == {1}
@@ -72,7 +72,7 @@ def test_a_fit_keeps_to_the_threads_of_its_context(watched):
 
 
 @several
-def test_a_run_fits_and_ranks_on_the_threads_of_its_stage_and_records_them(tmp_path, watched):
+def test_a_run_uses_and_records_the_threads_of_its_options(tmp_path, watched):
     tables = {
         "data": {"kind": "simulate", "users": 60, "items": 40, "rows": 1000},
         "task": {"k": 5, "metric": "recall@5", "stored_k": 10},
@@ -83,8 +83,8 @@ def test_a_run_fits_and_ranks_on_the_threads_of_its_stage_and_records_them(tmp_p
     watched.clear()
     run = execute(prepared, RunOptions(tmp_path / "one", threads=1))[-1]
     assert set(watched["fit"].values()) == set(watched["lists"].values()) == {1}
-    assert json.loads((run.folder / "run.json").read_text())["machine"]["threads"] == 1
-    assert execute(prepared, RunOptions(tmp_path / "all"))[-1].to_dict["machine"]["threads"] == available_threads()
+    assert json.loads((run.folder / "run.json").read_text())["environment"]["threads"] == 1
+    assert execute(prepared, RunOptions(tmp_path / "all"))[-1].record.environment.threads == available_threads()
 
 
 @several
@@ -119,7 +119,7 @@ def test_the_smaller_of_two_limits_of_blas_holds_while_both_last():
 
 
 @pytest.mark.parametrize("n", [0, -1, 100_000])
-def test_a_limit_that_cannot_be_is_refused_before_anything_starts(n, tmp_path):
+def test_an_impossible_limit_is_refused_before_any_work(n, tmp_path):
     with pytest.raises(SpecError, match=f"found {n}; expected 1 to"):
         RunOptions(tmp_path, threads=n)
     with pytest.raises(MatineeError), limit_threads(n):

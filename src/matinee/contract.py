@@ -1,4 +1,4 @@
-"""What is asked of a model and what it gets: `Task`, `Mask`, `Context`, `ModelSpec`, and the verbs of a `Fitted`."""
+"""The model interface: `Task`, `Mask`, `FitContext`, `ModelSpec` and `FittedModel`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from matinee.spec import Spec
 from matinee.threads import limit_threads
 
 MAX_SHOWN = 3
-"""Unknown ids that a message names."""
+"""Maximum number of unknown ids in a message."""
 
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
@@ -35,34 +35,34 @@ EventSink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 
 class Task(Spec):
-    """What has to be delivered, and by what number it is judged."""
+    """The recommendation task: list length, metrics, and items that may be recommended."""
 
     k: Annotated[int, Field(ge=1)] = 10
-    """Length of the list every user gets."""
+    """Number of items in each list."""
 
     metric: str = "recall@10"
-    """The number to win: a metric, or a blend such as 0.75*recall@25+0.25*ndcg@25."""
+    """The metric that ranks runs: one metric, or a weighted sum such as 0.75*recall@25+0.25*ndcg@25."""
 
     extra_metrics: tuple[str, ...] = ("ndcg@10", "hit@10", "coverage@10")
-    """Further metrics to report beside it."""
+    """Further metrics to report."""
 
     profile: str = "matinee"
-    """Whose definitions the metrics follow; recall of the default profile is hits / min(k, answers)."""
+    """The library that defines the metrics; recall of the default profile is hits / min(k, targets)."""
 
     seen: Literal["exclude", "include"] = "exclude"
     """Whether items of the user's history may be recommended again."""
 
     available: Literal["all", "train", "recent"] = "all"
-    """Which items may be recommended: all known, those with a row in the learn part, or those taken recently."""
+    """Items that may be recommended: all, those in the training set, or those with a recent interaction."""
 
     recent_days: Annotated[float, Field(gt=0)] = 90.0
-    """With available = "recent": an item counts while somebody took it within this many days of the log's end."""
+    """With available = "recent": days before the end of the log with at least one interaction of the item."""
 
     stored_k: Annotated[int, Field(ge=1)] = 100
-    """How many items a user a run keeps, so that ensembles and other cut-offs need no model."""
+    """Number of items per user that a run stores, for ensembles and metrics with another cut-off."""
 
     def available_items(self, train: Interactions) -> NDArray[np.bool_] | None:
-        """Which items (n_items,) may be recommended after learning from `learn`; None means all."""
+        """Items (n_items,) that may be recommended after training on `train`; None means all."""
         if self.available == "all":
             return None
         rows = train.item
@@ -134,69 +134,72 @@ class FitContext:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Which items a person may get; the one policy for all models."""
+    """Items that may be recommended in each row; the same for all models."""
 
     seen: bool = True
-    """Whether items of the person's own history are barred."""
+    """Whether items of the user's history are excluded."""
 
     available: NDArray[np.bool_] | None = None
-    """(n_items,) items anybody may get; None means all."""
+    """Items (n_items,) that may be recommended to all users; None means all."""
 
     candidates: csr_array | None = None
-    """(m, n_items) items each row may get, any non-zero; None means all. The rows are those of the histories."""
+    """Items (m, n_items) that may be recommended in each row of the histories, as non-zeros; None means all."""
 
     @staticmethod
     def only(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
-        """The mask that allows these raw item ids alone; raises `SpecError` for ids that `items` does not have."""
+        """The mask of these raw item ids only. Raises `SpecError` for unknown ids."""
         return Mask(seen, _item_mask(ids, items, "Mask.only"))
 
     @staticmethod
     def without(ids: Iterable[int] | Iterable[str], items: Vocabulary, *, seen: bool = True) -> Mask:
-        """The mask that allows all items but these raw ids; raises `SpecError` for ids that `items` does not have."""
+        """The mask of all items except these raw ids. Raises `SpecError` for unknown ids."""
         return Mask(seen, ~_item_mask(ids, items, "Mask.without"))
 
     def check(self, n_rows: int, n_items: int) -> None:
-        """Raise `SpecError` unless `available` is bool (n_items,) and `candidates` a sound CSR (n_rows, n_items)."""
-        todo = "Mask.only([ids], items) and Mask.without([ids], items) take raw ids."
+        """Raise `SpecError` unless `available` and `candidates` are valid.
+
+        Valid means bool (n_items,), and a CSR (n_rows, n_items) without stored zeros or repeated columns.
+        """
+        todo = "Use Mask.only([ids], items) or Mask.without([ids], items) for raw ids."
         if self.available is not None:
             array = np.asarray(self.available)
             if array is not self.available or array.dtype != np.bool_ or array.shape != (n_items,):
                 found = f"found {type(self.available).__name__} of {array.dtype} with the shape {array.shape}"
                 raise SpecError("mask.available", found, f"an array of bool with the shape ({n_items},)", todo)
-        offered = self.candidates
-        if offered is not None:
-            if not isinstance(offered, csr_array) or offered.shape != (n_rows, n_items):  # pyright: ignore[reportUnnecessaryIsInstance]
-                found = f"found {type(offered).__name__} with the shape {np.shape(offered)}"
+        candidates = self.candidates
+        if candidates is not None:
+            if not isinstance(candidates, csr_array) or candidates.shape != (n_rows, n_items):  # pyright: ignore[reportUnnecessaryIsInstance]
+                found = f"found {type(candidates).__name__} with the shape {np.shape(candidates)}"
                 raise SpecError("mask.candidates", found, f"a csr_array of the shape ({n_rows}, {n_items})", todo)
-            check_offsets("mask.candidates.indptr", offered.indptr.astype(np.int64), n_rows, len(offered.indices))
-            check_codes("mask.candidates.indices", offered.indices.astype(np.int32, copy=False), n_items)
-            if not offered.has_canonical_format or not offered.data.all():
+            check_offsets("mask.candidates.indptr", candidates.indptr.astype(np.int64), n_rows, len(candidates.indices))
+            check_codes("mask.candidates.indices", candidates.indices.astype(np.int32, copy=False), n_items)
+            if not candidates.has_canonical_format or not candidates.data.all():
                 todo = "Call candidates.sum_duplicates() and candidates.eliminate_zeros()."
                 raise SpecError("mask.candidates", "found stored zeros, repeats or unsorted columns", "none", todo)
 
     def slice(self, start: int, stop: int) -> Mask:
-        """The mask of rows start..stop."""
+        """The mask of rows start to stop − 1."""
         return self if self.candidates is None else replace(self, candidates=self.candidates[start:stop])
 
     def available_or_all(self, n_items: int) -> NDArray[np.bool_]:
-        """`available` (n_items,), spelled out."""
+        """`available`, or all items (n_items,) if it is None."""
         return np.ones(n_items, dtype=np.bool_) if self.available is None else self.available
 
 
 def _item_mask(ids: Iterable[int] | Iterable[str], items: Vocabulary, where: str) -> NDArray[np.bool_]:
-    """Which items (n_items,) have one of these raw ids."""
+    """Items (n_items,) with one of these raw ids."""
     if isinstance(ids, str):
         raise SpecError(where, f"found the text {ids!r}", "a list of item ids", f"Write [{ids!r}].")
-    wanted = raw_ids(ids)
-    code = items.encode(wanted)
+    raw = raw_ids(ids)
+    code = items.encode(raw)
     if (code < 0).any():
-        unknown = wanted.filter(pl.Series(code < 0)).to_list()
+        unknown = raw.filter(pl.Series(code < 0)).to_list()
         more = f" and {len(unknown) - MAX_SHOWN:,} more" if len(unknown) > MAX_SHOWN else ""
         found = f"found the unknown ids {', '.join(map(repr, unknown[:MAX_SHOWN]))}{more}"
-        raise SpecError(where, found, f"ids among the {len(items):,} items", "Leave them out.")
-    among = np.zeros(len(items), dtype=np.bool_)
-    among[code] = True
-    return among
+        raise SpecError(where, found, f"ids among the {len(items):,} items", "Remove them.")
+    mask = np.zeros(len(items), dtype=np.bool_)
+    mask[code] = True
+    return mask
 
 
 @dataclass(frozen=True)
@@ -219,22 +222,24 @@ def _with_thread_limit(fit: Callable[..., FittedModel]) -> Callable[..., FittedM
 
 
 class ModelSpec(Spec):
-    """A model's hyper-parameters: one file of `models/` defines one. `fit` returns a trained thing, never itself."""
+    """The hyperparameters of a model; each file of `models/` defines one class."""
+
+    field_noun: ClassVar[str] = "hyperparameter"
 
     uses_order: ClassVar[bool] = False
-    """Whether the order of a history changes its scores."""
+    """Whether scores depend on the order of a history."""
 
     uses_time: ClassVar[bool] = False
-    """Whether it needs real times: a log without them is refused when the experiment is read."""
+    """Whether a log with times is required; checked when the experiment is read."""
 
     uses_validation: ClassVar[bool] = False
-    """Whether it decides something (epochs, steps) on the stop fold."""
+    """Whether a validation split decides a hyperparameter, such as the number of epochs."""
 
     personalized: ClassVar[bool] = True
-    """Whether different people should get different lists; a guard warns when they do not."""
+    """Whether lists should differ between users; a guard warns if they do not."""
 
     is_random: ClassVar[bool] = False
-    """Whether `fit` draws random numbers; where it does not, another seed gives the same scores."""
+    """Whether `fit` draws random numbers; if not, scores do not depend on the seed."""
 
     query_by: ClassVar[Literal["history", "user_id", "both"]] = "history"
     """What scores depend on: the history alone; the user id, so that only users of the training set have scores; or
@@ -244,7 +249,7 @@ class ModelSpec(Spec):
     """Whether items without training interactions can be recommended."""
 
     memory_advice: ClassVar[str] = "Use a k-core, fewer items, or a machine with more memory."
-    """The advice when `memory` is more than there is."""
+    """Advice of the error that `estimate_memory` exceeds the limit."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -253,7 +258,7 @@ class ModelSpec(Spec):
 
     @abstractmethod
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> FittedModel:
-        """Learn from `data`, on `ctx.threads` threads; starts with `ctx.admit(self, data)`."""
+        """Train on `data`. Every implementation calls `ctx.check_memory(self, data)` first."""
 
     @classmethod
     def fit_path(
@@ -264,32 +269,30 @@ class ModelSpec(Spec):
             yield spec.fit(data, ctx)
 
     def check_data(self, data: Interactions) -> None:
-        """Raise `CannotDo` where `data` lacks what this model, with these knobs, needs."""
+        """Raise `UnsupportedError` if `data` lacks times, order or attributes that the model needs."""
         if self.uses_time and data.time_kind != "seconds":
-            raise UnsupportedError(self.kind, "learn from a log without times", "Give it a log with a time column.")
+            raise UnsupportedError(self.kind, "train on a log without times", "Use a log with a time column.")
         if self.uses_order and data.time_kind == "none":
             raise UnsupportedError(
-                self.kind, "learn from a log without order", "Give it a log with times, or use ease."
+                self.kind, "train on a log without order", "Use a log with times, or another model such as ease."
             )
         needed = self.attribute_columns()
-        for of, names, there in (
+        for side, names, attributes in (
             ("user", needed.user, data.user_attributes),
             ("item", needed.item, data.item_attributes),
         ):
-            missing = sorted(set(names) - set(there.columns if there is not None else ()))
+            missing = sorted(set(names) - set(attributes.columns if attributes is not None else ()))
             if missing:
-                wanted = f"learn from a log without the {of} attributes {', '.join(missing)}"
-                raise UnsupportedError(
-                    self.kind, wanted, "Read a source whose files have these columns, or name others."
-                )
+                action = f"train on a log without the {side} attributes {', '.join(missing)}"
+                raise UnsupportedError(self.kind, action, "Use a data set with these columns, or choose other columns.")
 
     def attribute_columns(self) -> AttributeColumns:
-        """The columns of user and item attributes that this model, with these knobs, needs; by default none."""
+        """Attribute columns of users and items that the model needs; by default none."""
         return AttributeColumns()
 
     @abstractmethod
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Bytes at the peak of `fit`, beside the data."""
+        """Peak bytes of `fit`, without the data."""
 
 
 class FittedModel(Protocol):

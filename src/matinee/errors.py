@@ -1,7 +1,7 @@
-"""Every mistake a user can make; each class builds its own one-line message and ends a command with code 2.
+"""Errors of the user; each class builds its own one-line message.
 
-A message says where, what was found, what was expected, and what to do. Lists inside messages are computed
-from what exists, never typed in.
+A message has the place, what was found, what is required, and one thing to change. Lists of names in messages are
+computed, not written by hand.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 class MatineeError(Exception):
-    """A mistake the user can mend: caught at the top of every command, printed as one line, exit code 2."""
+    """A user's mistake; printed as one line, exit code 2."""
 
     exit_code = 2
 
 
 class DataError(MatineeError):
-    """A log, a table or a file of items that cannot be read as what it claims to be."""
+    """A log, a table or a file that cannot be read."""
 
     def __init__(self, where: str | Path, found: str, expected: str, todo: str) -> None:
         self.where, self.found, self.expected, self.todo = str(where), found, expected, todo
@@ -26,32 +26,32 @@ class DataError(MatineeError):
 
 
 class UnknownNameError(MatineeError):
-    """A name that is not among those that exist; the nearest one is offered."""
+    """An unknown name; the message suggests the most similar known one."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], where: str = "") -> None:
         self.name, self.known = name, sorted(known)
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        similar = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        hint = f"did you mean {similar[0]!r}? " if similar else ""
         place = f"{where}: " if where else ""
         super().__init__(f"{place}there is no {what} {name!r}; {hint}Known: {', '.join(self.known) or 'none'}.")
 
 
 class SpecError(MatineeError):
-    """A value written in a file or on the command line that a spec refuses."""
+    """An invalid value in a file, on the command line or in Python."""
 
     def __init__(self, where: str, found: str, expected: str, todo: str = "") -> None:
         super().__init__(f"{where}: {found}; expected {expected}.{' ' + todo if todo else ''}")
 
 
 class SplitError(MatineeError):
-    """A split that cannot be cut from this log."""
+    """A split that is impossible for this log."""
 
     def __init__(self, found: str, expected: str, todo: str) -> None:
         super().__init__(f"split: {found}; expected {expected}. {todo}")
 
 
 class InsufficientMemoryError(MatineeError):
-    """A step predicted, before anything is allocated, to need more memory than there is."""
+    """A predicted memory above the free memory; raised before any allocation."""
 
     def __init__(self, what: str, needed: int, available: int, advice: str) -> None:
         self.needed, self.available = needed, available
@@ -66,21 +66,21 @@ def _size(n_bytes: int) -> str:
 
 
 class UnsupportedError(MatineeError):
-    """A model asked for something it does not declare."""
+    """A request that a model does not support."""
 
-    def __init__(self, model: str, wanted: str, todo: str) -> None:
-        super().__init__(f"model {model!r} cannot {wanted}. {todo}")
+    def __init__(self, model: str, action: str, todo: str) -> None:
+        super().__init__(f"model {model!r} cannot {action}. {todo}")
 
 
 class TrainingError(MatineeError):
-    """A model that cannot be fitted, or whose scores cannot be ranked."""
+    """A model that cannot be trained, or scores that cannot be ranked."""
 
     def __init__(self, model: str, found: str, todo: str, expected: str = "finite scores") -> None:
         super().__init__(f"model {model!r}: {found}; expected {expected}. {todo}")
 
 
 class SingularMatrix(TrainingError):
-    """A matrix that a fit has to invert and cannot, in single precision."""
+    """A matrix that is not positive definite in single precision."""
 
     def __init__(self, row: int) -> None:
         MatineeError.__init__(
@@ -89,22 +89,22 @@ class SingularMatrix(TrainingError):
 
 
 class DownloadError(MatineeError):
-    """A data set that could not be fetched, or is not what its checksum promises."""
+    """A data set that cannot be fetched, or has another checksum."""
 
     def __init__(self, name: str, found: str, todo: str) -> None:
         super().__init__(f"data set {name!r}: {found}. {todo}")
 
 
 class RunError(MatineeError):
-    """A run folder that is damaged, of another version, or not comparable with the others."""
+    """A run folder that is damaged, of another version, or not comparable with other runs."""
 
     def __init__(self, folder: str | Path, found: str, todo: str) -> None:
         super().__init__(f"{folder}: {found}. {todo}")
 
 
 class SubmissionError(MatineeError):
-    """A list file that breaks the rules of its task; every kind of fault is named with its count."""
+    """A file of lists that violates its task; faults are counted by kind."""
 
     def __init__(self, path: str | Path, faults: list[str]) -> None:
         self.faults = faults
-        super().__init__(f"{path}: {'; '.join(faults)}. Mend these rows and check again.")
+        super().__init__(f"{path}: {'; '.join(faults)}. Fix these rows and check the file again.")

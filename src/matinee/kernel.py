@@ -1,10 +1,10 @@
-"""Numba, typed: the two decorators every compiled loop of the house uses.
+"""Typed numba decorators for all compiled loops of the package.
 
-Compiled code is cached beside the source (or in numba's user cache where that is read-only), so only the
-first call on a machine waits for the compiler. `fastmath` stays off: sums must not depend on the batch.
+Compiled code is cached beside the source, or in numba's user cache if the source folder is read-only. `fastmath` is
+off: sums must not depend on the batch.
 
-numba compares the cached code with the file of the kernel alone, although other kernels, classes and constants of other
-files are compiled into it. Here the files of all of them count, and the values of the constants.
+numba validates cached code by the kernel's own file, although kernels, classes and constants of other files are
+compiled into it. Here the stamp covers all these files and the values of the constants.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """A sequential loop, compiled; it releases the interpreter lock."""
+    """The compiled sequential loop; it releases the interpreter lock."""
     return _cached(numba.njit(nogil=True)(function), function)
 
 
 def parallel_kernel(function: F) -> F:
-    """A loop over `prange`, compiled, on numba's threads."""
+    """The compiled loop over `prange`; it uses numba's threads."""
     return _cached(numba.njit(nogil=True, parallel=True)(function), function)
 
 
 prange: type[range] = numba.prange  # pyright: ignore[reportAssignmentType]
-"""`numba.prange`: iterations of this loop may run side by side."""
+"""`numba.prange`: a range with parallel iterations."""
 
 
 def _cached(compiled: Any, function: F) -> F:
-    if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+    if isinstance(compiled, Dispatcher):  # a plain function if NUMBA_DISABLE_JIT is set
         compiled._cache = _Cache(function)  # pyright: ignore[reportAttributeAccessIssue]
     return cast(F, compiled)
 
 
 class _Cache(FunctionCache):
-    """numba's cache of one function, fresh only while all that is compiled into the function is unchanged."""
+    """numba's cache of one function, valid while all code compiled into it is unchanged."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)
@@ -54,11 +54,11 @@ class _Cache(FunctionCache):
 
 
 class _Files(IndexDataCacheFile):
-    """An index and the compiled code of each signature, in files.
+    """Files of an index and of the compiled code of each signature.
 
-    The stamp is computed when it is first asked for, since a kernel may call others that are defined below it. A file
-    of code is named by all that decides it and written before the index, so that processes that compile at the same
-    time never replace each other's code by that of another signature; numba numbers them, and may.
+    The stamp is computed on first use, because a kernel may call kernels defined below it. The name of a code file is
+    a hash of stamp and signature, and the file is written before the index. Hence concurrent processes cannot replace
+    the code of one signature by that of another; the numbered names of numba allow this.
     """
 
     def __init__(self, folder: str, name: str, function: Callable[..., object]) -> None:
@@ -71,10 +71,10 @@ class _Files(IndexDataCacheFile):
 
     @_source_stamp.setter
     def _source_stamp(self, value: object) -> None:
-        """Numba's own stamp is not used."""
+        """Ignores numba's own stamp."""
 
     def save(self, key: object, data: object) -> None:
-        """Save the code of one signature."""
+        """Save the compiled code of one signature."""
         code = sha256(f"{self._source_stamp} {key!r}".encode()).hexdigest()[:16]
         name = f"{self._name}.{code}.nbc"
         self._save_data(name, data)
@@ -83,31 +83,31 @@ class _Files(IndexDataCacheFile):
 
 @cache
 def stamp(function: Callable[..., object]) -> str:
-    """A hash of the files and constants that are compiled into `function`, those of what it calls included."""
+    """A hash of all files and constants compiled into `function`, directly or through calls."""
     files: set[str] = set()
     constants: set[str] = set()
-    waiting, met = [function], {function}
-    while waiting:
-        one = cast(FunctionType, waiting.pop())
-        files.add(one.__code__.co_filename)
-        for name, value in _referred(one):
+    queue, visited = [function], {function}
+    while queue:
+        caller = cast(FunctionType, queue.pop())
+        files.add(caller.__code__.co_filename)
+        for name, value in _references(caller):
             if isinstance(value, Dispatcher | FunctionType):
-                called = cast("Callable[..., object]", getattr(value, "py_func", value))
-                if called not in met:
-                    met.add(called)
-                    waiting.append(called)
+                callee = cast("Callable[..., object]", getattr(value, "py_func", value))
+                if callee not in visited:
+                    visited.add(callee)
+                    queue.append(callee)
             elif isinstance(value, type):
-                files |= _file_of(value)
+                files |= _class_file(value)
             elif isinstance(value, bool | int | float | str | tuple):
                 constants.add(f"{name} = {value!r}")
     digest = sha256("\n".join(sorted(constants)).encode())
-    for content in sorted(_content(file) for file in files):
+    for content in sorted(_file_hash(file) for file in files):
         digest.update(content)
     return digest.hexdigest()
 
 
-def _referred(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """The globals that a function names, in its code or its annotations, and what it names of modules."""
+def _references(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """Globals, module members and closure values that code and annotations of a function refer to."""
     names = set(re.findall(r"\w+", " ".join(map(str, function.__annotations__.values()))))
     codes = [function.__code__]
     while codes:
@@ -123,14 +123,14 @@ def _referred(function: FunctionType) -> Iterator[tuple[str, object]]:
         yield "closure", cell.cell_contents
 
 
-def _file_of(cls: type) -> set[str]:
-    """The file of a class, if it is one of Python code."""
+def _class_file(cls: type) -> set[str]:
+    """The Python file of a class; empty for other classes."""
     path = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
     return {path} if path.endswith(".py") else set()
 
 
 @cache
-def _content(file: str) -> bytes:
-    """A hash of a file; of its name alone where it cannot be read, as in a notebook."""
+def _file_hash(file: str) -> bytes:
+    """A hash of a file's content, or of its name if there is no file, as in a notebook."""
     path = Path(file)
     return sha256(path.read_bytes() if path.is_file() else file.encode()).digest()

@@ -1,4 +1,4 @@
-"""Settings of the whole process that several fits may change at the same time."""
+"""Process-wide settings that concurrent fits change."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ V = TypeVar("V")
 
 
 class SharedSetting(Generic[V]):
-    """A setting that is changed while at least one thread asks for it, and restored when the last one ends.
+    """A setting that is changed while at least one thread holds it, then restored.
 
-    `save()` returns the function that restores what is there now; `apply(value)` sets a value. Where several threads
-    ask at the same time, `strictest` of all that they ask for holds for all of them; None means what was there before.
+    `save()` returns a function that restores the current state; `apply(value)` sets a value. If several threads hold
+    values at the same time, `strictest` of them applies to all threads; None means the original state.
     """
 
     def __init__(
@@ -25,26 +25,26 @@ class SharedSetting(Generic[V]):
     ) -> None:
         self._save, self._apply, self._strictest = save, apply, strictest
         self._lock = Lock()
-        self._asked: list[V] = []
+        self._values: list[V] = []
         self._restore: Callable[[], None] | None = None
 
     @contextmanager
     def at(self, value: V) -> Generator[None]:
-        """Hold the setting at `value`, or at a stricter one that another thread asks for."""
+        """Hold the setting at `value`, or at a stricter value of another thread."""
         with self._lock:
             self._restore = self._restore or self._save()
-            self._asked.append(value)
+            self._values.append(value)
             self._set(self._restore)
         try:
             yield
         finally:
             with self._lock:
-                self._asked.remove(value)
+                self._values.remove(value)
                 self._set(self._restore)
-                self._restore = self._restore if self._asked else None
+                self._restore = self._restore if self._values else None
 
     def _set(self, restore: Callable[[], None]) -> None:
-        value = self._strictest(self._asked) if self._asked else None
+        value = self._strictest(self._values) if self._values else None
         if value is None:
             restore()
         else:

@@ -1,8 +1,8 @@
-"""What can be written down: `Spec`, the range worth searching, and how a kind is found by its file name.
+"""Values of text files: `Spec`, search ranges, and the registry of kinds by file name.
 
-Everything that crosses a text file (a model's knobs, a split, a task, an experiment) is a `Spec`: a frozen
-pydantic model that refuses unknown keys. A knob is one annotated line with one sentence under it; the command
-line, the experiment file, the JSON schema, the search space and the run record are read off that line.
+Every value of a text file (hyperparameters, a split, a task, an experiment) is a `Spec`: a frozen pydantic model that
+refuses unknown keys. A field is one annotated line with one sentence under it; the command line, the experiment file,
+the JSON schema, the search space and the run record are derived from that line.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from matinee.errors import MatineeError, SpecError, UnknownNameError
 
 @dataclass(frozen=True)
 class SearchRange:
-    """The range of a knob worth searching, written in its annotation: `Annotated[float, Search(1, 1e5, log=True)]`."""
+    """The search range of a hyperparameter: `Annotated[float, SearchRange(1, 1e5, log=True)]`."""
 
     low: float = 0.0
     high: float = 1.0
     log: bool = False
     choices: tuple[Any, ...] = ()
-    """If given, the values to choose among; low and high are then ignored."""
+    """Values to choose from; if not empty, `low` and `high` are ignored."""
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` lies in the range; None (a knob switched off) always does."""
+        """Whether `value` is in the range; None (switched off) is always in it."""
         if value is None:
             return True
         if self.choices:
@@ -44,80 +44,83 @@ class SearchRange:
 
 
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
-"""A seed of random draws, small enough that every reader of JSON keeps it exactly."""
+"""A seed of random draws; below 2⁵³, so that JSON readers keep it exactly."""
 
 
-class _Refusing(type(BaseModel)):
-    """Makes `EASE(l3=1)` in Python raise the line that a file would; validation inside files reports its own place."""
+class _SpecMeta(type(BaseModel)):
+    """Makes `EASE(l3=1)` in Python raise the same error as a file with this value."""
 
     if not TYPE_CHECKING:
 
-        def __call__(cls, *args: Any, **knobs: Any) -> Any:
+        def __call__(cls, *args: Any, **fields: Any) -> Any:
             try:
-                return super().__call__(*args, **knobs)
+                return super().__call__(*args, **fields)
             except ValidationError as error:
                 raise refusal(error, cls, cls.__name__) from None
 
 
-class Spec(BaseModel, metaclass=_Refusing):
-    """What a text file can say: frozen, hashable, unknown keys refused, one sentence a knob."""
+class Spec(BaseModel, metaclass=_SpecMeta):
+    """A value of a text file: frozen, hashable, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     registered_as: ClassVar[str] = ""
     """The kind of a class from another package: the name of its entry point. Empty means the name of its file."""
 
+    field_noun: ClassVar[str] = "option"
+    """The word for a field in messages."""
+
     @property
     def kind(self) -> str:
-        """The name in files: that of the file which defines the class, or of the entry point which registers it."""
+        """The name in files: that of the class's own file or of its entry point."""
         return kind_of(type(self))
 
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        """True and false are values of switches alone, and switches have no other values."""
-        switch = _allows_bool(cls.model_fields[info.field_name or ""].annotation)
+        """True and false are valid for bool fields only, which have no other values."""
+        allowed = _allows_bool(cls.model_fields[info.field_name or ""].annotation)
         values = cast("tuple[Any, ...]", tuple(value)) if isinstance(value, list | tuple) else (value,)
-        if not switch and any(isinstance(one, bool) for one in values):
+        if not allowed and any(isinstance(item, bool) for item in values):
             raise ValueError("a value that is not true or false")
-        if switch is bool and not isinstance(value, bool):
+        if allowed is bool and not isinstance(value, bool):
             raise ValueError("true or false")
         return value
 
     def params(self) -> dict[str, Any]:
-        """The knobs with their values, ready for JSON."""
+        """The values of all fields by name, ready for JSON."""
         return self.model_dump(mode="json")
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file would say: the kind, then the knobs."""
+        """The table of a file: the kind, then the fields."""
         return {"kind": self.kind, **self.params()}
 
     @classmethod
     def search_space(cls) -> dict[str, SearchRange]:
-        """The knobs that declare a range worth searching."""
-        found: dict[str, SearchRange] = {}
+        """The search range of each field that declares one."""
+        space: dict[str, SearchRange] = {}
         for name, field in cls.model_fields.items():
             ranges = [m for m in field.metadata if isinstance(m, SearchRange)]
             if ranges:
-                found[name] = ranges[0]
-        return found
+                space[name] = ranges[0]
+        return space
 
 
 S = TypeVar("S", bound=Spec)
 
 
 def _allows_bool(annotation: Any) -> Any:
-    """`bool` for a switch, else whether a union or a list mentions bool."""
+    """`bool` for a bool field, else whether a union or a list contains bool."""
     return annotation if annotation is bool else any(_allows_bool(inner) for inner in get_args(annotation))
 
 
 def kind_of(cls: type[Spec]) -> str:
-    """The kind of a spec class, looked up among the entry points where its package is another than this one."""
+    """The kind of a spec class; classes of other packages are searched among entry points."""
     own = cls.__dict__.get("registered_as")
     if own is None:
         groups = entry_points().groups if not cls.__module__.startswith("matinee.") else ()
-        found = (one.name for group in groups if group.startswith("matinee.") for one in _entries_of(cls, group))
-        own = cls.registered_as = min(found, default=cls.__module__.rpartition(".")[2])
+        names = (entry.name for group in groups if group.startswith("matinee.") for entry in _entries_of(cls, group))
+        own = cls.registered_as = min(names, default=cls.__module__.rpartition(".")[2])
     return own
 
 
@@ -131,15 +134,15 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def short_repr(value: Any) -> str:
-    """The value for a message, as Python writes it, but short and on one line."""
+    """The `repr` of a value, shortened and on one line, for messages."""
     try:
         return _SHORT.repr(value)
-    except ValueError:  # Python refuses to write a whole number of more than 4,300 digits
-        return "a number of thousands of digits"
+    except ValueError:  # Python refuses to convert an integer of more than 4,300 digits
+        return "a number of more than 4,300 digits"
 
 
 def build(cls: type[S], values: Mapping[str, Any], where: str) -> S:
-    """A spec from plain values. Pydantic's complaint becomes one line naming the place, the value and the rule."""
+    """The spec with these plain values. Raises `SpecError` or `UnknownNameError` with the place."""
     try:
         return cls.model_validate(dict(values))
     except ValidationError as error:
@@ -147,7 +150,7 @@ def build(cls: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 def refusal(error: ValidationError, cls: type[BaseModel], where: str) -> MatineeError:
-    """The first complaint of a `ValidationError` as one of ours; an unknown key offers the nearest one."""
+    """The first error of a `ValidationError` as a `MatineeError`."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     place = ".".join([where, *path]) if path else where
@@ -155,19 +158,25 @@ def refusal(error: ValidationError, cls: type[BaseModel], where: str) -> Matinee
     if isinstance(cause, MatineeError):
         return cause
     if first["type"] == "extra_forbidden":
-        return UnknownNameError("knob", path[-1], cls.model_fields, ".".join([where, *path[:-1]]))
-    rule = first["msg"].removeprefix("Value error, ")
+        noun = cls.field_noun if issubclass(cls, Spec) else Spec.field_noun
+        return UnknownNameError(noun, path[-1], cls.model_fields, ".".join([where, *path[:-1]]))
     if first["type"] == "missing":
-        return SpecError(place, "it is missing", f"{_sentence(cls, path)}", "Add it.")
-    return SpecError(place, f"found {short_repr(first['input'])}", rule[:1].lower() + rule[1:], _range(cls, path))
+        return SpecError(place, "it is missing", f"{_description(cls, path)}", "Add it.")
+    return SpecError(place, f"found {short_repr(first['input'])}", _rule(first["msg"]), _default(cls, path))
 
 
-def _sentence(cls: type[BaseModel], path: list[str]) -> str:
+def _rule(message: str) -> str:
+    """The requirement in a message of pydantic, for `expected …`."""
+    rule = message.removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable to parse")[0]
+    return f"a value {rule}" if rule.startswith(("greater", "less")) else rule[:1].lower() + rule[1:]
+
+
+def _description(cls: type[BaseModel], path: list[str]) -> str:
     field = cls.model_fields.get(path[0]) if path else None
     return f"a value ({field.description})" if field and field.description else "a value"
 
 
-def _range(cls: type[BaseModel], path: list[str]) -> str:
+def _default(cls: type[BaseModel], path: list[str]) -> str:
     field = cls.model_fields.get(path[0]) if path else None
     if field is None or field.is_required():
         return ""
@@ -176,33 +185,33 @@ def _range(cls: type[BaseModel], path: list[str]) -> str:
 
 @dataclass(frozen=True)
 class KindSource:
-    """The code behind a kind."""
+    """The code of a kind."""
 
     version: str
-    """Version of the distribution that registers it; empty where it has none."""
+    """Version of the distribution that registers it; empty if unknown."""
 
     sha256: str
-    """Digest of the file that defines its class."""
+    """Digest of its class's file."""
 
 
 class Registry(Generic[S]):
-    """A room's catalogue: the kind *is* the file name; listing imports nothing, getting imports one file.
+    """The kinds of a package: the names of its files, imported on first use.
 
-    A file whose name starts with an underscore is shared by its neighbours and no kind.
-    Packages elsewhere add theirs by the entry-point group of the same name as the room, e.g. `matinee.models`.
+    Files with a leading underscore are shared code, not kinds. Other distributions register kinds in the entry-point
+    group with the package's name, e.g. `matinee.models`.
     """
 
-    def __init__(self, package: ModuleType, base: type[S], what: str) -> None:
-        self._room, self._base, self._what = package, base, what
+    def __init__(self, package: ModuleType, base: type[S], noun: str) -> None:
+        self._package, self._base, self._noun = package, base, noun
 
     def names(self) -> list[str]:
-        """Every kind, sorted, without importing any."""
-        here = [m.name for m in pkgutil.iter_modules(self._room.__path__) if not m.name.startswith("_")]
-        there = [e.name for e in entry_points(group=self._room.__name__)]
-        return sorted({*here, *there})
+        """All kinds, sorted; no file is imported."""
+        own = [m.name for m in pkgutil.iter_modules(self._package.__path__) if not m.name.startswith("_")]
+        registered = [e.name for e in entry_points(group=self._package.__name__)]
+        return sorted({*own, *registered})
 
     def get(self, name: str, where: str = "") -> type[S]:
-        """The spec class of a kind. A name nobody knows raises `UnknownName` with the nearest one."""
+        """The spec class of a kind. Raises `UnknownNameError` for an unknown name."""
         name = name.replace("-", "_")
         entry = self._entry(name)
         if entry is not None:
@@ -211,20 +220,20 @@ class Registry(Generic[S]):
                 cls.registered_as = name
             return cls
         if name not in self.names():
-            raise UnknownNameError(self._what, name, self.names(), where)
-        module = importlib.import_module(f"{self._room.__name__}.{name}")
+            raise UnknownNameError(self._noun, name, self.names(), where)
+        module = importlib.import_module(f"{self._package.__name__}.{name}")
         return self._single_spec(module)
 
     def source(self, name: str) -> KindSource:
-        """Which code a kind stands for: it changes with the release and with the file of the class."""
+        """The version and the file digest of the code of a kind."""
         cls, entry = self.get(name), self._entry(name.replace("-", "_"))
         own = version("matinee") if entry is None else (entry.dist.version if entry.dist else "")
         file = inspect.getsourcefile(cls)
         return KindSource(own, sha256(Path(file).read_bytes() if file else b"").hexdigest())
 
     def _entry(self, name: str) -> EntryPoint | None:
-        """The entry point of another package that registers a kind, None for a file of the room itself."""
-        return next((e for e in entry_points(group=self._room.__name__) if e.name == name), None)
+        """The entry point of a kind; None means a file of the package itself."""
+        return next((e for e in entry_points(group=self._package.__name__) if e.name == name), None)
 
     def _single_spec(self, module: ModuleType) -> type[S]:
         defined = [
@@ -236,14 +245,14 @@ class Registry(Generic[S]):
             and not value.__name__.startswith("_")
         ]
         if len(defined) != 1:
-            raise TypeError(f"{module.__name__} must define exactly one {self._base.__name__}, it has {defined}")
+            raise TypeError(f"{module.__name__} must define exactly one {self._base.__name__}, found {defined}")
         return defined[0]
 
     def read(self, values: Mapping[str, Any], where: str) -> S:
-        """A spec from a table with its `kind` and knobs, as an experiment file has it."""
-        rest = dict(values)
-        kind = rest.pop("kind", None)
+        """The spec of a table with `kind` and fields, as in an experiment file."""
+        fields = dict(values)
+        kind = fields.pop("kind", None)
         if not isinstance(kind, str):
-            found = "no kind is given" if kind is None else f"found kind = {short_repr(kind)}"
+            found = "found no kind" if kind is None else f"found kind = {short_repr(kind)}"
             raise SpecError(where, found, f"kind = one of {', '.join(self.names())}")
-        return build(self.get(kind, where), rest, f"{where} ({kind})")
+        return build(self.get(kind, where), fields, f"{where} ({kind})")

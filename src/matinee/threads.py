@@ -1,6 +1,6 @@
-"""How many threads a fit uses.
+"""Limits on the number of threads of a fit.
 
-The pool of polars is fixed by `POLARS_MAX_THREADS` when polars is imported; nothing here limits it.
+The size of the polars pool is fixed by `POLARS_MAX_THREADS` when polars is imported; it is not limited here.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from matinee.process import SharedSetting
 
 
 def available_threads() -> int:
-    """Threads of a fit without a limit: all cores, or fewer where OMP_NUM_THREADS or NUMBA_NUM_THREADS says so."""
+    """Threads of a fit without a limit.
+
+    All cores, unless OMP_NUM_THREADS or NUMBA_NUM_THREADS was set to fewer.
+    """
     from numba.core import config
 
     return int(config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def check_threads(n: int | None) -> int | None:
-    """`n`, if so many threads are available; None means all of them."""
+    """`n` if at least `n` threads are available; None means all."""
     if n is not None and not 1 <= n <= available_threads():
-        todo = "Lower it; NUMBA_NUM_THREADS and OMP_NUM_THREADS may hold the limit down."
+        todo = "Use fewer threads, or raise NUMBA_NUM_THREADS or OMP_NUM_THREADS."
         raise SpecError("threads", f"found {n}", f"1 to {available_threads()}, the threads this process may use", todo)
     return n
 
 
 @contextmanager
 def limit_threads(n: int | None) -> Generator[None]:
-    """At most `n` threads for BLAS, OpenMP, numba and torch in what this thread computes; None changes nothing.
+    """Limit the libraries of this thread to `n` threads each; None means no limit.
 
-    BLAS has one limit for the whole process: where two threads ask for different ones, the smaller one holds for both.
+    The libraries are BLAS, OpenMP, numba and torch. BLAS has one limit for the whole process: if two
+    threads set different limits, the smaller one applies to both.
     """
     if check_threads(n) is None or n is None:
         yield
@@ -42,7 +46,7 @@ def limit_threads(n: int | None) -> Generator[None]:
     import numba
     from threadpoolctl import threadpool_limits
 
-    import_module("scipy.linalg")  # the threads of a library can be limited once it is loaded
+    import_module("scipy.linalg")  # threadpoolctl limits only libraries that are loaded
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else 0
     numba_threads = numba.get_num_threads()
@@ -61,17 +65,17 @@ def limit_threads(n: int | None) -> Generator[None]:
 
 
 def _blas() -> list[Any]:
-    """What controls the libraries of BLAS that are loaded."""
+    """Controllers of all loaded BLAS libraries."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-def _set_blas(numbers: Iterable[tuple[Any, int]]) -> None:
-    """Set the threads of each library."""
+def _set_blas(limits: Iterable[tuple[Any, int]]) -> None:
+    """Set the number of threads of each library."""
     from threadpoolctl import OpenBLASController
 
-    for library, n in numbers:
+    for library, n in limits:
         library.set_num_threads(n)
     # threadpoolctl 3.8 lets only the first thread that sets a limit change it until this is called
     getattr(OpenBLASController, "clear_controlling_thread", bool)()
@@ -83,4 +87,4 @@ def _save_blas() -> Callable[[], None]:
 
 
 BLAS = SharedSetting[int](_save_blas, lambda n: _set_blas((library, n) for library in _blas()), min)
-"""The threads of BLAS, one number for the whole process."""
+"""The number of BLAS threads of the whole process."""

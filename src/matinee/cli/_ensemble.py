@@ -1,4 +1,4 @@
-"""An ensemble in words for people."""
+"""The report of an ensemble run on the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from matinee.runs.text import ensemble_lines
 
 
 def print_ensemble(run: Run) -> None:
-    """Print what a search found; nothing for a run that is no ensemble."""
+    """Print the report of an ensemble run; other runs print no line."""
     for line in ensemble_lines(run):
         out.print(line, markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""The board as a picture for people."""
+"""The leaderboard as a table on the terminal."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from matinee.runs.record import Interval
 from matinee.runs.text import warnings
 
 NAME_WIDTH = 24
-"""Characters that a longer name may be folded to where the terminal is narrow; a kind is never folded."""
+"""Width to which a longer name is folded on a narrow terminal; a kind is never folded."""
 
 GAP, FRAME = 3, 2
-"""Characters between two columns, and of both edges."""
+"""Characters between two columns, and of both edges together."""
 
 MISSING = "–"
 
 
 class LeaderboardColumn(NamedTuple):
-    """A header and one cell a run."""
+    """A header and one cell per run."""
 
     header: str
     cells: list[str]
 
     @property
     def width(self) -> int:
-        """Characters of the widest line."""
+        """Width of the widest cell in characters."""
         return max(map(cell_len, [self.header, *self.cells]))
 
 
-def print_leaderboard(board: Leaderboard) -> None:
-    """Print the board: intervals, the gap to the best and whether it is noise, the parts, the times."""
-    first = board.runs[0]
+def print_leaderboard(leaderboard: Leaderboard) -> None:
+    """Print intervals, the difference to the best run, parts and times of every run."""
+    first = leaderboard.runs[0]
     task, protocol = first.record.task, first.record.split.protocol
-    title = f"{board.metric} ({task.profile}) on split {first.split[:10]} ({protocol.kind})"
-    names, numbers = LeaderboardColumn("model", [_name(run) for run in board.runs]), _numbers(board)
-    least = max(len(run.kind) for run in board.runs)
-    fitting = _n_fitting(numbers, min(names.width, max(least, NAME_WIDTH)))
-    made = Table(title=title, title_justify="left", caption_justify="left", header_style="bold", pad_edge=False)
+    title = f"{leaderboard.metric} ({task.profile}) on split {first.split[:10]} ({protocol.kind})"
+    names, numbers = LeaderboardColumn("model", [_name(run) for run in leaderboard.runs]), _numbers(leaderboard)
+    longest_kind = max(len(run.kind) for run in leaderboard.runs)
+    n_fitting = _n_fitting(numbers, min(names.width, max(longest_kind, NAME_WIDTH)))
+    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold", pad_edge=False)
     if not out.is_terminal:
-        made.width = _width(names.width, numbers)
-    elif fitting < len(numbers):
-        made.caption = f"not shown at this width: {', '.join(one.header for one in numbers[fitting:])}"
-    made.add_column("model", overflow="fold")
-    for one in numbers[:fitting]:
-        made.add_column(one.header, justify="right", no_wrap=True)
-    for cells in zip(names.cells, *(one.cells for one in numbers[:fitting]), strict=True):
-        made.add_row(*cells)
-    out.print(made)
-    for run in board.runs:
+        table.width = _width(names.width, numbers)
+    elif n_fitting < len(numbers):
+        table.caption = f"not shown at this width: {', '.join(column.header for column in numbers[n_fitting:])}"
+    table.add_column("model", overflow="fold")
+    for column in numbers[:n_fitting]:
+        table.add_column(column.header, justify="right", no_wrap=True)
+    for cells in zip(names.cells, *(column.cells for column in numbers[:n_fitting]), strict=True):
+        table.add_row(*cells)
+    out.print(table)
+    for run in leaderboard.runs:
         for warning in warnings(run):
             err.print(f"warning: {run.name}: {warning}", style="yellow")
 
 
 def _n_fitting(numbers: list[LeaderboardColumn], names: int) -> int:
-    """How many columns, from the first, leave `names` characters to the names; one at least."""
+    """Number of leading columns, at least one, that leave `names` characters for the names."""
     if not out.is_terminal:
         return len(numbers)
     for n in range(len(numbers), 1, -1):
@@ -69,46 +69,46 @@ def _n_fitting(numbers: list[LeaderboardColumn], names: int) -> int:
 
 
 def _width(names: int, numbers: list[LeaderboardColumn]) -> int:
-    return FRAME + names + sum(GAP + one.width for one in numbers)
+    return FRAME + names + sum(GAP + column.width for column in numbers)
 
 
 def _name(run: Run) -> str:
-    knobs = ", ".join(f"{name}={value}" for name, value in non_default_params(run).items())
-    return run.kind + (f" ({knobs})" if knobs else "")
+    params = ", ".join(f"{name}={value}" for name, value in non_default_params(run).items())
+    return run.kind + (f" ({params})" if params else "")
 
 
-def _numbers(board: Leaderboard) -> list[LeaderboardColumn]:
-    """Every column but the names, the most important first."""
-    metrics = [run.record.metrics for run in board.runs]
-    main = [one[board.metric] for one in metrics]
+def _numbers(leaderboard: Leaderboard) -> list[LeaderboardColumn]:
+    """All columns except the names, most important first."""
+    summaries = [run.record.metrics for run in leaderboard.runs]
+    main = [summary[leaderboard.metric] for summary in summaries]
     parts = [part for part, numbers in main[0].parts.items() if numbers.mean is not None]
-    others = [name for name in metrics[0] if name != board.metric]
+    others = [name for name in summaries[0] if name != leaderboard.metric]
     return [
-        LeaderboardColumn(board.metric, [_mean(one) for one in main]),
-        LeaderboardColumn("95 % interval", [_interval(one) for one in main]),
-        LeaderboardColumn("behind the best", [_gap_text(board, run) for run in board.runs]),
-        *(LeaderboardColumn(part, [_mean(one.parts.get(part)) for one in main]) for part in parts),
-        *(LeaderboardColumn(name, [_mean(one.get(name)) for one in metrics]) for name in others),
-        LeaderboardColumn("fit s", [f"{run.record.seconds.fit:.2f}" for run in board.runs]),
-        LeaderboardColumn("lists s", [f"{run.record.seconds.lists:.2f}" for run in board.runs]),
+        LeaderboardColumn(leaderboard.metric, [_mean(summary) for summary in main]),
+        LeaderboardColumn("95 % interval", [_interval(summary) for summary in main]),
+        LeaderboardColumn("vs. best", [_gap_text(leaderboard, run) for run in leaderboard.runs]),
+        *(LeaderboardColumn(part, [_mean(summary.parts.get(part)) for summary in main]) for part in parts),
+        *(LeaderboardColumn(name, [_mean(summary.get(name)) for summary in summaries]) for name in others),
+        LeaderboardColumn("fit s", [f"{run.record.seconds.fit:.2f}" for run in leaderboard.runs]),
+        LeaderboardColumn("lists s", [f"{run.record.seconds.lists:.2f}" for run in leaderboard.runs]),
     ]
 
 
-def _mean(numbers: Interval | None) -> str:
-    return MISSING if numbers is None or numbers.mean is None else f"{numbers.mean:.4f}"
+def _mean(summary: Interval | None) -> str:
+    return MISSING if summary is None or summary.mean is None else f"{summary.mean:.4f}"
 
 
-def _interval(numbers: Interval) -> str:
-    return MISSING if numbers.low is None else f"{numbers.low:.4f} – {numbers.high:.4f}"
+def _interval(summary: Interval) -> str:
+    return MISSING if summary.low is None else f"{summary.low:.4f} – {summary.high:.4f}"
 
 
-def _gap_text(board: Leaderboard, run: Run) -> str:
-    gap = board.differences.get(run.name)
+def _gap_text(leaderboard: Leaderboard, run: Run) -> str:
+    gap = leaderboard.differences.get(run.name)
     if gap is None:
-        return "best" if run is board.runs[0] else MISSING
+        return "best" if run is leaderboard.runs[0] else MISSING
     return f"{gap.mean:+.4f} " + (f"({_p(gap.p_adjusted)})" if gap.significant else "not significant")
 
 
 def _p(p: float) -> str:
-    """As papers print it: three decimals, and no smaller than .001."""
+    """A p-value with three decimals; smaller values are printed as `p < .001`."""
     return "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")

@@ -1,4 +1,4 @@
-"""How commands talk: tables and warnings for people, plain text for pipes, progress as a bar or as lines."""
+"""Terminal output: tables, warnings and progress; plain text where the output is a pipe or a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from matinee.contract import Advance
 from matinee.contract import Progress as Stages
 
 PIPE_WIDTH = 160
-"""Characters a line where standard output is no terminal."""
+"""Line width where standard output is not a terminal."""
 
 
 class Screen(Console):
-    """A console that prints texts as they are: no markup in titles and ids, no control characters.
+    """A console without markup; control characters are printed as escapes.
 
-    Under NO_COLOR no style is sent at all, bold and dim included.
+    With NO_COLOR set no style is sent, not even bold or dim.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -33,7 +33,7 @@ class Screen(Console):
         super().__init__(markup=False, emoji=False, color_system=colours, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A text as rich lays it out."""
+        """The text for rich, with control characters as escapes."""
         return super().render_str(visible(text), **options)
 
 
@@ -42,21 +42,21 @@ err = Screen(stderr=True, soft_wrap=True, highlight=False)
 
 
 def message(line: str) -> None:
-    """A line about what is going on, on stderr; a warning is yellow."""
+    """Print a status line on stderr; warnings are yellow."""
     err.print(line, style="yellow" if "warning" in line else "dim")
 
 
 class Bars:
-    """Progress on a terminal: one bar a stage, nested ones below, all gone at the end."""
+    """Progress on a terminal: one bar per stage, removed at the end."""
 
     def __init__(self) -> None:
-        self._shown: Progress | None = None
+        self._bars: Progress | None = None
 
     @contextmanager
     def __call__(self, what: str, total: int) -> Generator[Advance]:
         """A bar of `total` steps while the stage runs."""
-        outermost = self._shown is None
-        bars = self._shown = self._shown or _started()
+        outermost = self._bars is None
+        bars = self._bars = self._bars or _start_bars()
         task = bars.add_task(what, total=total)
         try:
             yield lambda done: bars.advance(task, done)
@@ -64,10 +64,10 @@ class Bars:
             bars.remove_task(task)
             if outermost:
                 bars.stop()
-                self._shown = None
+                self._bars = None
 
 
-def _started() -> Progress:
+def _start_bars() -> Progress:
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -82,7 +82,10 @@ def _started() -> Progress:
 
 
 class Lines:
-    """Progress in a log file: one line a stage; nested ones only after `EVERY` seconds without a line."""
+    """Progress in a log file: one line per stage.
+
+    Nested stages print at most one line per `EVERY` seconds.
+    """
 
     EVERY = 60.0
 
@@ -91,7 +94,7 @@ class Lines:
 
     @contextmanager
     def __call__(self, what: str, total: int) -> Generator[Advance]:
-        """A line when the stage starts; its steps are not shown."""
+        """Print a line when the stage starts; steps print no line."""
         if self._open == 0 or time.monotonic() - self._printed >= self.EVERY:
             err.print(what)
             self._printed = time.monotonic()
@@ -106,7 +109,10 @@ progress: Stages = Bars() if err.is_interactive else Lines()
 
 
 def resolve_device(device: str) -> str:
-    """The device, if this machine has it. Torch is asked only about another than the CPU."""
+    """The device, if this machine has it.
+
+    Torch is imported only for devices other than the CPU.
+    """
     if device == "cpu":
         return device
     from matinee.nn.device import resolve_device
@@ -115,11 +121,11 @@ def resolve_device(device: str) -> str:
 
 
 def table(title: str, headers: list[str], rows: list[list[Any]]) -> Table:
-    """A table of text; numbers stand to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for at, header in enumerate(headers):
-        numeric = all(isinstance(row[at], int | float) or row[at] in ("", "–") for row in rows)
-        made.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
+    """A table of text; columns of numbers are right-aligned."""
+    text_table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for column, header in enumerate(headers):
+        numeric = all(isinstance(row[column], int | float) or row[column] in ("", "–") for row in rows)
+        text_table.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    return made
+        text_table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    return text_table

@@ -1,4 +1,4 @@
-"""Standard output and error: closed, full, of an encoding that lacks a character; control characters in texts."""
+"""Standard output and standard error that are closed, full, or of an encoding that lacks a character."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import TextIO
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What a terminal takes for a command, and halves of characters. Tab and line feed stay."""
+"""Control characters and lone surrogates; tab and line feed are excluded."""
 
 SUBSTITUTES = {"–": "-", "−": "-", "…": "...", "×": "x", "→": "->"}
-"""What is written where the encoding lacks a sign; another sign becomes a question mark."""
+"""Replacements for characters that the encoding lacks; other characters become a question mark."""
 
 HANDLER = "matinee.substitute"
 STDOUT = "standard output"
 
 
 def visible(text: str) -> str:
-    """The text with control characters as escapes of hexadecimal digits, so that a terminal cannot obey them."""
-    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    """The text with control characters as hexadecimal escapes."""
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def prepare() -> None:
-    """Refuse a closed standard output before any work; let no character stop a command."""
-    closed = sys.stdout is None  # pyright: ignore[reportUnnecessaryComparison] - so it is under >&-
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    """Refuse a closed standard output; replace characters that the encoding lacks."""
+    closed = sys.stdout is None  # pyright: ignore[reportUnnecessaryComparison] - None under >&-
+    sys.stdout, sys.stderr = sys.stdout or _open_null(), sys.stderr or _open_null()
     if closed:
         raise OSError(errno.EBADF, "it is closed", STDOUT)
     codecs.register_error(HANDLER, _substitute)
@@ -39,20 +39,20 @@ def prepare() -> None:
             stream.reconfigure(errors=HANDLER)
 
 
-def _nowhere() -> TextIO:
+def _open_null() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
-    """What is written for the characters that an encoding lacks, and where the text goes on."""
+    """The replacement of the characters that an encoding lacks, and the position after them."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(SUBSTITUTES.get(sign, "?") for sign in lacking), error.end
+    missing = error.object[error.start : error.end]
+    return "".join(SUBSTITUTES.get(character, "?") for character in missing), error.end
 
 
 def flush() -> None:
-    """Write out what is printed so far. A full or closed standard output raises an OSError with its name."""
+    """Flush standard output. Raises an OSError that names it if it is full or closed."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -60,7 +60,7 @@ def flush() -> None:
 
 
 def abandon() -> None:
-    """Discard what could not be printed, so that the interpreter does not try again while it ends."""
+    """Discard unprinted output, so that the interpreter does not print it again at exit."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         return

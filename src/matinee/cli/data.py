@@ -1,4 +1,4 @@
-"""`matinee data`: named data sets, and a first look at any log."""
+"""`matinee data`: public data sets, and a summary of any log."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import typer
 
 
 def add(app: typer.Typer) -> None:
-    """Put the group on the application."""
-    group = typer.Typer(help="Named data sets, and a first look at any log.", no_args_is_help=True)
+    """Add the command group to the application."""
+    group = typer.Typer(help="List and fetch public data sets; summarise a log.", no_args_is_help=True)
     group.command("list")(list_sets)
     group.command("get")(get)
     group.command("inspect")(inspect)
     app.add_typer(group, name="data")
 
 
-def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """The data sets that can be fetched, with size, licence and how each is verified."""
+def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the data sets with size, licence and source of the checksum."""
     import json
 
     from matinee.cli._screen import out, table
@@ -26,16 +26,16 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
 
     rows = [
         (
-            e.name,
-            e.description,
-            f"{e.size / 1e6:,.1f} MB",
-            e.archives[0].checksum_source,
-            "yes" if e.fetched else "",
-            e.licence,
+            info.name,
+            info.description,
+            f"{info.size / 1e6:,.1f} MB",
+            info.archives[0].checksum_source,
+            "yes" if info.fetched else "",
+            info.licence,
         )
-        for e in DATASETS.values()
+        for info in DATASETS.values()
     ]
-    headers = ["name", "what it is", "download", "verified by", "fetched", "licence"]
+    headers = ["name", "description", "download", "checksum from", "fetched", "licence"]
     if as_json:
         typer.echo(json.dumps([dict(zip(headers, row, strict=True)) for row in rows], indent=2))
     else:
@@ -43,21 +43,21 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
 
 
 def get(
-    name: Annotated[str, typer.Argument(help="A name from `matinee data list`.")],
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is in the cache.")] = False,
+    name: Annotated[str, typer.Argument(help="A name listed by `matinee data list`.")],
+    force: Annotated[bool, typer.Option("--force", help="Fetch again, even if the data set is in the cache.")] = False,
 ) -> None:
-    """Fetch a data set into the cache (MATINEE_DATA), verify and unpack it."""
+    """Fetch a data set into the cache folder (MATINEE_DATA), verify and unpack it."""
     from matinee.data.datasets import fetch
 
     typer.echo(str(fetch(name, force=force)))
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(help="A file, a folder or the name of a data set.")],
-    kind: Annotated[str | None, typer.Option(help="The reader, where it cannot be guessed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    path: Annotated[str, typer.Argument(help="A file, a folder, or the name of a data set.")],
+    kind: Annotated[str | None, typer.Option(help="The reader. Default: detected from the file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read a log and say what is in it."""
+    """Read a log and print a summary of it."""
     import json
 
     from matinee.cli._screen import out, table
@@ -67,8 +67,8 @@ def inspect(
     if path in DATASETS:
         log = data_spec({"kind": path}, "inspect").read()
     else:
-        given = {"path": Path(path)} | ({"kind": kind} if kind else {})
-        log = data_spec(given, "inspect").read()
+        options = {"path": Path(path)} | ({"kind": kind} if kind else {})
+        log = data_spec(options, "inspect").read()
     summary = log.summary()
     if as_json:
         typer.echo(json.dumps(summary, indent=2))

@@ -1,4 +1,4 @@
-"""`matinee doctor`: what this machine offers."""
+"""`matinee doctor`: versions and hardware of this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ PACKAGES = ("numpy", "scipy", "numba", "torch", "polars", "pydantic", "typer", "
 
 
 def add(app: typer.Typer) -> None:
-    """Put the command on the application."""
+    """Add the command to the application."""
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Versions, threads, BLAS, memory, GPU, cache folder: the first thing to send along with a question."""
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print versions, threads, BLAS, memory, GPU and cache folder.
+
+    Include this output when you report a problem.
+    """
     import json
 
     from matinee.cli._screen import out, table
@@ -28,7 +31,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
 
 def collect() -> dict[str, str | int | float]:
-    """The facts, in plain values."""
+    """Versions and hardware by name, in plain values."""
     import os
     import platform
     from importlib import metadata
@@ -43,8 +46,8 @@ def collect() -> dict[str, str | int | float]:
     from matinee.data.fetch import cache
     from matinee.environment import WAITING, cores
 
-    np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS, so that it can be asked
-    numba_threads = numba.get_num_threads()  # starts them, so that their layer is known
+    np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS
+    numba_threads = numba.get_num_threads()  # starts the threads; their layer is unknown before
     pools = [
         f"{Path(pool['filepath']).name} {pool['version'] or ''} ({pool['internal_api']}): {pool['num_threads']} threads"
         for pool in threadpool_info()
@@ -71,21 +74,21 @@ def collect() -> dict[str, str | int | float]:
 
 
 def _torch_threads() -> str | int:
-    """The threads of torch, if it is loaded already: loading it takes seconds."""
+    """The number of torch threads if torch is loaded; loading it takes seconds."""
     import sys
 
     torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else "torch is not loaded"
+    return torch.get_num_threads() if torch else "torch is not imported"
 
 
 def _gpu() -> str:
-    """The CUDA devices, asked of the driver's tool so that torch need not be imported."""
+    """The CUDA devices listed by nvidia-smi, without importing torch."""
     import shutil
     import subprocess
 
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "none"
-    ask = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    said = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False)
-    return "; ".join(said.stdout.strip().splitlines()) or "none"
+    command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return "; ".join(process.stdout.strip().splitlines()) or "none"

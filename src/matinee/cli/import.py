@@ -1,4 +1,4 @@
-"""`matinee import`: lists made elsewhere become a run."""
+"""`matinee import`: lists from another program as a run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ import typer
 
 
 def add(app: typer.Typer) -> None:
-    """Put the command on the application."""
+    """Add the command to the application."""
     app.command("import")(import_file)
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="user,item rows, best first, deeper than k if you can.")],
-    experiment: Annotated[Path, typer.Argument(help="The experiment file, or a run folder: its split and its rules.")],
-    name: Annotated[str, typer.Option(help="What the lists are called on the board.")] = "",
-    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    file: Annotated[Path, typer.Argument(help="user,item rows, best first; more than k items per user if available.")],
+    experiment: Annotated[Path, typer.Argument(help="The experiment file or a run folder: its split and its task.")],
+    name: Annotated[str, typer.Option(help="Name of the run. Default: the file's name.")] = "",
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
 ) -> None:
-    """Bring in lists that were made from the learn part of an experiment's split: to the board, and into ensembles."""
+    """Import recommendations trained elsewhere on this split's training data.
+
+    They appear on the leaderboard and can be members of ensembles.
+    """
     from matinee.cli._screen import message, out, progress
     from matinee.runs import RunOptions, load_experiment, open_run, prepare
     from matinee.runs.imported import import_lists, sentences
     from matinee.runs.refit import experiment_of
 
-    asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
+    source = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     label = name or file.stem.replace("-", "_").replace(".", "_")
-    run = import_lists(file, label, prepare(asked), RunOptions(runs, progress, message))
+    run = import_lists(file, label, prepare(source), RunOptions(runs, progress, message))
     for line in [f"{run.folder}:", *sentences(run.evaluation)]:
         out.print(line, markup=False)

@@ -1,4 +1,4 @@
-"""`matinee run`: an experiment from file to board, and its submission."""
+"""`matinee run`: an experiment from its file to the leaderboard and the submission."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ import typer
 
 
 def add(app: typer.Typer) -> None:
-    """Put the command on the application."""
+    """Add the command to the application."""
     app.command("run")(run)
 
 
 def run(
-    experiment: Annotated[Path | None, typer.Argument(help="A TOML file; without one the built-in demo runs.")] = None,
+    experiment: Annotated[Path | None, typer.Argument(help="A TOML file. Default: the built-in demo.")] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value, e.g. model.ease.l2=200.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file, e.g. model.ease.l2=200."),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="Where networks are trained: cpu, cuda, or cuda:1.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Threads of fits and lists; by default all cores.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of experiment files.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="Device of the networks: cpu, cuda or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads of training and ranking. Default: all cores.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of experiment files and exit.")
+    ] = False,
 ) -> None:
-    """Run an experiment: fit, rank and judge its models, show the board, write its submission.
+    """Run an experiment: train and evaluate its models, print the leaderboard, write the submission.
 
-    Finished runs are not computed again; a run that was killed goes on where it stopped.
+    Finished runs are not computed again. An interrupted run continues from its last checkpoint.
     """
     import json
 
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
     from matinee.cli._screen import message, out, progress, resolve_device
-    from matinee.runs import RunOptions, leaderboard
+    from matinee.runs import RunOptions
+    from matinee.runs import leaderboard as rank
     from matinee.runs.combine import execute_all
     from matinee.runs.demo import DEMO, prepare_demo
     from matinee.runs.experiment import load_experiment
@@ -42,13 +46,14 @@ def run(
     if schema:
         out.print_json(json.dumps(schema_of()))
         return
-    stage = RunOptions(runs, progress, message, resolve_device(device), threads)
-    ready = prepare_demo(load_experiment(experiment or DEMO, tuple(changes or ())), message, demo=experiment is None)
-    finished = execute_all(ready, stage)
-    board = leaderboard(finished)
-    print_leaderboard(board)
-    for run in finished:
+    options = RunOptions(runs, progress, message, resolve_device(device), threads)
+    prepared = prepare_demo(load_experiment(experiment or DEMO, tuple(changes or ())), message, demo=experiment is None)
+    all_runs = execute_all(prepared, options)
+    leaderboard = rank(all_runs)
+    print_leaderboard(leaderboard)
+    for run in all_runs:
         print_ensemble(run)
-    if ready.experiment.submission is not None:
-        out.print(submit_experiment(ready, board, ready.experiment.submission, stage), markup=False)
-    out.print(f"Runs are kept in {runs}/. See them again: matinee leaderboard --runs {runs}", markup=False)
+    submission = prepared.experiment.submission
+    if submission is not None:
+        out.print(submit_experiment(prepared, leaderboard, submission, options), markup=False)
+    out.print(f"Runs are in {runs}/. Print the leaderboard again: matinee leaderboard --runs {runs}", markup=False)

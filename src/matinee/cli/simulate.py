@@ -1,4 +1,4 @@
-"""`matinee simulate`: a log with planted structure."""
+"""`matinee simulate`: a synthetic log with known structure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from matinee.spec import build
 
 
 def add(app: typer.Typer) -> None:
-    """Put the command on the application."""
+    """Add the command to the application."""
     app.command("simulate")(with_options(simulate, Simulate))
 
 
 def simulate(
-    to: Annotated[Path, typer.Argument(help="A folder (competition files) or one .csv or .parquet file.")],
-    knobs: dict[str, Any],
+    to: Annotated[Path, typer.Argument(help="A folder (competition files), or one .csv or .parquet file.")],
+    options: dict[str, Any],
 ) -> None:
-    """Make a log with planted tastes, a popularity law, genres, series, sessions and drift; same seed, same log."""
-    log = build(Simulate, knobs, "simulate").read()
+    """Write a synthetic log with clusters, popularity, genres, series, sessions and drift.
+
+    The same options and seed give the same log.
+    """
+    log = build(Simulate, options, "simulate").read()
     write_log(log, to)
     out.print(f"{to}: {len(log):,} rows, {log.n_users:,} users, {log.n_items:,} items", markup=False)
