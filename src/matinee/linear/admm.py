@@ -17,16 +17,13 @@ n = 6,805 on two cores 2.1 s and 0.25 s, after n³ operations and 1.5 s for the 
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from matinee.arrays import F32, F64
 from matinee.contract import Advance
 from matinee.kernel import kernel, parallel_kernel, prange
-
-F32: TypeAlias = NDArray[np.float32]
-F64: TypeAlias = NDArray[np.float64]
 
 RELAX = 1.7
 """Over-relaxation r: with 1.5 to 1.8 ADMM needs a third fewer steps than with 1."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 COLUMNS = 1024
 """Columns solved between two progress reports; their weights share one buffer."""

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.linear.gram import gram
 from matinee.topk.rank import rows_of
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 HEAD = 8192
 """Number of most popular items with a dense Gram matrix: 268 MB."""

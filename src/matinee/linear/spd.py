@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from matinee.arrays import F32
 from matinee.errors import SingularMatrix
 from matinee.linear.gram import mirror
-
-F32 = NDArray[np.float32]
 
 LAPACK_LIMIT = 20_000
 """Above this number of rows Gauss–Jordan is used: SciPy's `spotrf` crashes at 40,981."""

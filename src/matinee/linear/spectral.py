@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.weighted_gram import weighted_gram
 from matinee.topk.kernels import Rows
 from matinee.topk.rank import rows_of
 
-F32: TypeAlias = NDArray[np.float32]
-F64: TypeAlias = NDArray[np.float64]
 Apply: TypeAlias = Callable[[F32], F32]
 
 SMALL = 512
@@ -153,7 +152,7 @@ def _gather(rows: Rows, dense: F32) -> F32:
 
 
 @parallel_kernel
-def _add_rows(indptr: NDArray[np.int64], item: NDArray[np.int32], dense: F32, out: F32) -> None:
+def _add_rows(indptr: I64, item: I32, dense: F32, out: F32) -> None:
     """out[r] = sum of the rows of `dense` (n, b) listed in row r."""
     for r in prange(len(out)):
         total = out[r]

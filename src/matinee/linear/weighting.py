@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-F64: TypeAlias = NDArray[np.float64]
+from matinee.arrays import F64
+
 Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 

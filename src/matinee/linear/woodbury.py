@@ -11,23 +11,19 @@ to about n / 4. Memory: the new B (n, n) and 12 n k bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.data import Histories, Interactions
 from matinee.errors import TrainingError, UnsupportedError
 from matinee.fitted import ItemItem
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.ridge import RidgeParams
 from matinee.topk.item_item import score_tiled
-from matinee.topk.kernels import F32, I32, I64
 from matinee.topk.query import binary
 from matinee.topk.rank import rows_of
-
-F64: TypeAlias = NDArray[np.float64]
 
 ROWS = 512
 """Rows of P' computed at once."""
