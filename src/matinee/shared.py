@@ -47,9 +47,10 @@ class SharedWork:
             return self._size()
 
     def get(self, key: Key, make: Callable[[], T], n_bytes: int) -> T:
-        """The value of `key`, computed by `make` unless stored; it is stored if `n_bytes` are within the limit.
+        """The value of `key`, computed by `make` unless it is stored.
 
-        Threads that need one key at the same time compute it once. `make` may call `get` for other keys.
+        It is stored if `n_bytes` are within the limit. Threads that need one key at the same time compute it once.
+        `make` may call `get` for other keys.
         """
         with self._lock:
             key_lock = self._key_locks.setdefault(key, Lock())
@@ -64,7 +65,7 @@ class SharedWork:
             return value
 
     def put(self, key: Key, value: object, n_bytes: int) -> None:
-        """Store `value` in place of the last value of `key`, if `n_bytes` are within the limit."""
+        """Replace the value of `key`, if `n_bytes` are within the limit."""
         with self._lock:
             self._entries.pop(key, None)
             if n_bytes > self._limit:

@@ -72,6 +72,6 @@ def test_sums_of_too_many_terms_are_refused(monkeypatch):
     monkeypatch.setattr(gram, "EXACT", 6)
     of_rows(rows, 5, 2.0, 2.0)
     monkeypatch.setattr(gram, "EXACT", 5)
-    with pytest.raises(DataError, match="transitions: found a sum of up to 6 terms.*at most 5"):
+    with pytest.raises(DataError, match=r"transitions: found a sum of up to 6 terms.*at most 5"):
         of_rows(rows, 5, 2.0, 2.0)
     assert transitions.max_terms(np.array([0]), item[:0], 5) == 0

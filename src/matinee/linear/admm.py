@@ -30,7 +30,7 @@ RELAX = 1.7
 
 
 class AdmmConfig(NamedTuple):
-    """Options of ADMM: lasso penalty, weights ≥ 0 if `positive`, tolerance and maximum number of steps."""
+    """Options of ADMM: lasso penalty, sign constraint, tolerance, maximum number of steps."""
 
     l1: float
     positive: bool
@@ -44,16 +44,17 @@ def rho_per_row(a: F64, rho: float) -> F64:
 
 
 def ridge_start(P: F32) -> F32:
-    """Initial W (n, n), −P_ij / P_jj: the solution with ridge penalties ρ and no l1."""
+    """Initial W (n, n), −P_ij / P_jj: the solution without l1."""
     W = -P / P.diagonal()
     np.fill_diagonal(W, 0.0)
     return W
 
 
 def solve(P: F32, rho: F64, W: F32, rule: AdmmConfig, advance: Advance) -> F32:
-    """C (n, n), starting from W = C + U, which is updated in place and can start the next solve with this P.
+    """C (n, n), starting from W = C + U, which is updated in place.
 
-    Any W is valid. Memory: 12 n² bytes beside P, including the result. `advance(1)` is called after every step.
+    The final W can start the next solve with this P. Any W is valid. Memory: 12 n² bytes beside P, including the
+    result. `advance(1)` is called after every step.
     """
     weight = rho.astype(np.float32)
     scale = 1.0 / P.diagonal().astype(np.float64)

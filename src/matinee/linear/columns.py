@@ -58,7 +58,7 @@ def balanced_order(work: I64 | F64) -> I64:
 
 @kernel
 def largest_repeats(indptr: I64, column: I32, n: int) -> I64:
-    """How often each row (m,) of a CSR matrix with n columns has the column it has most often."""
+    """Largest number of entries of one column in each row (m,) of a CSR matrix."""
     count = np.zeros(n, dtype=np.int64)
     largest = np.zeros(len(indptr) - 1, dtype=np.int64)
     for r in range(len(indptr) - 1):

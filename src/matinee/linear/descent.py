@@ -19,7 +19,10 @@ MIN_WORKING_SET = 64
 
 
 class ElasticNetConfig(NamedTuple):
-    """Objective of a column: ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional."""
+    """Objective of a column and options of its descent.
+
+    ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional.
+    """
 
     l1: float
     l2: float
@@ -35,7 +38,9 @@ class ElasticNetConfig(NamedTuple):
 def coordinate_descent(
     G: F32, rule: ElasticNetConfig, progress: Progress = no_progress, start: csr_array | None = None
 ) -> csr_array:
-    """W (n, n) sparse, column j the minimizer of `rule`, from the Gram matrix G (n, n).
+    """W (n, n) sparse from the Gram matrix G (n, n).
+
+    Column j minimizes the objective of `rule`.
 
     A column has a small working set: the non-zero weights and the candidates with the largest violations of the
     optimality conditions. It is solved on its own dense Gram matrix (a, a) in the second-level cache; then the

@@ -50,7 +50,7 @@ def _accumulate(start: I64, position: I64, stop: I64, column: I32, order: I64, G
 
 @parallel_kernel
 def mirror(A: F32) -> None:
-    """Copy the upper triangle of A (n, n) onto the lower, in place, block by block."""
+    """Copy the upper triangle of A (n, n) onto the lower, in place."""
     n, b = len(A), 64
     blocks = (n + b - 1) // b
     for I in prange(blocks):

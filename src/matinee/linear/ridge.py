@@ -11,7 +11,7 @@ G (n, n) = X'X, n_j the number of users of item j, n̄ its mean. `unobserved_val
 
     X̃'X̃ = (1 − b)² G + b (1 − b) (c 1' + 1 c') + b² U 11',    c = diag G, U users
 
-and scores x̃B = x (1 − b) B + b 1'B, whose last term is the same for all users: a bias row. `popularity_debias` = c
+and scores x̃B = x (1 − b) B + b 1'B, the last term the same for all users: a bias row. `popularity_debias` = c
 divides column j by (n_j / n̄)^c. Cost: the Gram matrix, one inverse of n³ operations; 4 n² bytes, which hold G, P and B
 in turn.
 
@@ -66,7 +66,7 @@ class RidgeInverse:
 
 
 def fit_ridge(spec: ModelSpec, data: Interactions, ctx: FitContext) -> ItemItem:
-    """The model of a spec, from one Gram matrix and one inverse; both can be shared.
+    """The model of a spec, from one Gram matrix and one inverse.
 
     Without `ctx.shared` the Gram matrix, P and B are written to the same memory in turn. With it, results are the same
     to the bit, and specs with equal `shared_key` share P.
@@ -83,12 +83,15 @@ def ridge_shared_key(spec: ModelSpec) -> tuple[Hashable, ...]:
 
 
 def ridge_memory(recipe: RidgeParams, n_items: int, n_rows: int) -> int:
-    """Bytes at the peak of `fit`: the matrix and its inverse; a bias row copies it once more."""
+    """Bytes at the peak of `fit`: one matrix, two with a bias row."""
     return invert_memory(n_items) + 28 * n_rows + (4 * n_items**2 if recipe.unobserved_value else 0)
 
 
 def popularity_power(count: F32, power: float) -> F64:
-    """(n_j / n̄)^power (n,): 1 for an average item of any log; an item without users counts as one user."""
+    """(n_j / n̄)^power (n,): 1 for an average item of any log.
+
+    An item without users counts as one user.
+    """
     n = np.maximum(count.astype(np.float64), 1.0)
     return (n / n.mean()) ** power
 

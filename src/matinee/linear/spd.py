@@ -16,15 +16,15 @@ BLOCK = 2048
 
 
 def invert_memory(n: int) -> int:
-    """Bytes at the peak of `invert` with the matrix (n, n): Gauss–Jordan needs two strips, LAPACK none."""
+    """Bytes at the peak of `invert` with its matrix (n, n); Gauss–Jordan needs two strips."""
     return 4 * n * n + (4 * 2 * BLOCK * n if n > LAPACK_LIMIT else 0)
 
 
 def invert(A: F32) -> F32:
-    """A⁻¹ (n, n) of a symmetric positive definite A in C order, in place; reads only the upper triangle.
+    """A⁻¹ (n, n) of a symmetric positive definite A in C order, in place.
 
-    n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU inverse takes 2n³. Raises
-    `SingularMatrix` where A is not positive definite in float32.
+    Only the upper triangle is read. n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU
+    inverse takes 2n³. Raises `SingularMatrix` where A is not positive definite in float32.
     """
     if len(A) > LAPACK_LIMIT:
         return gauss_jordan(A)

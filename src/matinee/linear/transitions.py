@@ -14,11 +14,11 @@ from matinee.linear.gram import check_summable
 
 
 def transition_moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
-    """(S, T), both (n, n) float32: S = Σ_t s_t s_t' and T = Σ_t s_t y_t'.
+    """The moments (S, T), both (n, n) float32.
 
-    Only the upper triangle of S is set. t runs over all positions but the first of every history
-    item[offsets[u]:offsets[u + 1]], oldest first. Input: s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item p}. Target:
-    y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
+    S = Σ_t s_t s_t' and T = Σ_t s_t y_t'. Only the upper triangle of S is set. t runs over all positions but the first
+    of every history item[offsets[u]:offsets[u + 1]], oldest first. Input: s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item
+    p}. Target: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
 
     Two interactions at distance d contribute at every t between or after them, which are geometric sums: T gets the
     convolution of both decays at d, S gets exp(−d / past) times a sum over the remaining positions. Each pair of
@@ -37,7 +37,10 @@ def transition_moments(offsets: I64, item: I32, n: int, past: float, coming: flo
 
 
 def max_terms(offsets: I64, item: I32, n: int) -> int:
-    """Upper bound of the number of terms of an entry of S or T; exact if no history repeats an item."""
+    """Upper bound of the number of terms of an entry of S or T.
+
+    It is tight if no history repeats an item.
+    """
     repeats = np.repeat(largest_repeats(offsets, item, n), np.diff(offsets))
     return int(np.bincount(item, repeats, minlength=n).max(initial=0))
 

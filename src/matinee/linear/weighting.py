@@ -7,7 +7,7 @@ L_u is the number of items of user u, n_i the number of users of item i, n the n
 weight is a product: a reduces the influence of heavy users on similarities, b the contribution of popular items. For
 similarities of users pass the transposed matrix: then items are the terms.
 
-Robertson et al., Okapi at TREC-3, 1994; for item neighbours: Dacrema et al., RecSys 2019, whose idf has no "1 +" and
+Robertson et al., Okapi at TREC-3, 1994; for item neighbours: Dacrema et al., RecSys 2019, where idf has no "1 +" and
 can be 0 or negative.
 """
 
@@ -24,7 +24,7 @@ Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 
 def idf_weights(name: Weighting, matrix: csr_array) -> F64:
-    """a² (m,) of every row of `matrix` (m, n) 0/1, scaled to mean 1 over its entries."""
+    """a² (m,) of the rows of `matrix` (m, n), with mean 1 over its entries."""
     length = np.diff(matrix.indptr).astype(np.float64)
     if name == "none":
         return np.ones(len(length))

@@ -48,7 +48,7 @@ class AdmmInverse:
 class ADMMSlim(ModelSpec):
     """SLIM without a loop over items: sparse and explainable, with the accuracy of EASE."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 5.0
     """Lasso penalty; larger values leave fewer non-zero weights."""
@@ -89,7 +89,7 @@ class ADMMSlim(ModelSpec):
         return self._model(C, writable(inverse.count), data)
 
     def shared_key(self) -> tuple[Hashable, ...]:
-        """All specs share the Gram matrix; those with an equal key share P and start from the previous solution."""
+        """Hyperparameters of P and the sign constraint; all specs share the Gram matrix."""
         return "gram", "admm_inverse", *self._inverse, self.non_negative
 
     @property
@@ -129,5 +129,5 @@ class ADMMSlim(ModelSpec):
         return ItemItem(self, data.items, np.concatenate([kept, shift]), count, has_bias_row=True)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Four n × n matrices; the final weights reuse one, or need half of one if sparse."""
+        """Four n × n matrices and the final weights."""
         return max(16 * n_items**2, invert_memory(n_items)) + 4 * n_items**2 + 24 * n_rows

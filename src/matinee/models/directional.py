@@ -42,7 +42,7 @@ class Directional(ModelSpec):
 
     uses_order: ClassVar[bool] = True
 
-    memory_advice: ClassVar[str] = "Use mrf or item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf or item_knn, with memory that grows with the interactions, or a k-core."
 
     set_weight: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.5
     """Weight of co-occurrence in the objective; succession has the remaining weight."""

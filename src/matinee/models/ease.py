@@ -32,7 +32,7 @@ from matinee.spec import SearchRange
 class EASE(ModelSpec):
     """A linear item–item model with a closed form; a strong baseline."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 500.0
 

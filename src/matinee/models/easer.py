@@ -48,7 +48,7 @@ class EASER(ModelSpec):
     """Ridge penalty of pairs; pairs overlap and need a larger penalty than items."""
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
-        """Select pairs; one Gram matrix of items and pairs, one inverse, one small system per item."""
+        """Select pairs; compute one Gram matrix and inverse, and one system per item."""
         ctx.check_memory(self, data)
         n = data.n_items
         pairs = top_pairs(share_gram(ctx, data), self.pairs)
@@ -65,13 +65,16 @@ class EASER(ModelSpec):
         return ("gram",)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The inverse of items and pairs, the weights, and the log with about one pair per row."""
+        """The inverse, the weights, and the log with about one pair per row."""
         r = n_items + self.pairs
         return invert_memory(r) + 4 * r * n_items + 2 * 36 * n_rows
 
 
 def top_pairs(G: F32, n_pairs: int) -> I32:
-    """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab; ties are kept together."""
+    """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab.
+
+    Ties are all included, or all excluded.
+    """
     tally = np.zeros(int(G.max(initial=0)) + 2, dtype=np.int64)
     for i in range(len(G)):
         seen = np.bincount(G[i, i + 1 :].astype(np.int64))

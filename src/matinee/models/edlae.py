@@ -25,7 +25,7 @@ from matinee.linear.params import L2, GramDropout
 class EDLAE(ModelSpec):
     """EASE with a penalty that grows with popularity, as dropout implies."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 300.0
 

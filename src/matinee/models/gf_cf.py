@@ -37,7 +37,9 @@ class GFCF(ModelSpec):
     """A graph filter without training: neighbours plus a low-rank smooth part."""
 
     is_random: ClassVar[bool] = True
-    memory_advice: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = (
+        "Use item_knn or pure_svd, with memory that grows with the interactions, or a k-core."
+    )
 
     low_pass: Annotated[float, Field(ge=0), SearchRange(0, 2)] = 0.6
     """Weight of the low-rank projection relative to the neighbours; 0 disables it."""

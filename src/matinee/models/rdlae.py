@@ -26,7 +26,7 @@ from matinee.linear.params import L2, DiagonalBound, GramDropout
 class RDLAE(ModelSpec):
     """EASE with dropout and a relaxed diagonal; contains EASE, EDLAE and RLAE."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 300.0
 

@@ -33,7 +33,7 @@ from matinee.spec import SearchRange
 class SLIM(ModelSpec):
     """Sparse, non-negative item–item weights: near EASE in accuracy, with short explanations."""
 
-    memory_advice: ClassVar[str] = "Use mrf, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf, with memory that grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 2.0
     """Lasso penalty in users: an item that explains fewer users of the target gets no weight."""
@@ -56,7 +56,7 @@ class SLIM(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one regression per item.
 
-        With `ctx.shared` it starts from the weights of the previous fit on this log, whose result agrees with that of a
+        With `ctx.shared` it starts from the weights of the previous fit on this log; the result agrees with that of a
         separate fit within `tolerance`.
         """
         ctx.check_memory(self, data)
@@ -68,7 +68,7 @@ class SLIM(ModelSpec):
         return ItemItem(self, data.items, W, np.diag(G).copy())
 
     def shared_key(self) -> tuple[Hashable, ...]:
-        """All specs share the Gram matrix; those with an equal key differ in `l1`, and start near the solution."""
+        """All hyperparameters but `l1`, which should vary fastest; all specs share the Gram matrix."""
         return "gram", "slim", self.l2, self.non_negative, self.neighbours
 
     def _rule(self) -> ElasticNetConfig:
