@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -21,6 +21,7 @@ from matinee.data.codes import check_codes, check_offsets
 from matinee.data.vocabulary import raw_ids
 from matinee.errors import InsufficientMemoryError, SpecError, UnsupportedError
 from matinee.memory import free_memory as free_memory
+from matinee.shared import SharedWork
 from matinee.spec import Spec
 from matinee.threads import limit_threads
 
@@ -114,6 +115,9 @@ class FitContext:
     checkpoint_dir: Path | None = None
     """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""
 
+    shared: SharedWork | None = None
+    """Intermediate results that fits share, such as a Gram matrix; None means that each fit computes its own."""
+
     def rng(self, *key: int) -> np.random.Generator:
         """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
@@ -126,9 +130,13 @@ class FitContext:
         spec.check_data(data)
         needed = spec.estimate_memory(data.n_users, data.n_items, len(data))
         available = free_memory() if self.memory_limit is None else self.memory_limit
+        if self.shared is not None and self.memory_limit is None:
+            available += self.shared.n_bytes  # `set_limit` drops them where the fit needs their memory
         if needed > available:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
             raise InsufficientMemoryError(what, needed, available, spec.memory_advice)
+        if self.shared is not None:
+            self.shared.set_limit(available - needed)
         return needed
 
 
@@ -260,13 +268,12 @@ class ModelSpec(Spec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> FittedModel:
         """Train on `data`. Every implementation calls `ctx.check_memory(self, data)` first."""
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[FittedModel]:
-        """What `fit` gives for each of several specs of this kind, in their order; a kind that can share work does."""
-        for spec in specs:
-            yield spec.fit(data, ctx)
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """Names and values that determine the work `fit` shares through `ctx.shared`; empty if it shares none.
+
+        Specs with equal keys share all of it, specs with a common prefix a part: a search fits them in succession.
+        """
+        return ()
 
     def check_data(self, data: Interactions) -> None:
         """Raise `UnsupportedError` if `data` lacks times, order or attributes that the model needs."""

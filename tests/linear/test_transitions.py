@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.linear.transitions import transition_moments
+from matinee.errors import DataError
+from matinee.linear import gram, transitions
+from matinee.linear.transitions import max_terms, transition_moments
 
 
 def listed(rows: list[list[int]], n: int, past: float, coming: float):
@@ -61,3 +63,15 @@ def test_without_two_takes_there_is_nothing(rows):
 def test_direction():
     _, T = of_rows([[0, 1, 2]], 3, 1.0, 1.0)
     assert T[0, 1] > T[0, 2] * 0.9 > 0 == T[1, 0] == T[2, 0]
+
+
+def test_sums_of_too_many_terms_are_refused(monkeypatch):
+    rows = [[0, 1, 0], [0, 2], [0]]
+    offsets, item = np.array([0, 3, 5, 6]), np.array([0, 1, 0, 0, 2, 0], dtype=np.int32)
+    assert max_terms(offsets, item, 5) == 6  # item 0: twice in a history with a repeat of 2, and in two others
+    monkeypatch.setattr(gram, "EXACT", 6)
+    of_rows(rows, 5, 2.0, 2.0)
+    monkeypatch.setattr(gram, "EXACT", 5)
+    with pytest.raises(DataError, match=r"transitions: found a sum of up to 6 terms.*at most 5"):
+        of_rows(rows, 5, 2.0, 2.0)
+    assert transitions.max_terms(np.array([0]), item[:0], 5) == 0

@@ -1,4 +1,4 @@
-"""People added and removed against a fit from scratch."""
+"""Users added and removed against a fit from scratch."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ def log():
 
 
 def parts(log, first):
-    """The log of the first people and the log of all others."""
+    """The log of the first users and the log of all others."""
     early = log.user < first
-    return log.where(early), log.where(~early)
+    return log.filter(early), log.filter(~early)
 
 
-def test_diag_of_the_inverse_is_found_again(log):
+def test_diag_of_the_inverse_is_recovered(log):
     X = log.matrix.toarray().astype(np.float64)
     P = np.linalg.inv(X.T @ X + 20.0 * np.eye(log.n_items))
     np.testing.assert_allclose(updatable(EASE(l2=20.0).fit(log), log).d, np.diag(P), rtol=1e-5)
 
 
 @pytest.mark.parametrize("first", [79, 60, 20])
-def test_added_people_are_as_if_fitted(log, first):
+def test_added_users_are_as_if_fitted(log, first):
     early, late = parts(log, first)
-    people = late.histories(np.arange(first, 80))
+    users = late.histories(np.arange(first, 80))
     spec, all_of_them = EASE(l2=20.0), EASE(l2=20.0).fit(log)
-    grown = add_users(updatable(spec.fit(early), early), people)
+    grown = add_users(updatable(spec.fit(early), early), users)
     np.testing.assert_allclose(grown.model.weights, all_of_them.weights, atol=2e-5)
     np.testing.assert_array_equal(grown.model.popularity, all_of_them.popularity)
     np.testing.assert_allclose(grown.d, updatable(all_of_them, log).d, rtol=1e-4)
 
 
-def test_removed_people_never_were(log):
+def test_removed_users_are_as_if_never_fitted(log):
     early, late = parts(log, 60)
-    people = late.histories(np.arange(60, 80))
-    shrunk = remove_users(updatable(EASE(l2=20.0).fit(log), log), people)
+    users = late.histories(np.arange(60, 80))
+    shrunk = remove_users(updatable(EASE(l2=20.0).fit(log), log), users)
     never = EASE(l2=20.0).fit(early)
     np.testing.assert_allclose(shrunk.model.weights, never.weights, atol=2e-5)
-    again = add_users(shrunk, people)
+    again = add_users(shrunk, users)
     np.testing.assert_allclose(again.model.weights, EASE(l2=20.0).fit(log).weights, atol=2e-5)
     np.testing.assert_array_equal(shrunk.model.popularity, never.popularity)
 
@@ -60,12 +60,12 @@ def test_the_model_given_is_not_changed(log):
     np.testing.assert_array_equal(model.weights, before)
 
 
-def test_variants_and_strangers_are_refused(log):
+def test_variants_and_other_models_are_refused(log):
     with pytest.raises(UnsupportedError, match="variant of EASE"):
         updatable(EASE(unobserved_value=0.1).fit(log), log)
     for other in (ItemKNN(), SLIM()):
         with pytest.raises(UnsupportedError, match="other than EASE"):
             updatable(other.fit(log), log)
     early, late = parts(log, 10)
-    with pytest.raises(TrainingError, match="taken out; expected people whose whole histories it was fitted on"):
+    with pytest.raises(TrainingError, match="cannot be removed; expected whole histories of users of the training set"):
         remove_users(updatable(EASE(l2=0.1).fit(early), early), late.histories(np.arange(10, 80)))

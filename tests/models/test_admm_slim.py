@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,10 @@ from scipy.sparse import csr_array
 from matinee.contract import FitContext
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import InsufficientMemoryError
+from matinee.linear import sharing
 from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
+from matinee.shared import SharedWork
 from tests.logs import random_log
 
 EXACT = {"tolerance": 1e-6, "max_iter": 2000, "rho": 1.0}
@@ -38,7 +41,7 @@ def dense(model):
     return model.weights.toarray() if isinstance(model.weights, csr_array) else model.weights
 
 
-@pytest.mark.parametrize(("positive", "center", "alpha"), [(True, False, 0.0), (False, False, 0.7), (False, True, 0.0)])
+@pytest.mark.parametrize(("positive", "centre", "alpha"), [(True, False, 0.0), (False, False, 0.7), (False, True, 0.0)])
 def test_it_is_where_coordinate_descent_ends(positive, centre, alpha):
     log = random_log(seed=1, items=30, rows=600)
     X = log.matrix.toarray().astype(np.float64)
@@ -92,7 +95,7 @@ def test_few_weights_are_kept_sparse():
     assert isinstance(many.weights, np.ndarray)
 
 
-PATH = [
+GRID = [
     *(ADMMSlim(l1=a, l2=b, non_negative=p, **EXACT) for b in (5, 50) for p in (False, True) for a in (4.0, 2.0, 0.5)),
     ADMMSlim(l1=2.0, l2=50, alpha=0.8, **EXACT),
     ADMMSlim(l1=2.0, l2=50, alpha=0.8, **{**EXACT, "rho": 2.0}),
@@ -100,13 +103,12 @@ PATH = [
 ]
 
 
-def test_a_path_is_one_fit_after_another():
-    log = random_log(seed=6)
-    together = list(ADMMSlim.fit_path(PATH, log))  # all are kept: none may be written over
-    assert [model.spec for model in together] == PATH
-    for spec, model in zip(PATH, together, strict=True):
+def test_shared_fits_agree_with_separate_ones():
+    log, ctx = random_log(seed=6), FitContext(shared=SharedWork(10**7))
+    together = [spec.fit(log, ctx) for spec in GRID]  # all are compared at the end: none may be written over
+    assert [model.spec for model in together] == GRID
+    for spec, model in zip(GRID, together, strict=True):
         np.testing.assert_allclose(dense(model), dense(spec.fit(log)), atol=1e-4)
-    assert list(ADMMSlim.fit_path([], log)) == []
 
 
 def steps_of(fit):
@@ -125,28 +127,30 @@ def steps_of(fit):
     return taken
 
 
-def test_a_path_shares_what_it_can(monkeypatch):
+def test_a_grid_shares_the_gram_and_the_inverse_and_needs_fewer_steps(monkeypatch):
     calls = []
-    for name in ("gram", "invert"):
-        real = getattr(admm_slim, name)
-        monkeypatch.setattr(admm_slim, name, lambda A, real=real, name=name: calls.append(name) or real(A))
+    for module, name in ((sharing, "gram"), (admm_slim, "invert")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda A, real=real, name=name: calls.append(name) or real(A))
     log = random_log(seed=7, users=300, items=120, rows=6000)
     specs = [ADMMSlim(l1=a, l2=b, tolerance=1e-3) for b in (20, 60) for a in (3.0, 2.5, 2.0)]
-    warm = steps_of(lambda ctx: list(ADMMSlim.fit_path(specs, log, ctx)))
+    shared = SharedWork(10**7)
+    warm = steps_of(lambda ctx: [spec.fit(log, replace(ctx, shared=shared)) for spec in specs])
     assert calls == ["gram", "invert", "invert"]
+    assert len({spec.shared_key() for spec in specs}) == 2
     cold = [steps_of(lambda ctx, spec=spec: spec.fit(log, ctx))[0] for spec in specs]
     assert [warm[0], warm[3]] == [cold[0], cold[3]]
     assert sum(warm) < 0.9 * sum(cold)
 
 
-def test_a_path_takes_less_memory_where_there_is_less():
+def test_without_memory_for_shared_work_a_fit_has_the_bits_of_a_separate_one():
     log, specs = random_log(), [ADMMSlim(l1=1.0), ADMMSlim(l1=2.0)]
     needed = specs[0].estimate_memory(log.n_users, log.n_items, len(log))
-    tight = list(ADMMSlim.fit_path(specs, log, FitContext(memory_limit=needed)))
-    for spec, model in zip(specs, tight, strict=True):
-        np.testing.assert_array_equal(dense(model), dense(spec.fit(log)))
+    ctx = FitContext(memory_limit=needed, shared=SharedWork(10**7))
+    for spec in specs:
+        np.testing.assert_array_equal(dense(spec.fit(log, ctx)), dense(spec.fit(log)))
     with pytest.raises(InsufficientMemoryError):
-        list(ADMMSlim.fit_path(specs, log, FitContext(memory_limit=needed - 1)))
+        specs[0].fit(log, replace(ctx, memory_limit=needed - 1))
 
 
 def test_centred_scores_do_not_depend_on_people_without_a_row():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from matinee.contract import FitContext
 from matinee.errors import InsufficientMemoryError
+from matinee.linear import sharing
 from matinee.models import slim
 from matinee.models.ease import EASE
 from matinee.models.slim import SLIM
+from matinee.shared import SharedWork
 from tests.logs import random_log
 
 TOY = {"l1": 0.5, "l2": 2.0, "tolerance": 1e-5}
@@ -42,29 +45,41 @@ def test_no_more_neighbours_than_asked():
     assert np.diff(W.tocsc().indptr).max() == 4
 
 
-def test_a_path_is_one_fit_after_another():
-    log = random_log(seed=9)
+def test_shared_fits_agree_with_separate_ones(monkeypatch):
+    calls = []
+    real = sharing.gram
+    monkeypatch.setattr(sharing, "gram", lambda X: calls.append(1) or real(X))
+    log, ctx = random_log(seed=9), FitContext(shared=SharedWork(10**7))
     fine = {"tolerance": 1e-7, "max_iter": 5000}
     specs = [SLIM(l1=a, l2=b, non_negative=p, **fine) for b, p, a in product((2, 40), (False, True), (3.0, 1.0, 0.2))]
     specs.append(SLIM(l1=0.2, l2=40, neighbours=4, **fine))
-    together = list(SLIM.fit_path(specs, log))  # all are kept: none may be written over
+    together = [spec.fit(log, ctx) for spec in specs]  # all are compared at the end: none may be written over
     assert [model.spec for model in together] == specs
+    assert len(calls) == 1
+    assert len({spec.shared_key() for spec in specs}) == 5
     for spec, model in zip(specs, together, strict=True):
         np.testing.assert_allclose(model.weights.toarray(), spec.fit(log).weights.toarray(), atol=1e-5)
-    assert list(SLIM.fit_path([], log)) == []
 
 
-def test_a_path_counts_once_and_takes_less_memory_where_there_is_less(monkeypatch):
+def test_a_shared_fit_starts_from_the_previous_weights(monkeypatch):
+    starts = []
+    real = slim.coordinate_descent
+    monkeypatch.setattr(slim, "coordinate_descent", lambda *a: starts.append(a[3]) or real(*a))
+    log, ctx = random_log(), FitContext(shared=SharedWork(10**7))
+    first = SLIM(l1=1.0).fit(log, ctx)
+    SLIM(l1=0.5).fit(log, ctx)
+    SLIM(l1=0.5).fit(random_log(seed=1), ctx)  # another log
+    assert starts[0] is None
+    assert starts[2] is None
+    np.testing.assert_array_equal(starts[1].toarray(), first.weights.toarray())
+    assert first.weights.data.flags.writeable
+
+
+def test_without_memory_for_shared_work_a_fit_has_the_bits_of_a_separate_one():
     log, specs = random_log(), [SLIM(l1=1.0), SLIM(l1=0.5)]
-    calls = []
-    real = slim.gram
-    monkeypatch.setattr(slim, "gram", lambda X: calls.append(1) or real(X))
-    list(SLIM.fit_path(specs, log))
-    assert len(calls) == 1
     needed = specs[0].estimate_memory(log.n_users, log.n_items, len(log))
-    tight = list(SLIM.fit_path(specs, log, FitContext(memory_limit=needed)))
-    assert len(calls) == 3
-    for spec, model in zip(specs, tight, strict=True):
-        np.testing.assert_array_equal(model.weights.toarray(), spec.fit(log).weights.toarray())
+    ctx = FitContext(memory_limit=needed, shared=SharedWork(10**7))
+    for spec in specs:
+        np.testing.assert_array_equal(spec.fit(log, ctx).weights.toarray(), spec.fit(log).weights.toarray())
     with pytest.raises(InsufficientMemoryError):
-        list(SLIM.fit_path(specs, log, FitContext(memory_limit=needed - 1)))
+        specs[0].fit(log, replace(ctx, memory_limit=needed - 1))

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 COLUMNS = 1024
 """Columns solved between two progress reports; their weights share one buffer."""
@@ -24,7 +19,10 @@ MIN_WORKING_SET = 64
 
 
 class ElasticNetConfig(NamedTuple):
-    """Objective of a column: ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional."""
+    """Objective of a column and options of its descent.
+
+    ½‖x_j − Xw‖² + ½ l2 ‖w‖² + l1 ‖w‖₁ with w_j = 0, w ≥ 0 optional.
+    """
 
     l1: float
     l2: float
@@ -40,7 +38,9 @@ class ElasticNetConfig(NamedTuple):
 def coordinate_descent(
     G: F32, rule: ElasticNetConfig, progress: Progress = no_progress, start: csr_array | None = None
 ) -> csr_array:
-    """W (n, n) sparse, column j the minimizer of `rule`, from the Gram matrix G (n, n).
+    """W (n, n) sparse from the Gram matrix G (n, n).
+
+    Column j minimizes the objective of `rule`.
 
     A column has a small working set: the non-zero weights and the candidates with the largest violations of the
     optimality conditions. It is solved on its own dense Gram matrix (a, a) in the second-level cache; then the

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.linear.gram import gram
 from matinee.topk.rank import rows_of
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 HEAD = 8192
 """Number of most popular items with a dense Gram matrix: 268 MB."""
@@ -29,7 +24,7 @@ CHUNKS = 64
 
 
 class LazyGram(NamedTuple):
-    """Gram matrix of X, dense among the most popular items (head), computed on demand for the others (tail).
+    """Gram matrix of X, dense among the most popular items, else computed on demand.
 
     rows_start, rows_item: X by user, ascending; columns_start, columns_user: X by item; place (n,): position of an
     item in the head, −1 in the tail; head (h, h).
@@ -44,7 +39,7 @@ class LazyGram(NamedTuple):
 
 
 def counts(matrix: csr_array, head: int = HEAD) -> LazyGram:
-    """The Gram matrix of X (m, n) 0/1 CSR, dense for the `head` most popular items."""
+    """The Gram matrix of X (m, n) 0/1, dense for the `head` most popular items."""
     n = matrix.shape[1]
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
     popular = np.sort(np.argsort(-np.diff(columns.indptr), kind="stable")[:head])
@@ -63,11 +58,12 @@ def full_support(n: int) -> csr_array:
 
 
 def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress = no_progress) -> csr_array:
-    """W (n, n) sparse: column j is the ridge regression of item j on the items of column j of `support`.
+    """W (n, n) sparse, one ridge regression per column.
 
-    (G_SS + l2 I) w = G_Sj, S the support of j, m items, by Cholesky in float64. With all other items in S it is EASE.
-    Floor per column: m³/3 multiply-adds, m² reads of the head, and for each tail item of S one pass over the
-    histories of its users. Memory beside `support`: 12 bytes per weight, 16 m² per thread.
+    Column j is the regression of item j on the items of column j of `support`: (G_SS + l2 I) w = G_Sj, S the support of
+    j, m items, by Cholesky in float64. With all other items in S it is EASE. Floor per column: m³/3 multiply-adds, m²
+    reads of the head, and for each tail item of S one pass over the histories of its users. Memory beside `support`: 12
+    bytes per weight, 16 m² per thread.
     """
     n = support.shape[1]
     chosen = rows_of(csc_array(support))

@@ -11,7 +11,7 @@ G (n, n) = X'X, n_j the number of users of item j, n̄ its mean. `unobserved_val
 
     X̃'X̃ = (1 − b)² G + b (1 − b) (c 1' + 1 c') + b² U 11',    c = diag G, U users
 
-and scores x̃B = x (1 − b) B + b 1'B, whose last term is the same for all users: a bias row. `popularity_debias` = c
+and scores x̃B = x (1 − b) B + b 1'B, the last term the same for all users: a bias row. `popularity_debias` = c
 divides column j by (n_j / n̄)^c. Cost: the Gram matrix, one inverse of n³ operations; 4 n² bytes, which hold G, P and B
 in turn.
 
@@ -20,21 +20,18 @@ Steck, WWW 2019, arXiv:1905.03375; Steck, NeurIPS 2020 (EDLAE); Moon, Kim and Le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from matinee.contract import FitContext, ModelSpec, free_memory
+from matinee.arrays import F32, F64
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.gram import gram
+from matinee.linear.sharing import share, share_gram
 from matinee.linear.spd import invert, invert_memory
-
-F32: TypeAlias = NDArray[np.float32]
-F64: TypeAlias = NDArray[np.float64]
+from matinee.shared import writable
 
 
 @dataclass(frozen=True)
@@ -59,50 +56,42 @@ class RidgeParams:
         return self.l2, self.dropout, self.alpha, self.unobserved_value
 
 
-def fit_ridge(spec: ModelSpec, data: Interactions) -> ItemItem:
-    """Fit one spec: one Gram matrix and one inverse in the same memory."""
-    recipe = RidgeParams.of(spec)
-    G = gram(data.matrix)
-    count = G.diagonal().copy()
-    gamma = _add_penalty(G, count, recipe, data.n_users)
-    return _model(spec, data, count, invert(G), gamma)
+@dataclass(frozen=True, eq=False)
+class RidgeInverse:
+    """P (n, n), γ (n,) and the number of users (n,) of every item."""
+
+    P: F32
+    gamma: F64
+    count: F32
 
 
-def ridge_path(specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext) -> Iterator[ItemItem]:
-    """Fit several specs in order from one Gram matrix; successive specs with equal P share the inverse.
+def fit_ridge(spec: ModelSpec, data: Interactions, ctx: FitContext) -> ItemItem:
+    """The model of a spec, from one Gram matrix and one inverse.
 
-    Order a grid so that ξ and `popularity_debias` change fastest. Needs G and P beside the result, 12 n² bytes;
-    without that memory each spec is fitted separately.
+    Without `ctx.shared` the Gram matrix, P and B are written to the same memory in turn. With it, results are the same
+    to the bit, and specs with equal `shared_key` share P.
     """
-    for spec in specs:
-        ctx.check_memory(spec, data)
-    available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
-    if (
-        max((s.estimate_memory(data.n_users, data.n_items, len(data)) for s in specs), default=0) + 8 * data.n_items**2
-        > available
-    ):
-        yield from (fit_ridge(spec, data) for spec in specs)
-        return
-    recipes = [RidgeParams.of(spec) for spec in specs]
-    G = gram(data.matrix)
-    count = G.diagonal().copy()
-    P, gamma = G, count.astype(np.float64)  # no inverse yet
-    for at, spec in enumerate(specs):
-        if at == 0 or recipes[at].inverse != recipes[at - 1].inverse:
-            P = G.copy()
-            gamma = _add_penalty(P, count, recipes[at], data.n_users)
-            P = invert(P)
-        again = at + 1 < len(specs) and recipes[at + 1].inverse == recipes[at].inverse
-        yield _model(spec, data, count, P.copy() if again else P, gamma)
+    recipe = RidgeParams.of(spec)
+    n_bytes = 4 * data.n_items**2
+    inverse = share(ctx, data, ("inverse", *recipe.inverse), lambda: _invert(recipe, data, ctx), n_bytes)
+    return _model(spec, data, inverse)
+
+
+def ridge_shared_key(spec: ModelSpec) -> tuple[Hashable, ...]:
+    """The `shared_key` of a spec of the family."""
+    return "gram", "inverse", *RidgeParams.of(spec).inverse
 
 
 def ridge_memory(recipe: RidgeParams, n_items: int, n_rows: int) -> int:
-    """Bytes at the peak of `fit`: the matrix and its inverse; a bias row copies it once more."""
+    """Bytes at the peak of `fit`: one matrix, two with a bias row."""
     return invert_memory(n_items) + 28 * n_rows + (4 * n_items**2 if recipe.unobserved_value else 0)
 
 
 def popularity_power(count: F32, power: float) -> F64:
-    """(n_j / n̄)^power (n,): 1 for an average item of any log; an item without users counts as one user."""
+    """(n_j / n̄)^power (n,): 1 for an average item of any log.
+
+    An item without users counts as one user.
+    """
     n = np.maximum(count.astype(np.float64), 1.0)
     return (n / n.mean()) ** power
 
@@ -122,9 +111,18 @@ def _add_penalty(G: F32, count: F32, recipe: RidgeParams, n_users: int) -> F64:
     return gamma
 
 
-def _model(spec: ModelSpec, data: Interactions, count: F32, P: F32, gamma: F64) -> ItemItem:
-    """Write B over P and build the model."""
+def _invert(recipe: RidgeParams, data: Interactions, ctx: FitContext) -> RidgeInverse:
+    """P, in the memory of the Gram matrix unless that is shared."""
+    G = writable(share_gram(ctx, data))
+    count = G.diagonal().copy()
+    gamma = _add_penalty(G, count, recipe, data.n_users)
+    return RidgeInverse(invert(G), gamma, count)
+
+
+def _model(spec: ModelSpec, data: Interactions, inverse: RidgeInverse) -> ItemItem:
+    """The model, with B in the memory of P unless that is shared."""
     recipe = RidgeParams.of(spec)
+    P, gamma, count = writable(inverse.P), inverse.gamma, writable(inverse.count)
     diagonal = np.diag_indices_from(P)
     d = P[diagonal].astype(np.float64)
     output = popularity_power(count, -recipe.popularity_debias)

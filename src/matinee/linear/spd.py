@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from matinee.arrays import F32
 from matinee.errors import SingularMatrix
 from matinee.linear.gram import mirror
-
-F32 = NDArray[np.float32]
 
 LAPACK_LIMIT = 20_000
 """Above this number of rows Gauss–Jordan is used: SciPy's `spotrf` crashes at 40,981."""
@@ -18,15 +16,15 @@ BLOCK = 2048
 
 
 def invert_memory(n: int) -> int:
-    """Bytes at the peak of `invert` with the matrix (n, n): Gauss–Jordan needs two strips, LAPACK none."""
+    """Bytes at the peak of `invert` with its matrix (n, n); Gauss–Jordan needs two strips."""
     return 4 * n * n + (4 * 2 * BLOCK * n if n > LAPACK_LIMIT else 0)
 
 
 def invert(A: F32) -> F32:
-    """A⁻¹ (n, n) of a symmetric positive definite A in C order, in place; reads only the upper triangle.
+    """A⁻¹ (n, n) of a symmetric positive definite A in C order, in place.
 
-    n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU inverse takes 2n³. Raises
-    `SingularMatrix` where A is not positive definite in float32.
+    Only the upper triangle is read. n³ floating-point operations: Cholesky factor n³/3, inverse from it 2n³/3; an LU
+    inverse takes 2n³. Raises `SingularMatrix` where A is not positive definite in float32.
     """
     if len(A) > LAPACK_LIMIT:
         return gauss_jordan(A)

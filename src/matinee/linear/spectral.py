@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from matinee.arrays import F32, F64, I32, I64
 from matinee.kernel import parallel_kernel, prange
+from matinee.linear.gram import check_summable
 from matinee.linear.weighted_gram import weighted_gram
 from matinee.topk.kernels import Rows
 from matinee.topk.rank import rows_of
 
-F32: TypeAlias = NDArray[np.float32]
-F64: TypeAlias = NDArray[np.float64]
 Apply: TypeAlias = Callable[[F32], F32]
 
 SMALL = 512
@@ -56,11 +56,11 @@ def svd_memory(n_users: int, n_items: int, n_rows: int, k: int, *, gram: bool = 
 
 
 def top_singular_vectors(matrix: csr_array, user: F64, item: F64, k: int, rng: np.random.Generator) -> tuple[F64, F32]:
-    """The k largest singular values, descending, and right singular vectors V (n, k) of D_u X D_i, X (m, n) 0/1 CSR.
+    """The k largest singular values, descending, and right singular vectors V (n, k).
 
-    `user` (m,) and `item` (n,) are the diagonals. Fewer are returned if the rank is smaller. The entry of largest
-    magnitude of each vector is positive. Floor: about 3 k products with A, 2 n² operations each with a dense Gram
-    matrix.
+    They are those of D_u X D_i, X (m, n) 0/1 CSR; `user` (m,) and `item` (n,) are the diagonals. Fewer are returned if
+    the rank is smaller. The entry of largest magnitude of each vector is positive. Floor: about 3 k products with A, 2
+    n² operations each with a dense Gram matrix.
     """
     n = matrix.shape[1]
     if uses_gram(*matrix.shape, matrix.nnz, k):
@@ -135,8 +135,9 @@ def _fix_signs(values: F64, vectors: NDArray[np.floating]) -> tuple[F64, F32]:
 
 
 def _products(matrix: csr_array, user: F64, item: F64) -> Apply:
-    """The product with A = D_i X' D_u² X D_i with sparse X: 2 nnz adds per vector."""
+    """The product with A = D_i X' D_u² X D_i with sparse X: 2 nnz adds per vector, in single precision."""
     rows, columns = rows_of(matrix), rows_of(csc_array(matrix))
+    check_summable("singular vectors", int(np.diff(columns.indptr).max(initial=0)))
     square, scale = (user**2).astype(np.float32)[:, None], item.astype(np.float32)[:, None]
 
     def apply(block: F32) -> F32:
@@ -153,7 +154,7 @@ def _gather(rows: Rows, dense: F32) -> F32:
 
 
 @parallel_kernel
-def _add_rows(indptr: NDArray[np.int64], item: NDArray[np.int32], dense: F32, out: F32) -> None:
+def _add_rows(indptr: I64, item: I32, dense: F32, out: F32) -> None:
     """out[r] = sum of the rows of `dense` (n, b) listed in row r."""
     for r in prange(len(out)):
         total = out[r]

@@ -6,36 +6,43 @@ They are sums over all positions of all histories, computed without listing the 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from matinee.kernel import kernel, parallel_kernel, prange
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
+from matinee.arrays import F32, F64, I32, I64
+from matinee.kernel import parallel_kernel, prange
+from matinee.linear.columns import balanced_order, entries_by_column, largest_repeats
+from matinee.linear.gram import check_summable
 
 
 def transition_moments(offsets: I64, item: I32, n: int, past: float, coming: float) -> tuple[F32, F32]:
-    """(S, T), both (n, n) float32: S = Σ_t s_t s_t' (its upper triangle only) and T = Σ_t s_t y_t'.
+    """The moments (S, T), both (n, n) float32.
 
-    t runs over all positions but the first of every history item[offsets[u]:offsets[u + 1]], oldest first. Input:
-    s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item p}. Target: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
+    S = Σ_t s_t s_t' and T = Σ_t s_t y_t'. Only the upper triangle of S is set. t runs over all positions but the first
+    of every history item[offsets[u]:offsets[u + 1]], oldest first. Input: s_t = Σ_{p<t} exp(−(t−1−p) / past) e_{item
+    p}. Target: y_t = Σ_{q≥t} exp(−(q−t) / coming) e_{item q}.
 
     Two interactions at distance d contribute at every t between or after them, which are geometric sums: T gets the
     convolution of both decays at d, S gets exp(−d / past) times a sum over the remaining positions. Each pair of
     interactions of a history is visited once, in rows of 4 n bytes that stay in the cache: Σ_u L_u² / 2 adds to each
-    of S and T.
+    of S and T. Raises `DataError` where a sum could have more than 2²⁴ terms.
     """
-    start, entry, stop = _by_item(offsets, item, n)
+    start, position, stop = entries_by_column(offsets, item, n)
+    count = np.diff(start)
+    check_summable("transitions", max_terms(offsets, item, n))
     longest = int(np.diff(offsets).max(initial=0))
     decay, meet, left = _tables(longest, past, coming)
     S, T = np.zeros((n, n), dtype=np.float32), np.zeros((n, n), dtype=np.float32)
-    order = np.argsort(-np.diff(start), kind="stable")
-    order = np.concatenate([order[hand::64] for hand in range(64)])
-    _sum_pairs((start, entry, stop), item, order, (decay, meet, left), (S, T))
+    _sum_pairs((start, position, stop), item, balanced_order(count), (decay, meet, left), (S, T))
     _fold(S)
     return S, T
+
+
+def max_terms(offsets: I64, item: I32, n: int) -> int:
+    """Upper bound of the number of terms of an entry of S or T.
+
+    It is tight if no history repeats an item.
+    """
+    repeats = np.repeat(largest_repeats(offsets, item, n), np.diff(offsets))
+    return int(np.bincount(item, repeats, minlength=n).max(initial=0))
 
 
 def _tables(longest: int, past: float, coming: float) -> tuple[F64, F64, F64]:
@@ -49,30 +56,11 @@ def _tables(longest: int, past: float, coming: float) -> tuple[F64, F64, F64]:
     return a, meet, left
 
 
-@kernel
-def _by_item(offsets: I64, item: I32, n: int) -> tuple[I64, I64, I64]:
-    """Interactions of every item: their positions in `item` and the ends of their histories."""
-    start = np.zeros(n + 1, dtype=np.int64)
-    for i in item:
-        start[i + 1] += 1
-    for i in range(n):
-        start[i + 1] += start[i]
-    fill = start[:-1].copy()
-    entry = np.empty(len(item), dtype=np.int64)
-    stop = np.empty(len(item), dtype=np.int64)
-    for u in range(len(offsets) - 1):
-        for p in range(offsets[u], offsets[u + 1]):
-            at = fill[item[p]]
-            entry[at], stop[at] = p, offsets[u + 1]
-            fill[item[p]] = at + 1
-    return start, entry, stop
-
-
 @parallel_kernel
 def _sum_pairs(
-    takes: tuple[I64, I64, I64], item: I32, order: I64, tables: tuple[F64, F64, F64], out: tuple[F32, F32]
+    entries: tuple[I64, I64, I64], item: I32, order: I64, tables: tuple[F64, F64, F64], out: tuple[F32, F32]
 ) -> None:
-    start, entry, stop = takes
+    start, position, stop = entries
     decay, meet, left = tables
     S, T = out
     for o in prange(len(order)):
@@ -80,7 +68,7 @@ def _sum_pairs(
         row_s, row_t = S[i], T[i]
         alone = np.float32(0.0)
         for e in range(start[i], start[i + 1]):
-            p, end = entry[e], stop[e]
+            p, end = position[e], stop[e]
             alone += np.float32(left[end - 1 - p])
             for q in range(p + 1, end):
                 row_s[item[q]] += np.float32(decay[q - p] * left[end - 1 - q])

@@ -7,7 +7,7 @@ L_u is the number of items of user u, n_i the number of users of item i, n the n
 weight is a product: a reduces the influence of heavy users on similarities, b the contribution of popular items. For
 similarities of users pass the transposed matrix: then items are the terms.
 
-Robertson et al., Okapi at TREC-3, 1994; for item neighbours: Dacrema et al., RecSys 2019, whose idf has no "1 +" and
+Robertson et al., Okapi at TREC-3, 1994; for item neighbours: Dacrema et al., RecSys 2019, where idf has no "1 +" and
 can be 0 or negative.
 """
 
@@ -16,15 +16,15 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-F64: TypeAlias = NDArray[np.float64]
+from matinee.arrays import F64
+
 Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 
 def idf_weights(name: Weighting, matrix: csr_array) -> F64:
-    """a² (m,) of every row of `matrix` (m, n) 0/1, scaled to mean 1 over its entries."""
+    """a² (m,) of the rows of `matrix` (m, n), with mean 1 over its entries."""
     length = np.diff(matrix.indptr).astype(np.float64)
     if name == "none":
         return np.ones(len(length))

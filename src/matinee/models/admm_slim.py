@@ -15,32 +15,40 @@ Steck, Dimakopoulou, Riabov and Jebara, ADMM SLIM: Sparse Recommendations for Ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, TypeAlias, cast
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array, vstack
 
-from matinee.contract import FitContext, ModelSpec, free_memory
+from matinee.arrays import F32, F64
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.admm import AdmmConfig, rho_per_row, ridge_start, solve
-from matinee.linear.gram import gram
 from matinee.linear.params import L2, Alpha
 from matinee.linear.ridge import popularity_power
+from matinee.linear.sharing import latest_start, share, share_gram, store_start
 from matinee.linear.spd import invert, invert_memory
+from matinee.shared import writable
 from matinee.spec import SearchRange
 
-F32: TypeAlias = NDArray[np.float32]
-F64: TypeAlias = NDArray[np.float64]
+
+@dataclass(frozen=True, eq=False)
+class AdmmInverse:
+    """P (n, n), ρ (n,) and the number of users (n,) of every item."""
+
+    P: F32
+    rho: F64
+    count: F32
 
 
 class ADMMSlim(ModelSpec):
     """SLIM without a loop over items: sparse and explainable, with the accuracy of EASE."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 5.0
     """Lasso penalty; larger values leave fewer non-zero weights."""
@@ -65,66 +73,49 @@ class ADMMSlim(ModelSpec):
     """Maximum number of steps."""
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
-        """Compute the Gram matrix and one inverse, then one matrix product per step."""
-        ctx.check_memory(self, data)
-        G = gram(data.matrix)
-        count = G.diagonal().copy()
-        P, rho = self._invert(G, count, data.n_active_users)
-        return self._model(self._descend(P, rho, ridge_start(P), ctx), count, data)
+        """Compute the Gram matrix and one inverse, then one matrix product per step.
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[ItemItem]:
-        """Share one Gram matrix; specs that differ only in `l1` share P and start from the previous solution.
-
-        Solutions agree with `fit` within `tolerance` and need fewer steps. Order a grid so that `l1` changes fastest.
-        Needs G and one model more memory than `fit`; without that memory each spec is fitted separately.
+        With `ctx.shared` it starts from the previous solution with the same P, needs fewer steps, and agrees with a
+        separate fit within `tolerance`.
         """
-        own = cast(Sequence[ADMMSlim], specs)
-        for spec in own:
-            ctx.check_memory(spec, data)
-        available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
-        most = max((spec.estimate_memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
-        if most + 8 * data.n_items**2 > available:
-            yield from (spec.fit(data, ctx) for spec in own)
-            return
-        G = gram(data.matrix)
-        count = G.diagonal().copy()
-        P = W = G  # no inverse yet
-        rho = count.astype(np.float64)
-        for at, spec in enumerate(own):
-            before = own[at - 1] if at else None
-            if before is None or spec._inverse != before._inverse:
-                del P, W
-                P, rho = spec._invert(G.copy(), count, data.n_active_users)
-                W = ridge_start(P)
-            elif spec.non_negative != before.non_negative:
-                W = ridge_start(P)
-            yield spec._model(spec._descend(P, rho, W, ctx), count, data)
+        ctx.check_memory(self, data)
+        n_bytes = 4 * data.n_items**2
+        inverse = share(ctx, data, ("admm_inverse", *self._inverse), lambda: self._invert(data, ctx), n_bytes)
+        key = ("admm_start", *self._inverse, self.non_negative)
+        start = latest_start(ctx, data, key, np.ndarray)
+        W = ridge_start(inverse.P) if start is None else start.copy()
+        C = self._descend(inverse, W, ctx)
+        store_start(ctx, data, key, W, n_bytes)
+        return self._model(C, writable(inverse.count), data)
+
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """Hyperparameters of P and the sign constraint; all specs share the Gram matrix."""
+        return "gram", "admm_inverse", *self._inverse, self.non_negative
 
     @property
     def _inverse(self) -> tuple[float, ...]:
         """Hyperparameters that determine P."""
         return self.l2, self.alpha, self.rho, self.center
 
-    def _invert(self, G: F32, count: F32, n_users: int) -> tuple[F32, F64]:
-        """P (n, n), stored in place of the Gram matrix, and ρ (n,)."""
+    def _invert(self, data: Interactions, ctx: FitContext) -> AdmmInverse:
+        """P, in the memory of the Gram matrix unless that is shared."""
+        G = writable(share_gram(ctx, data))
+        count = G.diagonal().copy()
         diagonal = np.diag_indices_from(G)
         if self.center:
-            mean = (count / max(n_users, 1)).astype(np.float32)
+            mean = (count / max(data.n_active_users, 1)).astype(np.float32)
             for i in range(len(G)):
                 G[i] -= count[i] * mean
         gamma = self.l2 * popularity_power(count, self.alpha)
         rho = rho_per_row(G[diagonal].astype(np.float64) + gamma, self.rho)
         G[diagonal] += (gamma + rho).astype(np.float32)
-        return invert(G), rho
+        return AdmmInverse(invert(G), rho, count)
 
-    def _descend(self, P: F32, rho: F64, W: F32, ctx: FitContext) -> F32:
+    def _descend(self, inverse: AdmmInverse, W: F32, ctx: FitContext) -> F32:
         """C (n, n), starting from W."""
         rule = AdmmConfig(self.l1, self.non_negative, self.tolerance, self.max_iter)
         with ctx.progress("admm_slim", self.max_iter) as advance:
-            return solve(P, rho, W, rule, advance)
+            return solve(inverse.P, inverse.rho, W, rule, advance)
 
     def _model(self, C: F32, count: F32, data: Interactions) -> ItemItem:
         """The model of the weights C, sparse if most are zero, with a bias row if centered."""
@@ -138,5 +129,5 @@ class ADMMSlim(ModelSpec):
         return ItemItem(self, data.items, np.concatenate([kept, shift]), count, has_bias_row=True)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Four n × n matrices; the final weights reuse one, or need half of one if sparse."""
+        """Four n × n matrices and the final weights."""
         return max(16 * n_items**2, invert_memory(n_items)) + 4 * n_items**2 + 24 * n_rows

@@ -16,22 +16,22 @@ Choi et al., Session-aware Linear Item-Item Models for Session-based Recommendat
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from matinee.arrays import F32
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.gram import gram
 from matinee.linear.params import L2
+from matinee.linear.sharing import share, share_gram
 from matinee.linear.spd import invert
 from matinee.linear.transitions import transition_moments
+from matinee.shared import writable
 from matinee.spec import SearchRange
-
-F32 = NDArray[np.float32]
 
 STRIP = 1024
 """Columns per matrix product."""
@@ -42,7 +42,7 @@ class Directional(ModelSpec):
 
     uses_order: ClassVar[bool] = True
 
-    memory_advice: ClassVar[str] = "Use mrf or item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf or item_knn, with memory that grows with the interactions, or a k-core."
 
     set_weight: Annotated[float, Field(ge=0, le=1), SearchRange(0, 1)] = 0.5
     """Weight of co-occurrence in the objective; succession has the remaining weight."""
@@ -58,10 +58,12 @@ class Directional(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute the moments of both regressions, one inverse and one product."""
         ctx.check_memory(self, data)
-        A, C = transition_moments(data.offsets, data.item, data.n_items, self.history_decay, self.target_decay)
+        S, T = share(ctx, data, self._moments, lambda: self._transition_moments(data), 8 * data.n_items**2)
+        A, C = writable(S), writable(T)
+        del S, T
         A *= 1.0 - self.set_weight
         C *= 1.0 - self.set_weight
-        co_occurrence = gram(data.matrix)
+        co_occurrence = writable(share_gram(ctx, data))
         popularity = np.diag(co_occurrence).copy()
         co_occurrence *= self.set_weight
         A += co_occurrence
@@ -69,6 +71,17 @@ class Directional(ModelSpec):
         del co_occurrence
         A[np.diag_indices_from(A)] += self.l2
         return ItemItem(self, data.items, _solve(A, C), popularity, fading=self.history_decay)
+
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """All specs share the Gram matrix; those with equal decays share the moments."""
+        return "gram", *self._moments
+
+    @property
+    def _moments(self) -> tuple[str, float, float]:
+        return "transitions", self.history_decay, self.target_decay
+
+    def _transition_moments(self, data: Interactions) -> tuple[F32, F32]:
+        return transition_moments(data.offsets, data.item, data.n_items, self.history_decay, self.target_decay)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Both moment matrices and the Gram matrix; then a strip, and the log by item."""

@@ -16,7 +16,7 @@ Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019. arXiv:1905
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -32,7 +32,7 @@ from matinee.spec import SearchRange
 class EASE(ModelSpec):
     """A linear item–item model with a closed form; a strong baseline."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 500.0
 
@@ -47,14 +47,11 @@ class EASE(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one inverse."""
         ctx.check_memory(self, data)
-        return ridge.fit_ridge(self, data)
+        return ridge.fit_ridge(self, data, ctx)
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[ItemItem]:
-        """Share one Gram matrix; specs that differ only in `popularity_debias` share the inverse."""
-        return ridge.ridge_path(specs, data, ctx)
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """The hyperparameters of the inverse, which specs with an equal key share."""
+        return ridge.ridge_shared_key(self)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix; two strips for large catalogues, or a copy with `unobserved_value`."""

@@ -14,24 +14,23 @@ Steck and Liang, Negative Interactions for Improved Collaborative Filtering: Don
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, TypeAlias
+from collections.abc import Hashable
+from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 
+from matinee.arrays import F32, I32
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.gram import gram
+from matinee.linear.sharing import share_gram
 from matinee.linear.spd import invert, invert_memory
 from matinee.spec import SearchRange
 from matinee.topk.query import append_pairs
-
-F32: TypeAlias = NDArray[np.float32]
-I32: TypeAlias = NDArray[np.int32]
 
 
 class EASER(ModelSpec):
@@ -49,10 +48,10 @@ class EASER(ModelSpec):
     """Ridge penalty of pairs; pairs overlap and need a larger penalty than items."""
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
-        """Select pairs; one Gram matrix of items and pairs, one inverse, one small system per item."""
+        """Select pairs; compute one Gram matrix and inverse, and one system per item."""
         ctx.check_memory(self, data)
         n = data.n_items
-        pairs = top_pairs(gram(data.matrix), self.pairs)
+        pairs = top_pairs(share_gram(ctx, data), self.pairs)
         rows, _ = append_pairs(data.histories(), pairs)
         seen = np.ones(len(rows.item), dtype=np.bool_)
         A = gram(csr_array((seen, rows.item, rows.indptr), shape=(len(rows.indptr) - 1, n + len(pairs))))
@@ -61,14 +60,21 @@ class EASER(ModelSpec):
         A[diagonal] += np.where(np.arange(len(A)) < n, self.l2, self.l2_pairs).astype(np.float32)
         return ItemItem(self, data.items, _weights(invert(A), pairs, n), popularity, pairs=pairs)
 
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """All specs share the Gram matrix of single items."""
+        return ("gram",)
+
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The inverse of items and pairs, the weights, and the log with about one pair per row."""
+        """The inverse, the weights, and the log with about one pair per row."""
         r = n_items + self.pairs
         return invert_memory(r) + 4 * r * n_items + 2 * 36 * n_rows
 
 
 def top_pairs(G: F32, n_pairs: int) -> I32:
-    """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab; ties are kept together."""
+    """The pairs (p ≤ n_pairs, 2), a < b, ascending, with the largest G_ab.
+
+    Ties are all included, or all excluded.
+    """
     tally = np.zeros(int(G.max(initial=0)) + 2, dtype=np.int64)
     for i in range(len(G)):
         seen = np.bincount(G[i, i + 1 :].astype(np.int64))

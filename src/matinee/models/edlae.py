@@ -12,7 +12,7 @@ Steck, Autoencoders that don't overfit towards the Identity, NeurIPS 2020.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable
 from typing import ClassVar
 
 from matinee.contract import FitContext, ModelSpec
@@ -25,7 +25,7 @@ from matinee.linear.params import L2, GramDropout
 class EDLAE(ModelSpec):
     """EASE with a penalty that grows with popularity, as dropout implies."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 300.0
 
@@ -34,14 +34,11 @@ class EDLAE(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one inverse."""
         ctx.check_memory(self, data)
-        return ridge.fit_ridge(self, data)
+        return ridge.fit_ridge(self, data, ctx)
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[ItemItem]:
-        """Share one Gram matrix."""
-        return ridge.ridge_path(specs, data, ctx)
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """The hyperparameters of the inverse, which specs with an equal key share."""
+        return ridge.ridge_shared_key(self)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix and two strips for large catalogues."""

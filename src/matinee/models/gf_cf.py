@@ -11,6 +11,7 @@ Shen, Wu, Zhang, Shan, Zhang, Letaief and Li, How Powerful is Graph Convolution 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -19,19 +20,26 @@ from pydantic import Field
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
+from matinee.linear.sharing import DegreeExponents, share_weighted_gram
 from matinee.linear.spectral import svd_memory, top_eigenvectors, top_singular_vectors, uses_gram
-from matinee.linear.weighted_gram import inverse_power, weighted_gram
+from matinee.linear.weighted_gram import inverse_power
+from matinee.shared import writable
 from matinee.spec import SearchRange
 
 BLOCK = 1024
 """Rows of W that are updated at once."""
+
+EXPONENTS = DegreeExponents(1.0, 0.5)
+"""R̃ of eq. 9."""
 
 
 class GFCF(ModelSpec):
     """A graph filter without training: neighbours plus a low-rank smooth part."""
 
     is_random: ClassVar[bool] = True
-    memory_advice: ClassVar[str] = "Use item_knn or pure_svd, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = (
+        "Use item_knn or pure_svd, with memory that grows with the interactions, or a k-core."
+    )
 
     low_pass: Annotated[float, Field(ge=0), SearchRange(0, 2)] = 0.6
     """Weight of the low-rank projection relative to the neighbours; 0 disables it."""
@@ -43,8 +51,8 @@ class GFCF(ModelSpec):
         """Compute one weighted Gram matrix and one decomposition, added in place."""
         ctx.check_memory(self, data)
         n, X = data.popularity, data.matrix
-        user, item = inverse_power(np.diff(X.indptr), 1.0), inverse_power(n, 0.5)
-        W = weighted_gram(X, user, item)
+        user, item = inverse_power(np.diff(X.indptr), EXPONENTS.user), inverse_power(n, EXPONENTS.item)
+        W = writable(share_weighted_gram(ctx, data, EXPONENTS))
         if self.low_pass > 0:
             dense = uses_gram(data.n_users, data.n_items, X.nnz, self.factors)
             rng = ctx.rng()
@@ -58,6 +66,10 @@ class GFCF(ModelSpec):
             for low in range(0, len(W), BLOCK):
                 W[low : low + BLOCK] += left[low : low + BLOCK] @ right
         return ItemItem(self, data.items, W, n.astype(np.float32))
+
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """The exponents: all specs share the weighted Gram matrix."""
+        return "weighted_gram", *EXPONENTS, 1.0
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix, one strip, and the decomposition without its own Gram matrix."""

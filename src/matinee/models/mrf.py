@@ -30,7 +30,7 @@ from matinee.spec import SearchRange
 
 
 class MRF(ModelSpec):
-    """EASE restricted to the nearest items, for catalogues whose n × n matrix does not fit."""
+    """EASE restricted to the nearest items, without an n × n matrix; for large catalogues."""
 
     memory_advice: ClassVar[str] = "Use fewer neighbours, a k-core, or popularity."
 
@@ -54,7 +54,7 @@ class MRF(ModelSpec):
         return ItemItem(self, data.items, W, popularity.astype(np.float32))
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """Neighbours by heap, row and column; the dense head of the Gram matrix; one system per thread; the log."""
+        """The neighbours, the head of the Gram matrix, one system per thread, the log."""
         m = min(self.neighbours, n_items)
         threads = numba.get_num_threads() * 16 * (m + 1) ** 2 + CHUNKS * 8 * n_items
         return 48 * n_items * m + 4 * min(HEAD, n_items) ** 2 + 48 * n_rows + threads

@@ -30,7 +30,7 @@ class PureSVD(ModelSpec):
     """Truncated singular value decomposition of the interaction matrix; the baseline of factor models."""
 
     is_random: ClassVar[bool] = True
-    memory_advice: ClassVar[str] = "Use fewer factors, or item_knn, whose memory grows with the interactions."
+    memory_advice: ClassVar[str] = "Use fewer factors, or item_knn, with memory that grows with the interactions."
 
     factors: Annotated[int, Field(ge=1), SearchRange(8, 1024, log=True)] = 64
     """Number of singular vectors."""

@@ -13,7 +13,7 @@ Moon, Kim and Lee, It's Enough: Relaxing Diagonal Constraints in Linear Autoenco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable
 from typing import ClassVar
 
 from matinee.contract import FitContext, ModelSpec
@@ -26,7 +26,7 @@ from matinee.linear.params import L2, DiagonalBound, GramDropout
 class RDLAE(ModelSpec):
     """EASE with dropout and a relaxed diagonal; contains EASE, EDLAE and RLAE."""
 
-    memory_advice: ClassVar[str] = "Use item_knn, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use item_knn, with memory that grows with the interactions, or a k-core."
 
     l2: L2 = 300.0
 
@@ -37,14 +37,11 @@ class RDLAE(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one Gram matrix and one inverse."""
         ctx.check_memory(self, data)
-        return ridge.fit_ridge(self, data)
+        return ridge.fit_ridge(self, data, ctx)
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[ItemItem]:
-        """Share one Gram matrix; specs that differ only in ξ share the inverse."""
-        return ridge.ridge_path(specs, data, ctx)
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """The hyperparameters of the inverse, which specs with an equal key share."""
+        return ridge.ridge_shared_key(self)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """One n × n matrix and two strips for large catalogues."""

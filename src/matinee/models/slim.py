@@ -14,25 +14,26 @@ Ning and Karypis, SLIM: Sparse Linear Methods for Top-N Recommender Systems, ICD
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, cast
+from collections.abc import Hashable
+from typing import Annotated, ClassVar
 
 import numba
 import numpy as np
 from pydantic import Field
+from scipy.sparse import csr_array
 
-from matinee.contract import FitContext, ModelSpec, free_memory
+from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.descent import COLUMNS, ElasticNetConfig, coordinate_descent
-from matinee.linear.gram import gram
+from matinee.linear.sharing import latest_start, share_gram, store_start
 from matinee.spec import SearchRange
 
 
 class SLIM(ModelSpec):
     """Sparse, non-negative item–item weights: near EASE in accuracy, with short explanations."""
 
-    memory_advice: ClassVar[str] = "Use mrf, whose memory grows with the interactions, or a k-core."
+    memory_advice: ClassVar[str] = "Use mrf, with memory that grows with the interactions, or a k-core."
 
     l1: Annotated[float, Field(ge=0), SearchRange(0.1, 100, log=True)] = 2.0
     """Lasso penalty in users: an item that explains fewer users of the target gets no weight."""
@@ -53,40 +54,31 @@ class SLIM(ModelSpec):
     """Maximum number of sweeps over the weights of an item."""
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
-        """Compute one Gram matrix and one regression per item."""
-        ctx.check_memory(self, data)
-        G = gram(data.matrix)
-        return ItemItem(self, data.items, coordinate_descent(G, self._rule(), ctx.progress), np.diag(G).copy())
+        """Compute one Gram matrix and one regression per item.
 
-    @classmethod
-    def fit_path(
-        cls, specs: Sequence[ModelSpec], data: Interactions, ctx: FitContext = FitContext()
-    ) -> Iterator[ItemItem]:
-        """Share one Gram matrix; each fit starts from the previous weights and agrees with `fit` within `tolerance`.
-
-        Order a grid so that `l1` changes fastest. Needs the weights of two more models than `fit`; without that memory
-        each spec is fitted separately.
+        With `ctx.shared` it starts from the weights of the previous fit on this log; the result agrees with that of a
+        separate fit within `tolerance`.
         """
-        own = cast(Sequence[SLIM], specs)
-        for spec in own:
-            ctx.check_memory(spec, data)
-        available = free_memory() if ctx.memory_limit is None else ctx.memory_limit
-        most = max((spec.estimate_memory(data.n_users, data.n_items, len(data)) for spec in own), default=0)
-        weights = data.n_items * max((min(spec.neighbours, data.n_items) for spec in own), default=0)
-        if most + 2 * 12 * weights > available:
-            yield from (spec.fit(data, ctx) for spec in own)
-            return
-        G = gram(data.matrix)
-        W = None
-        for spec in own:
-            W = coordinate_descent(G, spec._rule(), ctx.progress, W)
-            yield ItemItem(spec, data.items, W, np.diag(G).copy())
+        ctx.check_memory(self, data)
+        G = share_gram(ctx, data)
+        start = latest_start(ctx, data, ("slim",), csr_array)
+        W = coordinate_descent(G, self._rule(), ctx.progress, start)
+        if ctx.shared is not None:  # counted twice: a fit that starts from it converts it to columns
+            store_start(ctx, data, ("slim",), W.copy(), 2 * (12 * W.nnz + 8 * data.n_items))
+        return ItemItem(self, data.items, W, np.diag(G).copy())
+
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """All hyperparameters but `l1`, which should vary fastest; all specs share the Gram matrix."""
+        return "gram", "slim", self.l2, self.non_negative, self.neighbours
 
     def _rule(self) -> ElasticNetConfig:
         return ElasticNetConfig(self.l1, self.l2, self.non_negative, self.neighbours, self.tolerance, self.max_iter)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
-        """The Gram matrix, a working set a thread, and `neighbours` weights an item, twice on the way to CSR."""
+        """The Gram matrix, a working set per thread, and the weights.
+
+        There are `neighbours` weights per item, twice during the conversion to CSR.
+        """
         m = min(self.neighbours, n_items)
         threads = numba.get_num_threads() * (4 * m * m + 40 * n_items)
         return 4 * n_items**2 + 24 * n_rows + threads + 8 * COLUMNS * m + 2 * 12 * n_items * m

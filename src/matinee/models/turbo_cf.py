@@ -15,15 +15,18 @@ arXiv:2404.14243
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from matinee.arrays import F32
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
-from matinee.fitted import F32, ItemItem
-from matinee.linear.weighted_gram import inverse_power, weighted_gram
+from matinee.fitted import ItemItem
+from matinee.linear.sharing import DegreeExponents, share_weighted_gram
+from matinee.shared import writable
 from matinee.spec import SearchRange
 
 BLOCK = 1024
@@ -49,9 +52,16 @@ class TurboCF(ModelSpec):
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Compute one weighted Gram matrix, and the matrix products of the filter."""
         ctx.check_memory(self, data)
-        user = inverse_power(np.diff(data.matrix.indptr), 2 * self.alpha)
-        P = weighted_gram(data.matrix, user, inverse_power(data.popularity, 1 - self.alpha), self.power)
+        P = writable(share_weighted_gram(ctx, data, self._exponents, self.power))
         return ItemItem(self, data.items, self._apply_filter(P), data.popularity.astype(np.float32))
+
+    def shared_key(self) -> tuple[Hashable, ...]:
+        """The exponents, which determine the weighted Gram matrix."""
+        return "weighted_gram", *self._exponents, self.power
+
+    @property
+    def _exponents(self) -> DegreeExponents:
+        return DegreeExponents(2 * self.alpha, 1 - self.alpha)
 
     def _apply_filter(self, P: F32) -> F32:
         if self.filter == "linear":
