@@ -60,7 +60,8 @@ RULES = [
     {"kind": "quota", "quotas": [7, 3]}, "interleave", "consensus_first", "cascade",
 ]  # fmt: skip
 SEARCHES = [
-    {"kind": "best_subset"}, {"kind": "greedy"}, {"kind": "greedy", "bags": 10}, {"kind": "coordinate_ascent"}, {"kind": "listnet"},
+    {"kind": "best_subset"}, {"kind": "greedy"}, {"kind": "greedy", "bags": 10},
+    {"kind": "coordinate_ascent"}, {"kind": "listnet"},
     {"kind": "stacking"}, {"kind": "greedy", "rule": "rrf"}, {"kind": "greedy", "rule": "comb_sum"},
     {"kind": "greedy", "rules": ["dcg_points", "rrf", "comb_sum"], "depths": [20, 100]},
     {"kind": "listnet", "gate": "segments"}, {"kind": "listnet", "gate": "logit"},

@@ -215,8 +215,8 @@ def as_function(spec: Callable[P, SplitSpec]) -> Callable[Concatenate[Interactio
     split_log.__name__ = split_log.__qualname__ = cls.__module__.rpartition(".")[2]
     split_log.__module__ = cls.__module__
     split_log.__doc__ = "\n".join([(module.__doc__ or "").rstrip(), "", "Options:", *lines])
-    split_log.__signature__ = inspect.Signature([first, *options], return_annotation=Split)  # pyright:
-    ignore[reportFunctionMemberAccess]
+    signature = inspect.Signature([first, *options], return_annotation=Split)
+    split_log.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
     return split_log
 
 
