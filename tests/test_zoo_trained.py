@@ -14,7 +14,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import UnsupportedError
 from matinee.nn import train
 from tests.logs import random_log
-from tests.test_zoo import toy
+from tests.toys import toy
 
 KINDS = [kind for kind in models.kinds() if models.get(kind).uses_validation]
 FEW = 8
