@@ -44,7 +44,7 @@ def checkerboard(n: int = 20) -> Interactions:
 
 
 def ring(n: int = 20, length: int = 8) -> Interactions:
-    """Each user u has items u, u + 1, … (modulo n) in this order; u + length is the target.
+    """Each user u has items u, u + 1, …; u + length (modulo n) is the target.
 
     The items before and after a history have equal counts with it, so only its order identifies the target.
     """

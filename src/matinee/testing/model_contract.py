@@ -21,17 +21,12 @@ from matinee.spec import build
 from matinee.testing.logs import checkerboard, random_log, ring
 from matinee.topk import recommend
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-6}
-"""Tolerance of scores of the same fit: batches may add in another order."""
-
-REFIT = {"rtol": 2e-3, "atol": 2e-5}
-"""Tolerance of scores of two fits whose arithmetic has another order."""
-
 
 class ModelContract:
-    """Tests that every model passes; a subclass sets `spec`, with hyperparameters that suit 60 users × 40 items.
+    """Tests that every model passes; a subclass sets `spec`.
 
-    The class of `spec` must be registered: a file of `matinee.models`, or an entry point of that group.
+    Its hyperparameters should suit the logs of `matinee.testing.logs`: 60 users × 40 items. The class of `spec` must be
+    registered: a file of `matinee.models`, or an entry point of that group.
     """
 
     spec: ClassVar[ModelSpec]
@@ -53,7 +48,7 @@ class ModelContract:
         return model_spec.fit(log)
 
     def test_the_kind_is_registered(self, model_spec: ModelSpec) -> None:
-        """The registry returns this class for its kind, and the table of an experiment file gives the defaults."""
+        """The registry returns this class for its kind; an experiment file gives its defaults."""
         assert models.get(model_spec.kind) is type(model_spec)
         assert models.CATALOGUE.read({"kind": model_spec.kind}, "experiment.toml") == type(model_spec)()
 
@@ -90,7 +85,7 @@ class ModelContract:
             build(cls, {wrong: 1}, "experiment.toml: model 1")
 
     def test_scores_are_finite_float32_of_the_right_shape(self, fitted: FittedModel, log: Interactions) -> None:
-        """Scores are float32 (m, n_items) without NaN and infinity."""
+        """Scores are float32 `(m, n_items)` without NaN and infinity."""
         scores = fitted.score(log.histories())
         assert scores.dtype == np.float32
         assert scores.shape == (log.n_users, log.n_items)
@@ -101,7 +96,7 @@ class ModelContract:
         histories = log.histories()
         batch = fitted.score(histories)
         for row in (0, 7, log.n_users - 1):
-            np.testing.assert_allclose(fitted.score(histories.rows(row, row + 1))[0], batch[row], **CLOSE)
+            _assert_close(fitted.score(histories.rows(row, row + 1))[0], batch[row])
 
     def test_lists_follow_the_scores(self, fitted: FittedModel, log: Interactions) -> None:
         """A list has the items with the highest scores, without seen items."""
@@ -127,7 +122,7 @@ class ModelContract:
     def test_the_seed_matters_exactly_when_declared(
         self, model_spec: ModelSpec, log: Interactions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`is_random` is declared if fits draw from `ctx.rng` or differ between seeds, and only then."""
+        """`is_random` is true exactly if fits draw from `ctx.rng` or differ between seeds."""
         keys: list[tuple[int, ...]] = []
         rng = FitContext.rng
 
@@ -170,7 +165,7 @@ class ModelContract:
         ids = log.users.decode(rows)
         smaller = Vocabulary.of(ids)
         recoded = Histories(smaller.encode(ids), query.offsets, query.item, query.time, smaller, log.items)
-        np.testing.assert_allclose(fitted.score(recoded), fitted.score(query), **CLOSE)
+        _assert_close(fitted.score(recoded), fitted.score(query))
 
     def test_an_empty_history_gets_popular_items(
         self, model_spec: ModelSpec, fitted: FittedModel, log: Interactions
@@ -189,7 +184,7 @@ class ModelContract:
     def test_order_matters_exactly_when_declared(
         self, model_spec: ModelSpec, fitted: FittedModel, log: Interactions
     ) -> None:
-        """`uses_order`: reversed histories change scores if it is declared, and only then."""
+        """`uses_order` is true exactly if reversed histories have other scores."""
         histories = log.histories()
         ends = zip(histories.offsets, histories.offsets[1:], strict=False)
         backwards = replace(histories, item=np.concatenate([histories.item[a:b][::-1] for a, b in ends]))
@@ -197,20 +192,20 @@ class ModelContract:
         if model_spec.uses_order:
             assert not np.allclose(first, second)
         else:
-            np.testing.assert_allclose(first, second, **CLOSE)
+            _assert_close(first, second)
 
     def test_new_ids_permute_the_scores(self, model_spec: ModelSpec, log: Interactions) -> None:
-        """Ids in the opposite order change every code; scores move with the codes and do not change."""
+        """Ids in the opposite order change every code; scores follow the codes."""
         users = Vocabulary.of(pl.Series([-i for i in log.users.ids]))
         items = Vocabulary.of(pl.Series([-i for i in log.items.ids]))
         user, item = log.n_users - 1 - log.user, log.n_items - 1 - log.item
         renamed = Interactions.of((users, items), user, item, log.time, log.time_kind)
         first = model_spec.fit(log).score(log.histories())
         second = model_spec.fit(renamed).score(renamed.histories())
-        np.testing.assert_allclose(second[::-1, ::-1], first, **REFIT)
+        np.testing.assert_allclose(second[::-1, ::-1], first, rtol=2e-3, atol=2e-5)
 
     def test_saving_and_loading_change_nothing(self, fitted: FittedModel, log: Interactions, tmp_path: Path) -> None:
-        """A loaded model gives bit-identical scores; its folder has no pickle, and its numbers are JSON."""
+        """A loaded model gives bit-identical scores; its folder contains no pickle."""
         folder = tmp_path / "model"
         save(fitted, folder)
         again = models.load(folder)
@@ -222,7 +217,7 @@ class ModelContract:
         json.loads((folder / "model.json").read_text())
 
     def test_a_fit_that_is_too_large_is_refused(self, model_spec: ModelSpec, log: Interactions) -> None:
-        """`fit` compares `estimate_memory` with the limit before it allocates; more items need more memory."""
+        """`fit` checks `estimate_memory` before it allocates; more items need more memory."""
         with pytest.raises(InsufficientMemoryError, match=f"{model_spec.kind} on"):
             model_spec.fit(log, FitContext(memory_limit=1))
         few, many = (model_spec.estimate_memory(1000, n_items, 10_000) for n_items in (20, 2000))
@@ -242,7 +237,7 @@ class ModelContract:
         assert np.isfinite(model_spec.fit(log).score(log.histories())).all()
 
     def test_an_item_without_interactions_is_not_listed(self, model_spec: ModelSpec) -> None:
-        """Scores are finite where an item has no training interactions; only `cold_items` allows listing it."""
+        """An item without training interactions is listed only if `cold_items` is declared."""
         log = self._with_unused_items(random_log(repeats=True), 9999)
         fitted = model_spec.fit(log)
         assert np.isfinite(fitted.score(log.histories())).all()
@@ -250,7 +245,7 @@ class ModelContract:
             assert not (recommend(fitted, log.histories(), 3).item == log.n_items - 1).any()
 
     def test_a_history_of_items_without_interactions_counts_as_empty(self, model_spec: ModelSpec) -> None:
-        """Items that have no training interactions, such as new ones, add nothing to a query."""
+        """Items without training interactions, such as new ones, add nothing to a query."""
         self._skip_unless_histories(model_spec)
         log = self._with_unused_items(random_log(), 8000, 8001)
         fitted = model_spec.fit(log)
@@ -261,7 +256,10 @@ class ModelContract:
         np.testing.assert_array_equal(lists.item[1:], lists.item[:1].repeat(2, axis=0))
 
     def test_users_without_interactions_change_nothing(self, model_spec: ModelSpec) -> None:
-        """A split keeps held-out users in the vocabulary: here 540 of 600, before, among and after the others."""
+        """Held-out users remain in the vocabulary and affect no scores.
+
+        Here 540 of 600 users have no interactions: before, among and after the others.
+        """
         log = random_log()
         code = 9 * np.arange(log.n_users) + 4
         users = Vocabulary.of(pl.Series(range(600)))
@@ -272,7 +270,7 @@ class ModelContract:
         np.testing.assert_allclose(first.score, second.score, rtol=1e-4, atol=1e-5)
 
     def test_the_target_of_a_planted_pattern_is_first(self, model_spec: ModelSpec) -> None:
-        """The top item of each user is the one that the pattern withholds, for known and for new users."""
+        """The top item of each known and new user is the item that the pattern withholds."""
         if not model_spec.personalized:
             pytest.skip("declared: the same list for all users")
         log, target = self._planted(model_spec)
@@ -284,7 +282,7 @@ class ModelContract:
 
     @staticmethod
     def _planted(spec: ModelSpec) -> tuple[Interactions, NDArray[Any]]:
-        """A log with a pattern and the target of each user (m,); its order matters where the model declares order."""
+        """A log with a pattern, of order where the model declares order, and the targets (m,)."""
         log = ring() if spec.uses_order else checkerboard()
         user = np.arange(log.n_users)
         return log, (user + 8) % log.n_items if spec.uses_order else user
@@ -299,3 +297,8 @@ class ModelContract:
     def _skip_unless_histories(spec: ModelSpec) -> None:
         if spec.query_by == "user_id":
             pytest.skip("declared: known users only")
+
+
+def _assert_close(first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
+    """Compare scores of one fit; batches may add numbers in another order."""
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
