@@ -24,7 +24,7 @@ def log_of(
     items: int | None = None,
     weight: NDArray[np.float32] | None = None,
 ) -> Interactions:
-    """A log from codes; raw ids are 1000 + user code and 5000 + item code."""
+    """A log from codes; raw ids are code + 1000 (users) and + 5000 (items)."""
     user, item = np.asarray(user, dtype=np.int32), np.asarray(item, dtype=np.int32)
     n_users = users or int(user.max()) + 1
     n_items = items or int(item.max()) + 1
@@ -37,14 +37,14 @@ def log_of(
 
 
 def checkerboard(n: int = 20) -> Interactions:
-    """Each user u has all items of the parity of u except item u, the target."""
+    """Each user u has all items of the same parity except the target, u."""
     pairs = [(u, i) for u in range(n) for i in range(n) if (u + i) % 2 == 0 and i != u]
     user, item = np.array(pairs, dtype=np.int32).T
     return log_of(user, item, START + 60 * np.arange(len(user)), users=n, items=n)
 
 
 def ring(n: int = 20, length: int = 8) -> Interactions:
-    """Each user u has items u, u + 1, …; u + length (modulo n) is the target.
+    """User u has items u, u + 1, … modulo n; target: u + length.
 
     The items before and after a history have equal counts with it, so only its order identifies the target.
     """

@@ -146,7 +146,7 @@ class ModelContract:
     def test_a_new_user_is_scored_as_declared(
         self, model_spec: ModelSpec, fitted: FittedModel, log: Interactions
     ) -> None:
-        """`query_by`: a new user with a known history gets equal scores, other scores, or an error."""
+        """`query_by`: a new user with a known history has equal, other or no scores."""
         known = log.histories().rows(0, 1)
         new = Histories.of([known.item.tolist()], log.items)
         if model_spec.query_by == "user_id":
@@ -270,7 +270,7 @@ class ModelContract:
         np.testing.assert_allclose(first.score, second.score, rtol=1e-4, atol=1e-5)
 
     def test_the_target_of_a_planted_pattern_is_first(self, model_spec: ModelSpec) -> None:
-        """The top item of each known and new user is the item that the pattern withholds."""
+        """The top item of each user, known or new, is the withheld item."""
         if not model_spec.personalized:
             pytest.skip("declared: the same list for all users")
         log, target = self._planted(model_spec)
