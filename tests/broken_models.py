@@ -159,6 +159,70 @@ class UsesUnusedItems(Sound):
         return ItemItem(self, data.items, W.astype(np.float32), np.maximum(data.popularity, 1).astype(np.float32))
 
 
+class ChangesData(Sound):
+    """Writes to the matrix of the log."""
+
+    fails = ("test_fit_changes_neither_spec_nor_data",)
+
+    def weights(self, data: Interactions, ctx: FitContext) -> NDArray[np.float32]:
+        W = super().weights(data, ctx)
+        data.matrix.data *= 2
+        return W
+
+
+class OrderedItems(ItemItem):
+    """Adds the weights of the last item once more."""
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        last = histories.last
+        return super().score(histories) + np.where(last[:, None] >= 0, self.weights[last], np.float32(0))
+
+
+class UndeclaredOrder(Sound):
+    """Depends on the order of histories without declaring it."""
+
+    fails = ("test_order_matters_exactly_when_declared",)
+
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
+        ctx.check_memory(self, data)
+        return OrderedItems(self, data.items, self.weights(data, ctx), data.popularity.astype(np.float32))
+
+
+class ScaledByUserCode(ItemItem):
+    """Multiplies scores by a factor of the user code."""
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        return super().score(histories) * (1 + 0.01 * histories.user[:, None]).astype(np.float32)
+
+
+class DependsOnUserCodes(Sound):
+    """Depends on user codes instead of ids."""
+
+    fails = ("test_users_are_identified_by_id", "test_a_new_user_is_scored_as_declared")
+
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
+        ctx.check_memory(self, data)
+        return ScaledByUserCode(self, data.items, self.weights(data, ctx), data.popularity.astype(np.float32))
+
+
+class NegatedEmptyQuery(ItemItem):
+    """Ranks an empty query by rising popularity."""
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        scores = super().score(histories)
+        return np.where((np.diff(histories.offsets) == 0)[:, None], -scores, scores)
+
+
+class IgnoresPopularity(Sound):
+    """Gives unpopular items to empty histories."""
+
+    fails = ("test_an_empty_history_gets_popular_items",)
+
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
+        ctx.check_memory(self, data)
+        return NegatedEmptyQuery(self, data.items, self.weights(data, ctx), data.popularity.astype(np.float32))
+
+
 class NotFinite(Sound):
     """Has a NaN among its weights."""
 

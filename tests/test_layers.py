@@ -10,19 +10,22 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 LAYERS = [
-    {"errors", "spec", "kernel", "hashing", "memory", "environment", "process", "threads"},
+    {
+        "errors", "spec", "kernel", "arrays", "hashing", "observer", "shared",
+        "memory", "environment", "process", "threads",
+    },
     {"data"},
     {"contract"},
     {"split", "topk"},
     {"metrics", "fitted", "linear"},
-    {"nn", "candidates"},
+    {"nn", "candidates", "storage"},
     {"models"},
     {"ensemble", "rerank", "diagnose", "explain"},
     {"search"},
     {"runs"},
     {"track", "report", "serve"},
     {"cli", "testing"},
-]
+]  # fmt: skip
 LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
 MAY_IMPORT = {("linear", "fitted"), *((a, b) for a in LAYERS[0] for b in LAYERS[0])}
 """Pairs on one layer of which the first may import the second."""

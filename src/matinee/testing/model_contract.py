@@ -226,10 +226,10 @@ class ModelContract:
     def test_a_resolved_spec_stays_the_same(
         self, model_spec: ModelSpec, fitted: FittedModel, log: Interactions
     ) -> None:
-        """A fit with the resolved spec of a fit has this spec again."""
-        resolved = fitted.refit_spec()
+        """`fitted.spec` is resolved: a fit with it has the same spec again."""
+        resolved = fitted.spec
         assert type(resolved) is type(model_spec)
-        assert resolved.fit(log).refit_spec() == resolved
+        assert resolved.fit(log).spec == resolved
 
     def test_repeated_interactions_give_finite_scores(self, model_spec: ModelSpec) -> None:
         """A log may contain a pair of user and item several times."""
