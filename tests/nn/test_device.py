@@ -19,7 +19,7 @@ from matinee.models.mult_vae import MultVAE
 from matinee.nn.device import check_gpu_memory, resolve_device
 from matinee.runs import RunOptions
 from tests.logs import random_log
-from tests.test_zoo_trained import KINDS
+from tests.test_trained_contract import KINDS
 from tests.toys import toy
 
 
