@@ -19,8 +19,8 @@ from matinee.models.mult_vae import MultVAE
 from matinee.nn.device import check_gpu_memory, resolve_device
 from matinee.runs import RunOptions
 from tests.logs import random_log
-from tests.test_zoo import toy
-from tests.test_zoo_trained import KINDS
+from tests.test_trained_contract import KINDS
+from tests.toys import toy
 
 
 def test_the_cpu_is_always_there():
