@@ -24,7 +24,7 @@ from matinee.kernel import parallel_kernel, prange
 from matinee.linear.ridge import RidgeParams
 from matinee.topk.item_item import score_tiled
 from matinee.topk.kernels import F32, I32, I64
-from matinee.topk.query import binary
+from matinee.topk.query import BinaryQuery
 from matinee.topk.rank import rows_of
 
 F64: TypeAlias = NDArray[np.float64]
@@ -70,7 +70,7 @@ def _changed(state: UpdatableEASE, people: Histories, sign: float) -> UpdatableE
     model, d, n, U = state.model, state.d, len(state.d), people.matrix
     B = model.weights
     assert isinstance(B, np.ndarray)
-    UP = -score_tiled(binary(people), B)  # (k, n)
+    UP = -score_tiled(BinaryQuery().encode(people), B)  # (k, n)
     UP[np.repeat(np.arange(len(people)), np.diff(U.indptr)), U.indices] += np.float32(1.0)
     UP *= d.astype(np.float32)
     inner = np.eye(len(people)) + sign * (U @ UP.T).astype(np.float64)

@@ -30,6 +30,7 @@ from matinee.linear.params import L2
 from matinee.linear.spd import invert
 from matinee.linear.transitions import transition_moments
 from matinee.spec import SearchRange
+from matinee.topk.query import BinaryQuery, DecayedQuery
 
 F32 = NDArray[np.float32]
 
@@ -68,7 +69,8 @@ class Directional(ModelSpec):
         C += co_occurrence
         del co_occurrence
         A[np.diag_indices_from(A)] += self.l2
-        return ItemItem(self, data.items, _solve(A, C), popularity, fading=self.history_decay)
+        query = DecayedQuery(self.history_decay) if self.history_decay else BinaryQuery()
+        return ItemItem(self, data.items, _solve(A, C), popularity, query)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Both moment matrices and the Gram matrix; then a strip, and the log by item."""
