@@ -14,7 +14,7 @@ FLOORS = [
     {"data"},
     {"contract"},
     {"topk"},
-    {"split", "metrics", "fitted", "linear", "nn", "diagnose", "candidates"},
+    {"split", "metrics", "fitted", "storage", "linear", "nn", "diagnose", "candidates"},
     {"models", "ensemble", "rerank", "explain"},
     {"search"},
     {"runs"},
@@ -22,7 +22,7 @@ FLOORS = [
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-MAY_SHARE = {("linear", "fitted"), *((a, b) for a in FLOORS[0] for b in FLOORS[0])}
+MAY_SHARE = {("linear", "fitted"), ("storage", "fitted"), *((a, b) for a in FLOORS[0] for b in FLOORS[0])}
 """Neighbours on one floor that may know each other; `spec` builds `errors`."""
 
 OPTIONAL = {"optuna", "mlflow", "wandb", "catboost", "fastapi", "uvicorn", "ray", "pandas", "pyarrow"}

@@ -78,5 +78,5 @@ def test_the_python_example(here, capsys):
     exec(compile(example, "README.md", "exec"), names)
     exec(compile(network, "README.md", "exec"), names)
     assert 1 <= names["spec"].epochs <= 100
-    assert names["model"].refit_spec() == names["spec"]
+    assert names["model"].spec == names["spec"]
     assert "Difference(metric='recall@10'" in capsys.readouterr().out

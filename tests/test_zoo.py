@@ -13,8 +13,8 @@ from matinee import models
 from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import InsufficientMemoryError, UnknownNameError, UnsupportedError
-from matinee.fitted import save
 from matinee.spec import build
+from matinee.storage import save
 from matinee.topk import recommend
 from tests.logs import checkerboard, random_log, ring
 
@@ -220,9 +220,9 @@ def test_too_large_is_refused_before_anything_is_allocated(spec, log):
 
 
 def test_refit_spec_is_settled(spec, fitted, log):
-    settled = fitted.refit_spec()
+    settled = fitted.spec
     assert type(settled) is type(spec)
-    assert settled.fit(log).refit_spec() == settled
+    assert settled.fit(log).spec == settled
 
 
 def test_repeats_and_items_nobody_took_do_no_harm(spec):

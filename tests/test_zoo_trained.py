@@ -53,14 +53,14 @@ def test_the_best_look_decides_and_is_frozen(spec):
         return -abs(len(looks) - 3)
 
     model = spec.model_copy(update={"epochs": 60}).fit(log, FitContext(seed=4, validate=validate))
-    settled = model.refit_spec()
+    settled = model.spec
     assert settled.epochs in (2, 3)  # 2 where it is looked at before it learns, too
     assert len(looks) == 3 + train.TrainConfig(1, 1.0).patience
     assert not np.allclose(looks[0], looks[2])
     np.testing.assert_array_equal(model.score(log.histories()), looks[2])
     again = settled.fit(log, FitContext(seed=4))
     np.testing.assert_array_equal(again.score(log.histories()), looks[2])
-    assert again.refit_spec() == settled
+    assert again.spec == settled
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
@@ -107,7 +107,7 @@ def test_the_checkpoint_of_a_validated_fit_is_not_taken_up_by_one_that_is_not(sp
     alone = spec.fit(log, FitContext(seed=2))
     spec.fit(log, FitContext(seed=2, checkpoint_dir=tmp_path, validate=lambda model: -next(looks)))
     again = spec.fit(log, FitContext(seed=2, checkpoint_dir=tmp_path))
-    assert again.refit_spec() == alone.refit_spec()
+    assert again.spec == alone.spec
     np.testing.assert_array_equal(again.score(log.histories()), alone.score(log.histories()))
 
 

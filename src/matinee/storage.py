@@ -222,7 +222,7 @@ def _write_fields(value: Any, prefix: str, parts: StoredParts) -> dict[str, Any]
         if one.name == "spec":
             continue
         if type(part) not in CODECS:
-            raise _not_storable(f"{type(value).__name__}.{one.name}", part)
+            raise _not_storable(f"{prefix}{one.name}", part)
         stored[one.name] = CODECS[type(part)].write(f"{prefix}{one.name}", part, parts)
     return stored
 
@@ -234,4 +234,4 @@ def _read_field(name: str, stored: Any, parts: StoredParts) -> Any:
 
 
 def _not_storable(name: str, value: object) -> TypeError:
-    return TypeError(f"{name} is a {type(value).__name__}, for which matinee.storage has no codec")
+    return TypeError(f"the field {name} is a {type(value).__name__}, for which matinee.storage has no codec")

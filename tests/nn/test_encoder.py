@@ -14,10 +14,11 @@ from matinee import models
 from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import RunError
-from matinee.fitted import save
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn import encoder
+from matinee.storage import save
+from matinee.topk import top_k_of_scores
 from tests.logs import random_log
 
 SPEC = MultDAE(factors=4, epochs=3)
@@ -34,7 +35,7 @@ def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     assert said["shape"] == "Encoder"
     assert said["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
     again = models.load(tmp_path / "m")
-    assert again.epochs == 3
+    assert again.spec.epochs == 3
     for name, array in fitted.state.items():
         np.testing.assert_array_equal(again.state[name], array)
     histories = random_log().histories()
@@ -83,7 +84,7 @@ def test_an_item_nobody_took_comes_last():
     fitted = SPEC.fit(wide)
     scores = fitted.score(wide.histories())
     np.testing.assert_array_equal(scores[:, -1], scores.min(axis=1))
-    item, _ = fitted.top(wide.histories(), 41, Mask(seen=False))
+    item, _ = top_k_of_scores(fitted.score(wide.histories()), wide.histories(), 41, Mask(seen=False), "test")
     assert (item[:, -1] == 40).all()
 
 

@@ -87,13 +87,14 @@ def _multiply(q: F32, tile: F32, total: F32) -> None:
     for c in range(TILE):
         total[c] = 0.0
     for i in range(0, d - 3, 4):
+        q0, q1, q2, q3 = q[i], q[i + 1], q[i + 2], q[i + 3]
+        t0, t1, t2, t3 = tile[i], tile[i + 1], tile[i + 2], tile[i + 3]
         for c in range(TILE):
-            total[c] += (q[i] * tile[i, c] + q[i + 1] * tile[i + 1, c]) + (
-                q[i + 2] * tile[i + 2, c] + q[i + 3] * tile[i + 3, c]
-            )
+            total[c] += (q0 * t0[c] + q1 * t1[c]) + (q2 * t2[c] + q3 * t3[c])
     for i in range(d - d % 4, d):
+        q0, t0 = q[i], tile[i]
         for c in range(TILE):
-            total[c] += q[i] * tile[i, c]
+            total[c] += q0 * t0[c]
 
 
 @kernel
