@@ -106,11 +106,11 @@ rows = 3000
 [task]
 k = 5
 metric = "recall@5"
-depth = 10
+stored_k = 10
 [split]
 kind = "mixture"
-random = 3
-tail = 2
+n_random = 3
+n_last = 2
 [[model]]
 kind = "item_knn"
 """

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from matinee.ensemble.weight_searches.listnet import ListNet
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
@@ -22,7 +23,6 @@ from matinee.ensemble.gates.segments import Segments
 from matinee.ensemble.objective import FusionObjective
 from matinee.ensemble.rules.dcg_points import DCGPoints
 from matinee.ensemble.weight_searches.greedy import Greedy
-from matinee.ensemble.weight_searches.listnet import ListNet
 from matinee.errors import UnknownNameError
 from matinee.metrics import compare, evaluate
 from matinee.spec import build

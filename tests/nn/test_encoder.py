@@ -32,8 +32,8 @@ def fitted():
 def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert said["shape"] == "Encoder"
-    assert said["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
+    assert said["type"] == "TrainedAutoEncoder"
+    assert said["fields"]["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
     again = models.load(tmp_path / "m")
     assert again.spec.epochs == 3
     for name, array in fitted.state.items():
@@ -46,7 +46,7 @@ def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
 def test_a_file_names_no_module(fitted, tmp_path, shape):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    (tmp_path / "m" / "model.json").write_text(json.dumps({**said, "shape": shape}))
+    (tmp_path / "m" / "model.json").write_text(json.dumps({**said, "type": shape}))
     with pytest.raises(RunError, match="KeyError"):
         models.load(tmp_path / "m")
 
@@ -54,7 +54,7 @@ def test_a_file_names_no_module(fitted, tmp_path, shape):
 def test_a_missing_array_is_refused(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    said["state"]["arrays"].append("output.scale")
+    said["fields"]["state"]["arrays"].append("output.scale")
     (tmp_path / "m" / "model.json").write_text(json.dumps(said))
     with pytest.raises(RunError, match="KeyError"):
         models.load(tmp_path / "m")
@@ -110,7 +110,7 @@ def test_every_epoch_draws_anew_by_its_number_alone(monkeypatch):
     drawn, bound = [], MultVAE.negative_elbo
 
     def noting(self, net, batch, moment):
-        noise = moment.normal(torch.empty(3))
+        noise = moment.randn_like(torch.empty(3))
         drawn.append((int(moment.epoch), tuple(batch.user.tolist()), len(batch.input_item), *noise.tolist()))
         return bound(self, net, batch, moment)
 

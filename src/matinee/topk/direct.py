@@ -6,6 +6,8 @@ that scores are the same bits on both paths.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from matinee.kernel import kernel, parallel_kernel, prange
@@ -20,8 +22,8 @@ def _add_four(total: F32, a: F32, b: F32, d: F32, e: F32) -> None:
 
 
 @kernel
-def _add_one(total: F32, a: F32, v: np.float32) -> None:
-    """Add v times a row (n,) to `total` (n,)."""
+def _add_one(total: F32, a: F32, v: Any) -> None:
+    """Add v, a float32, times a row (n,) to `total` (n,)."""
     for c in range(len(total)):
         total[c] += v * a[c]
 
@@ -58,8 +60,8 @@ def _clear(row: F32, column: I32) -> None:
 
 
 @kernel
-def _add_sparse(total: F32, column: I32, entry: F32, v: np.float32) -> None:
-    """Add v times a sparse row to `total` (n,)."""
+def _add_sparse(total: F32, column: I32, entry: F32, v: Any) -> None:
+    """Add v, a float32, times a sparse row to `total` (n,)."""
     for q in range(len(column)):
         total[column[q]] += v * entry[q]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def powers(size: F64, exponent: float) -> F64:
 
 
 @kernel
-def divide(shared: float, source: float, target: float, rule: Denominator) -> np.float32:
-    """The similarity of a source and a target that share a weight."""
+def divide(shared: Any, source: Any, target: Any, rule: Denominator) -> np.float32:
+    """The similarity of a source and a target, numbers of either float type, that share a weight."""
     below = source * target if rule.product else source + target - rule.twice * shared
     return np.float32(shared / (below + rule.shrink))
