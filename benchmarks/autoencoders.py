@@ -118,7 +118,7 @@ def chosen(kind: str, split: Split, metric: str) -> tuple[ModelSpec, FittedModel
         spec = matinee.models.get(kind)(**knobs)
         model = fit_early_stopped(spec, split, matinee.Task(metric=metric), FitContext(seed=7))
         seconds, value = time.perf_counter() - started, validate(model)
-        settled = model.refit_spec()
+        settled = model.spec
         tried.append({"knobs": knobs, metric: value, "seconds": seconds, "epochs": settled.params().get("epochs")})
         print(f"  {kind} {knobs}: {metric} {value:.4f} on the stop fold, {seconds:.0f} s", flush=True)
         if best is None or value > best[0]:

@@ -76,7 +76,7 @@ def row(setting: str, split: Split, *, judge: bool) -> dict[str, Any]:
     knobs = {name: json.loads(value) for name, _, value in (one.partition("=") for one in given)}
     started = time.perf_counter()
     found = fit_early_stopped(matinee.models.get(kind)(**knobs), split, matinee.Task(metric=METRIC), FitContext(seed=7))
-    spec, seen = found.refit_spec(), by(split.validation_split())(found)[METRIC]
+    spec, seen = found.spec, by(split.validation_split())(found)[METRIC]
     made: dict[str, Any] = {"stop fold": seen, "epochs": spec.params().get("epochs"), "spec": spec.to_dict()}
     if judge:
         judged = by(split)(spec.fit(split.train, FitContext(seed=7)))

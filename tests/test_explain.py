@@ -13,6 +13,7 @@ from matinee.data import Histories
 from matinee.errors import SpecError, UnsupportedError
 from matinee.explain import explain
 from matinee.fitted import ItemItem
+from matinee.topk.query import BinaryQuery, DecayedQuery, PairQuery
 from tests.logs import random_log
 from tests.typing_words import typed
 
@@ -20,7 +21,7 @@ from tests.typing_words import typed
 def hand_made(**extra):
     """Three items whose weights can be read off: W_ij = 10 i + j."""
     log = random_log(items=3, users=5, rows=20)
-    rows = 3 + len(extra.get("pairs", ()))
+    rows = extra.get("query", BinaryQuery()).n_rows(3)
     W = np.array([[10.0 * i + j for j in range(3)] for i in range(rows)], dtype=np.float32)
     return ItemItem(models.get("ease")(), log.items, W, np.ones(3, dtype=np.float32), **extra)
 
@@ -51,7 +52,7 @@ def test_every_row_says_which_item_added_what():
 
 
 def test_fading_weights_are_part_of_what_an_item_adds():
-    model = hand_made(fading=2.0)
+    model = hand_made(query=DecayedQuery(2.0))
     history = Histories.of([[2, 1]], model.items)
     parts = explain(model, history, 0)
     by_item = dict(zip(parts["item"], parts["contribution"], strict=True))
@@ -60,7 +61,7 @@ def test_fading_weights_are_part_of_what_an_item_adds():
 
 
 def test_pairs_stand_beside_the_items_they_are_made_of():
-    model = hand_made(pairs=np.array([[0, 1], [1, 2]], dtype=np.int32))
+    model = hand_made(query=PairQuery(np.array([[0, 1], [1, 2]], dtype=np.int32)))
     history = Histories.of([[2, 1]], model.items)
     parts = explain(model, history, 1)
     rows = list(parts.select("item", "with", "contribution").iter_rows())
@@ -69,7 +70,7 @@ def test_pairs_stand_beside_the_items_they_are_made_of():
 
 
 def test_titles_are_those_of_the_parts():
-    model = hand_made(pairs=np.array([[1, 2]], dtype=np.int32))
+    model = hand_made(query=PairQuery(np.array([[1, 2]], dtype=np.int32)))
     plain = Histories.of([[2, 1]], model.items)
     titles = pl.Series(["nought", "one", "two"])
     history = Histories(plain.user, plain.offsets, plain.item, plain.time, plain.users, plain.items, titles)
@@ -89,7 +90,7 @@ def test_what_cannot_be_explained_is_refused():
     with pytest.raises(UnsupportedError, match="no sum over the history"):
         explain(popular, log.histories().rows(0, 1), 0)
     model = hand_made()
-    with pytest.raises(SpecError, match="one person"):
+    with pytest.raises(SpecError, match="one row"):
         explain(model, Histories.of([[0], [1]], model.items), 0)
     with pytest.raises(SpecError, match="catalogue"):
         explain(model, Histories.of([[0]], model.items), 3)
@@ -108,8 +109,8 @@ metric = "recall@5"
 stored_k = 10
 [split]
 kind = "mixture"
-random = 3
-tail = 2
+n_random = 3
+n_last = 2
 [[model]]
 kind = "item_knn"
 """

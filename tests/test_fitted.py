@@ -11,10 +11,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from matinee import models
-from matinee.contract import FitContext, FittedModel
-from matinee.data import Histories
-from matinee.errors import RunError
-from matinee.fitted import PopularityScorer, load, save
+from matinee.contract import FitContext, FittedModel, Mask
+from matinee.data import Histories, Vocabulary
+from matinee.errors import RunError, UnsupportedError
+from matinee.fitted import DotProduct, PopularityScorer, UserTable
+from matinee.storage import CODECS, load, save
+from matinee.topk import recommend
+from matinee.topk.query import BinaryQuery
 from tests.logs import random_log
 
 LOG = random_log()
@@ -60,20 +63,20 @@ def shorter(array):
         ("item_knn", {}, "weights.indptr", put(1, 2**30)),
         ("item_knn", {}, "weights.indptr", put(-1, 2**30)),
         ("item_knn", {}, "weights.data", shorter),
-        ("item_knn", {}, "prior", shorter),
+        ("item_knn", {}, "popularity", shorter),
         ("user_knn", {}, "matrix.indices", put(0, 2**30)),
         ("user_knn", {}, "matrix.indptr", put(1, 2**30)),
-        ("user_knn", {}, "voting", shorter),
+        ("user_knn", {}, "neighbour_size", shorter),
         ("user_knn", {}, "weight", shorter),
         ("ease", {}, "weights", shorter),
         ("ease", {}, "weights", lambda array: array.astype(np.float64)),
-        ("easer", {"pairs": 5}, "pairs", put(0, 2**30)),
-        ("easer", {"pairs": 5}, "pairs", put(0, -1)),
-        ("easer", {"pairs": 5}, "pairs", shorter),
-        ("pure_svd", {"factors": 4}, "left", shorter),
-        ("pure_svd", {"factors": 4}, "right", shorter),
+        ("easer", {"pairs": 5}, "query.pairs", put(0, 2**30)),
+        ("easer", {"pairs": 5}, "query.pairs", put(0, -1)),
+        ("easer", {"pairs": 5}, "query.pairs", shorter),
+        ("pure_svd", {"factors": 4}, "query.left", shorter),
+        ("pure_svd", {"factors": 4}, "item_factors", shorter),
         ("popularity", {}, "scores", shorter),
-        ("mult_dae", {"factors": 4, "epochs": 1}, "prior", shorter),
+        ("mult_dae", {"factors": 4, "epochs": 1}, "popularity", shorter),
         ("mult_dae", {"factors": 4, "epochs": 1}, "state.first.weight", shorter),
     ],
 )
@@ -86,11 +89,25 @@ def test_arrays_that_do_not_fit_together_are_refused(kept, kind, knobs, array, c
     assert str(caught.value).endswith("run the experiment again.")
 
 
-@pytest.mark.parametrize("change", [{"neighbours": -1}, {"matrix": {"csr": [-1, 40]}}, {"items": 3}, {"shape": "Path"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"neighbours": -1},
+        {"matrix": {"csr": [-1, 40]}},
+        {"items": 3},
+        {"rule": 3},
+        {"rule": {"dataclass": "Path", "fields": {}}},
+        {"rule": {"other": 1}},
+        {"more": 1},
+    ],
+)
 def test_numbers_that_do_not_fit_are_refused(kept, change):
     folder = kept("user_knn")
     plain = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**plain, **change}))
+    (folder / "model.json").write_text(json.dumps({**plain, "fields": {**plain["fields"], **change}}))
+    with pytest.raises(RunError, match="cannot be read"):
+        models.load(folder)
+    (folder / "model.json").write_text(json.dumps({**plain, "type": "Path"}))
     with pytest.raises(RunError, match="cannot be read"):
         models.load(folder)
 
@@ -114,14 +131,54 @@ class Noted(PopularityScorer):
 def test_a_field_that_cannot_be_kept_is_named_and_nothing_is_written(tmp_path, value):
     fitted = models.get("popularity")().fit(LOG)
     noted = Noted(**{field.name: getattr(fitted, field.name) for field in fields(fitted)}, more=value)
-    with pytest.raises(TypeError, match=rf"Noted.more is a {type(value).__name__}"):
+    with pytest.raises(TypeError, match=rf"the field more is a {type(value).__name__}"):
         save(noted, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_nothing_is_kept_as_nothing(tmp_path):
+def test_none_is_stored_as_none(tmp_path):
     """None is a value of its own: it does not come back as the default of the field."""
-    fitted: FittedModel = models.get("easer")(pairs=5).fit(LOG)
-    save(replace(fitted, pairs=None, weights=fitted.weights[: LOG.n_items]), tmp_path / "model")
-    assert models.load(tmp_path / "model").pairs is None
+    fitted: FittedModel = models.get("pure_svd")(factors=3).fit(LOG)
+    save(fitted, tmp_path / "model")
+    assert models.load(tmp_path / "model").item_bias is None
     assert load(tmp_path / "model", models.CATALOGUE.read).items == LOG.items
+
+
+def test_an_item_model_keeps_its_query_map(tmp_path):
+    fitted: FittedModel = models.get("easer")(pairs=5).fit(LOG)
+    save(fitted, tmp_path / "pairs")
+    np.testing.assert_array_equal(models.load(tmp_path / "pairs").query.pairs, fitted.query.pairs)
+    save(replace(fitted, query=BinaryQuery(), weights=fitted.weights[: LOG.n_items]), tmp_path / "single")
+    assert models.load(tmp_path / "single").query == BinaryQuery()
+
+
+def test_a_table_of_users_is_stored_and_cold_users_are_reported(tmp_path):
+    rng = np.random.default_rng(0)
+    factors, table = (rng.normal(size=(n, 6)).astype(np.float32) for n in (LOG.n_items, LOG.n_users))
+    popularity, bias = LOG.popularity.astype(np.float32), rng.normal(size=LOG.n_items).astype(np.float32)
+    spec = models.get("popularity")()
+    fitted = DotProduct(spec, LOG.items, factors, popularity, UserTable(LOG.users, table), bias)
+    save(fitted, tmp_path / "model")
+    again = models.load(tmp_path / "model")
+    assert again.users == LOG.users
+    known, new = LOG.histories(), Histories.of([[3, 4]], LOG.items)
+    np.testing.assert_allclose(again.score(known), table @ factors.T + bias, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(again.score(new)[0], popularity)
+    np.testing.assert_array_equal(
+        recommend(again, new, 3, Mask(seen=False)).item[0], np.argsort(-popularity, kind="stable")[:3]
+    )
+    some = np.array([7, 3])
+    smaller = Vocabulary.of(LOG.users.decode(some))
+    asked = known.take(some)
+    renamed = replace(asked, user=smaller.encode(LOG.users.decode(some)), users=smaller)
+    np.testing.assert_array_equal(again.score(renamed), again.score(asked))
+    by_name = type("ByName", (type(spec),), {"query_by": "user_id"})
+    strict = replace(fitted, spec=by_name())
+    with pytest.raises(UnsupportedError, match="1 users who have no row"):
+        strict.score(new)
+    with pytest.raises(UnsupportedError, match="1 users who have no row"):
+        recommend(strict, new, 3)
+
+
+def test_each_type_of_field_has_a_codec():
+    assert {np.ndarray, dict, int, float, str, type(None), BinaryQuery, UserTable} <= set(CODECS)

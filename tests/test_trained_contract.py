@@ -53,14 +53,14 @@ def test_the_best_evaluation_determines_the_epochs(spec):
         return -abs(len(scores) - 3)
 
     model = spec.model_copy(update={"epochs": 60}).fit(log, FitContext(seed=4, validate=validate))
-    resolved = model.refit_spec()
+    resolved = model.spec
     assert resolved.epochs in (2, 3)  # 2 where it is also evaluated before the first epoch
     assert len(scores) == 3 + train.TrainConfig(1, 1.0).patience
     assert not np.allclose(scores[0], scores[2])
     np.testing.assert_array_equal(model.score(log.histories()), scores[2])
     again = resolved.fit(log, FitContext(seed=4))
     np.testing.assert_array_equal(again.score(log.histories()), scores[2])
-    assert again.refit_spec() == resolved
+    assert again.spec == resolved
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.7])
@@ -107,7 +107,7 @@ def test_the_checkpoint_of_a_validated_fit_is_not_used_without_validation(spec, 
     alone = spec.fit(log, FitContext(seed=2))
     spec.fit(log, FitContext(seed=2, checkpoint_dir=tmp_path, validate=lambda model: next(falling)))
     again = spec.fit(log, FitContext(seed=2, checkpoint_dir=tmp_path))
-    assert again.refit_spec() == alone.refit_spec()
+    assert again.spec == alone.spec
     np.testing.assert_array_equal(again.score(log.histories()), alone.score(log.histories()))
 
 

@@ -303,31 +303,18 @@ class ModelSpec(Spec):
 
 
 class FittedModel(Protocol):
-    """A trained model: what every shape in `fitted.py` can do."""
-
-    @property
-    def fused(self) -> bool:
-        """Whether `top` works without holding (m, n_items) scores, so that all rows can be asked at once."""
-        ...
+    """A fitted model scores; `topk` ranks. `topk.StreamsTopK` is the extension of models that rank themselves."""
 
     @property
     def spec(self) -> ModelSpec:
-        """The hyper-parameters it was fitted with."""
+        """Hyperparameters, fully resolved: fitting this spec on other data needs no validation."""
         ...
 
     @property
     def items(self) -> Vocabulary:
-        """The catalogue its scores are about."""
+        """The catalogue of its scores."""
         ...
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores (m, n_items); larger is better, seen items are not masked."""
-        ...
-
-    def top(self, histories: Histories, k: int, mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The best k allowed items (m, k) and their scores, best first, ties by item code, padded with −1 and −inf."""
-        ...
-
-    def refit_spec(self) -> ModelSpec:
-        """The spec with what validation decided frozen in, so that a fit on all data needs no validation."""
         ...

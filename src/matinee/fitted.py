@@ -1,39 +1,67 @@
-"""The few shapes a trained model takes, and how each is kept in a folder without pickle."""
+"""The few types of fitted models: `PopularityScorer`, `ItemItem`, `DotProduct`, `UserNeighbours`."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import FittedModel, Mask, ModelSpec
+from matinee.contract import Mask, ModelSpec
 from matinee.data import Histories, Vocabulary
-from matinee.errors import RunError
-from matinee.topk.item_item import SparseQuery, prefers_tiles, score_scattered, score_tiled, top_scattered, top_tiled
-from matinee.topk.query import append_bias, append_pairs, binary, decayed, is_cold
-from matinee.topk.rank import raise_if_nan, rows_of, top_k_of_scores
-from matinee.topk.user_knn import NeighbourIndex, SimilarityRule, score_user_knn
+from matinee.errors import UnsupportedError
+from matinee.topk.dot import score_dot, top_k_dot
+from matinee.topk.item_item import prefers_tiles, reads_fewer_rows, score_weights, top_scattered, top_tiled
+from matinee.topk.kernels import Rows
+from matinee.topk.lists import ItemsAndScores
+from matinee.topk.query import BinaryQuery, ItemPair, QueryMap, SparseQuery, append_bias, is_cold
+from matinee.topk.rank import raise_if_nan, row_blocks, rows_of, seen_rows, top_k_by_blocks, top_k_of_scores
+from matinee.topk.similarity import SimilarityRule
+from matinee.topk.user_knn import NeighbourIndex, score_user_knn
 
 F32: TypeAlias = NDArray[np.float32]
-ItemsAndScores: TypeAlias = tuple[NDArray[np.int32], F32]
+F64: TypeAlias = NDArray[np.float64]
 COLD_BLOCK = 512
-"""People of whom nothing is known that are ranked at once."""
+"""Cold histories ranked at once."""
 
 
-def _require(items: Vocabulary, **arrays: tuple[NDArray[Any] | csr_array, tuple[int, ...]]) -> None:
-    """Refuse arrays of another shape than the one beside them, or of another kind of number than kernels take."""
+class Contributions(NamedTuple):
+    """Parts of a score: their items and values (p,); the sum of the values is the score."""
+
+    items: ItemPair
+    value: F64
+
+
+@runtime_checkable
+class HasContributions(Protocol):
+    """A fitted model whose score is a sum over the history."""
+
+    def contributions(self, history: Histories, item: int) -> Contributions:
+        """The parts of the score of `item` for the one row of `history`; none for a cold history."""
+        ...
+
+
+class QueryEncoder(Protocol):
+    """Maps histories to vectors (m, d)."""
+
+    def check(self, n_items: int, d: int) -> None:
+        """Raise `ValueError` unless it fits a catalogue of `n_items` and vectors of length d."""
+        ...
+
+    def vectors(self, histories: Histories) -> F32:
+        """A vector for each row (m, d)."""
+        ...
+
+    def is_cold(self, histories: Histories, popularity: F32) -> NDArray[np.bool_]:
+        """Whether nothing is known of each row (m,), so that its vector has no meaning."""
+        ...
+
+
+def _check_arrays(items: Vocabulary, **arrays: tuple[NDArray[Any] | csr_array, tuple[int, ...]]) -> None:
+    """Raise unless arrays have the shape beside them and a type that kernels take."""
     if not isinstance(items, Vocabulary):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"items is a {type(items).__name__}")
     for name, (array, shape) in arrays.items():
@@ -43,7 +71,7 @@ def _require(items: Vocabulary, **arrays: tuple[NDArray[Any] | csr_array, tuple[
 
 @dataclass(frozen=True, eq=False)
 class PopularityScorer:
-    """One score an item for everybody (n_items,), plus `repeat` × log(1 + count) for items a person took before."""
+    """The same scores (n_items,) for all users, plus `repeat_weight` × log(1 + count) for seen items."""
 
     spec: ModelSpec
     items: Vocabulary
@@ -51,12 +79,7 @@ class PopularityScorer:
     repeat_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.items, scores=(self.scores, (len(self.items),)))
-
-    @property
-    def fused(self) -> bool:
-        """Scores are held, a block of people at a time."""
-        return False
+        _check_arrays(self.items, scores=(self.scores, (len(self.items),)))
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
@@ -67,142 +90,199 @@ class PopularityScorer:
             out[row, counts.indices] += np.float32(self.repeat_weight) * np.log1p(counts.data)
         return out
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
-        """The best k allowed items (m, k) and their scores."""
-        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
-
-    def refit_spec(self) -> ModelSpec:
-        """Nothing was decided on validation."""
-        return self.spec
-
 
 @dataclass(frozen=True, eq=False)
 class ItemItem:
-    """Scores φ(x) W for item–item weights W (r, n_items), dense or sparse, φ how the model sees a history x.
+    """Scores φ(x) W for item–item weights W (r, n_items), dense or sparse, and the query map φ.
 
-    φ(x) is x as a set; with `fading`, every item counts exp(−a / fading), a the items taken since; with `pairs`
-    (p, 2), ascending, W has r = n_items + p rows, one more for each pair of items that stand in x together; with
-    `shifted`, W has one more row at the end, which counts for every history. `prior` (n_items,), how many people took
-    each item, scores a history of which it knows no item.
+    With `has_bias_row`, W has one more row at the end, which is added for every history. A cold history is scored by
+    `popularity` (n_items,), the number of users of each item.
     """
 
     spec: ModelSpec
     items: Vocabulary
     weights: F32 | csr_array
     popularity: F32
-    fading: float = 0.0
-    pairs: NDArray[np.int32] | None = None
+    query: QueryMap = field(default_factory=BinaryQuery)
     has_bias_row: bool = False
 
     def __post_init__(self) -> None:
-        n, p = len(self.items), 0 if self.pairs is None else len(self.pairs)
-        _require(self.items, weights=(self.weights, (n + p + self.has_bias_row, n)), prior=(self.popularity, (n,)))
-        if self.pairs is not None:
-            _require(self.items, pairs=(self.pairs, (p, 2)))
-            if p and not 0 <= self.pairs.min() <= self.pairs.max() < n:
-                raise ValueError(f"pairs holds codes outside 0 … {n - 1}")
+        n = len(self.items)
+        rows = self.query.n_rows(n) + self.has_bias_row
+        _check_arrays(self.items, weights=(self.weights, (rows, n)), popularity=(self.popularity, (n,)))
 
     @cached_property
     def _tiled(self) -> bool:
         return prefers_tiles(self.weights, self.popularity)
 
-    @property
-    def fused(self) -> bool:
-        """Lists are made without holding (m, n_items) scores, unless candidates are given."""
-        return True
-
     def encode_query(self, histories: Histories) -> SparseQuery:
-        """φ of every history."""
-        if self.pairs is not None:
-            asked = append_pairs(histories, self.pairs)
-        else:
-            asked = decayed(histories, self.fading) if self.fading else binary(histories)
-        return append_bias(asked, self.weights.shape[0] - 1) if self.has_bias_row else asked
+        """The rows of W for each history."""
+        query = self.query.encode(histories)
+        return append_bias(query, self.weights.shape[0] - 1) if self.has_bias_row else query
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        if isinstance(self.weights, csr_array) and not self._tiled:
-            scores = score_scattered(self.encode_query(histories), self.weights)
-        else:
-            scores = score_tiled(self.encode_query(histories), self.weights)
+        scores = score_weights(self.encode_query(histories), self.weights, tiled=self._tiled)
         scores[is_cold(histories, self.popularity)] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
-        """The best k allowed items (m, k) and their scores."""
-        if mask.candidates is not None:
-            return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
-        asked = self.encode_query(histories)
-        if isinstance(self.weights, csr_array) and not self._tiled:
-            item, score = top_scattered(asked, self.weights, k, mask)
+    def top_k(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
+        """The best k allowed items of each row; scores (m, n_items) are held only where they are few."""
+        query = self.encode_query(histories)
+        if isinstance(self.weights, csr_array) and not self._tiled and mask.candidates is None:
+            best = top_scattered(query, self.weights, k, mask)
+        elif mask.candidates is None and not reads_fewer_rows(query, self.weights):
+            best = top_tiled(query, self.weights, k, mask)
         else:
-            item, score = top_tiled(asked, self.weights, k, mask)
-        strangers = np.flatnonzero(is_cold(histories, self.popularity))
-        for low in range(0, len(strangers), COLD_BLOCK):
-            some = strangers[low : low + COLD_BLOCK]
-            prior = np.repeat(self.popularity[None, :], len(some), axis=0)
-            item[some], score[some] = top_k_of_scores(prior, histories.take(some), k, mask, self.spec.kind)
-        raise_if_nan(score, self.spec.kind)
-        return item, score
+            return top_k_by_blocks(self, histories, k, mask)
+        _rank_cold(self, is_cold(histories, self.popularity), histories, mask, best)
+        raise_if_nan(best.score, self.spec.kind)
+        return best
 
-    def refit_spec(self) -> ModelSpec:
-        """Nothing was decided on validation."""
-        return self.spec
+    def contributions(self, history: Histories, item: int) -> Contributions:
+        """The parts φ_i W_ij of the score of `item`."""
+        query = self.encode_query(history)
+        if is_cold(history, self.popularity)[0]:
+            query = _empty_query()
+        code = query.rows.item
+        weight = self.weights[code][:, [item]]
+        column = weight.toarray() if isinstance(weight, csr_array) else weight
+        value = query.value.astype(np.float64) if len(query.value) else np.ones(len(code))
+        return Contributions(self._parts(code), value * column[:, 0].astype(np.float64))
+
+    def _parts(self, code: NDArray[np.int32]) -> ItemPair:
+        n_rows = self.weights.shape[0] - self.has_bias_row
+        parts = self.query.parts(np.where(code < n_rows, code, 0).astype(np.int32), len(self.items))
+        return ItemPair(*(np.where(code < n_rows, part, -1).astype(np.int32) for part in parts))
 
 
 @dataclass(frozen=True, eq=False)
-class LowRank:
-    """Scores x L R for L (r, d) and R (d, n_items), x the history as a set; one of which no item is known is scored by
-    `prior`.
+class LinearFoldIn:
+    """Vectors x L for `left` L (n_items, d), x the history as a set."""
 
-    r = n_items; with `shifted`, L has one more row at the end, which counts for every history that is not empty.
+    left: F32
+
+    def check(self, n_items: int, d: int) -> None:
+        """Raise `ValueError` unless L is (n_items, d)."""
+        if self.left.shape != (n_items, d) or self.left.dtype != np.float32:
+            raise ValueError(f"left is {self.left.dtype} of shape {self.left.shape}, not float32 ({n_items}, {d})")
+
+    def vectors(self, histories: Histories) -> F32:
+        """X L for each row (m, d)."""
+        return score_weights(BinaryQuery().encode(histories), self.left)
+
+    def is_cold(self, histories: Histories, popularity: F32) -> NDArray[np.bool_]:
+        """Whether each history is without items of the training set (m,)."""
+        return is_cold(histories, popularity)
+
+
+@dataclass(frozen=True, eq=False)
+class UserTable:
+    """One vector for each training user: `table` (n_users, d), in the order of `users`."""
+
+    users: Vocabulary
+    table: F32
+
+    def check(self, n_items: int, d: int) -> None:
+        """Raise `ValueError` unless the table is (n_users, d)."""
+        if self.table.shape != (len(self.users), d) or self.table.dtype != np.float32:
+            expected = f"float32 ({len(self.users)}, {d})"
+            raise ValueError(f"table is {self.table.dtype} of shape {self.table.shape}, not {expected}")
+
+    def codes(self, histories: Histories) -> NDArray[np.int32]:
+        """The row of the table for each row of `histories` (m,), by raw id; −1 for cold users."""
+        if self.users == histories.users:
+            return histories.user
+        return self.users.encode(histories.users.decode(histories.user))
+
+    def vectors(self, histories: Histories) -> F32:
+        """The vector of each row's user (m, d); 0 for cold users."""
+        code = self.codes(histories)
+        out = np.zeros((len(code), self.table.shape[1]), dtype=np.float32)
+        out[code >= 0] = self.table[code[code >= 0]]
+        return out
+
+    def is_cold(self, histories: Histories, popularity: F32) -> NDArray[np.bool_]:
+        """Whether each row's user is not in the training set (m,)."""
+        return self.codes(histories) < 0
+
+
+@dataclass(frozen=True, eq=False)
+class DotProduct:
+    """Scores q · f_i + b_i of query vectors q, `item_factors` f (n_items, d) and `item_bias` b (n_items,).
+
+    Cold rows are scored by `popularity` (n_items,), the number of users of each item; a model of `query_by` "user_id"
+    raises `UnsupportedError` for them.
     """
 
     spec: ModelSpec
     items: Vocabulary
-    left: F32
-    right: F32
+    item_factors: F32
     popularity: F32
-    has_bias_row: bool = False
+    query: QueryEncoder
+    item_bias: F32 | None = None
 
     def __post_init__(self) -> None:
-        n, d = len(self.items), self.right.shape[0]
-        left, right = (self.left, (n + self.has_bias_row, d)), (self.right, (d, n))
-        _require(self.items, left=left, right=right, prior=(self.popularity, (n,)))
+        n, d = len(self.items), self.item_factors.shape[-1]
+        factors, popularity = (self.item_factors, (n, d)), (self.popularity, (n,))
+        _check_arrays(self.items, item_factors=factors, popularity=popularity)
+        if self.item_bias is not None:
+            _check_arrays(self.items, item_bias=(self.item_bias, (n,)))
+        self.query.check(n, d)
 
     @property
-    def fused(self) -> bool:
-        """Scores are held, a block of people at a time."""
-        return False
-
-    def encode_query(self, histories: Histories) -> SparseQuery:
-        """Every history as the rows of L that it touches."""
-        asked = binary(histories)
-        return append_bias(asked, len(self.left) - 1) if self.has_bias_row else asked
+    def users(self) -> Vocabulary | None:
+        """The users with a vector of their own; None means vectors come from histories."""
+        return self.query.users if isinstance(self.query, UserTable) else None
 
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        inner = score_tiled(self.encode_query(histories), self.left)
-        scores = inner @ self.right
-        scores[is_cold(histories, self.popularity)] = self.popularity
+        cold = self._cold(histories)
+        scores = score_dot(self.query.vectors(histories), self.item_factors, self.item_bias)
+        scores[cold] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
-        """The best k allowed items (m, k) and their scores."""
-        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
+    def top_k(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
+        """The best k allowed items of each row, scores computed for candidates alone."""
+        cold, m, d = self._cold(histories), len(histories), self.item_factors.shape[1]
+        best = ItemsAndScores(np.empty((m, k), dtype=np.int32), np.empty((m, k), dtype=np.float32))
+        for start, stop in row_blocks(m, d):
+            rows, part = histories.rows(start, stop), mask.slice(start, stop)
+            seen = seen_rows(rows, exclude=mask.seen)
+            vectors = self.query.vectors(rows)
+            item, score = top_k_dot(vectors, self.item_factors, self.item_bias, seen, k, part)
+            best.item[start:stop], best.score[start:stop] = item, score
+        _rank_cold(self, cold, histories, mask, best)
+        raise_if_nan(best.score, self.spec.kind)
+        return best
 
-    def refit_spec(self) -> ModelSpec:
-        """Nothing was decided on validation."""
-        return self.spec
+    def contributions(self, history: Histories, item: int) -> Contributions:
+        """The parts (x_i L_i) · f_j of the score of item j, and its bias; needs `LinearFoldIn`."""
+        if not isinstance(self.query, LinearFoldIn):
+            todo = "Use an item–item model, such as ease or item_knn."
+            raise UnsupportedError(self.spec.kind, "explain a score: its queries are no sums over the history", todo)
+        cold = bool(self._cold(history)[0])
+        code = _empty_query().rows.item if cold else BinaryQuery().encode(history).rows.item
+        value = self.query.left[code].astype(np.float64) @ self.item_factors[item].astype(np.float64)
+        if self.item_bias is not None and not cold:
+            code, value = np.append(code, np.int32(-1)), np.append(value, np.float64(self.item_bias[item]))
+        return Contributions(ItemPair(code, np.full(len(code), -1, dtype=np.int32)), value)
+
+    def _cold(self, histories: Histories) -> NDArray[np.bool_]:
+        """Whether each row is cold (m,); raises `UnsupportedError` where the model scores known users only."""
+        cold = self.query.is_cold(histories, self.popularity)
+        if self.spec.query_by == "user_id" and cold.any():
+            problem = f"score {int(cold.sum()):,} users who have no row in its training set"
+            raise UnsupportedError(self.spec.kind, problem, "Use a model that scores histories, such as ease.")
+        return cold
 
 
 @dataclass(frozen=True, eq=False)
 class UserNeighbours:
-    """Scores Σ sim(v, x) x_v over the `neighbours` people v of `matrix` (users, n_items) nearest to a history x.
+    """Scores Σ sim(v, x) x_v over the `neighbours` users v of `matrix` (users, n_items) most similar to x.
 
-    sim divides the shared `weight` (n_items,) by voting_v · size + shrink (`product`) or voting_v + size + shrink less
-    `twice` what is shared; voting (users,), size = scale · (Σ weight over x)^exponent. `prior` scores a history
-    of which it knows no item.
+    sim divides the shared `weight` (n_items,) by the denominator of `rule`: its source side is `neighbour_size`
+    (users,), its target side comes from the size Σ weight of the history. A cold history is scored by `popularity`.
     """
 
     spec: ModelSpec
@@ -210,143 +290,47 @@ class UserNeighbours:
     matrix: csr_array
     popularity: F32
     weight: F32
-    voting: F32
+    neighbour_size: F32
     neighbours: int
-    shrink: float
-    product: bool
-    scale: float
-    exponent: float
-    twice: float
+    rule: SimilarityRule
 
     def __post_init__(self) -> None:
         n, users = len(self.items), self.matrix.shape[0]
-        _require(
-            self.items, prior=(self.popularity, (n,)), weight=(self.weight, (n,)), matrix=(self.matrix, (users, n))
-        )
-        _require(self.items, voting=(self.voting, (users,)))
+        matrix, popularity, weight = (self.matrix, (users, n)), (self.popularity, (n,)), (self.weight, (n,))
+        _check_arrays(self.items, matrix=matrix, popularity=popularity, weight=weight)
+        _check_arrays(self.items, neighbour_size=(self.neighbour_size, (users,)))
         if self.neighbours < 1:
             raise ValueError(f"neighbours is {self.neighbours}, less than 1")
+        if not isinstance(self.rule, SimilarityRule):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"rule is a {type(self.rule).__name__}")
 
     @cached_property
     def _neighbour_index(self) -> NeighbourIndex:
         return NeighbourIndex(rows_of(self.matrix), rows_of(csc_array(self.matrix)), self.weight)
 
-    @property
-    def fused(self) -> bool:
-        """Scores are held, a block of people at a time."""
-        return False
-
     def score(self, histories: Histories) -> F32:
         """Scores (m, n_items)."""
-        asked = histories.matrix
-        size = self.scale * np.power(asked @ self.weight.astype(np.float64), self.exponent)
-        close = SimilarityRule(
-            self.voting, size.astype(np.float32), float(self.shrink), self.product, float(self.twice)
-        )
+        query = histories.matrix
+        size = self.rule.target_side(query @ self.weight.astype(np.float64)).astype(np.float32)
+        rule = self.rule.denominator(self.neighbour_size, size)
         scores = np.zeros((len(histories), len(self.items)), dtype=np.float32)
-        score_user_knn(rows_of(asked), self._neighbour_index, close, min(self.neighbours, self.matrix.shape[0]), scores)
+        score_user_knn(rows_of(query), self._neighbour_index, rule, min(self.neighbours, self.matrix.shape[0]), scores)
         scores[is_cold(histories, self.popularity)] = self.popularity
         return scores
 
-    def top(self, histories: Histories, k: int, mask: Mask) -> ItemsAndScores:
-        """The best k allowed items (m, k) and their scores."""
-        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
 
-    def refit_spec(self) -> ModelSpec:
-        """Nothing was decided on validation."""
-        return self.spec
-
-
-MODEL_TYPES: Mapping[str, type] = {
-    shape.__name__: shape for shape in (PopularityScorer, ItemItem, LowRank, UserNeighbours)
-}
-
-TORCH_MODEL_TYPES: Mapping[str, str] = {"TrainedAutoEncoder": "matinee.nn.encoder"}
-"""Shapes that need torch and the modules that have them, imported only when such a model is loaded."""
+def _rank_cold(
+    model: ItemItem | DotProduct, cold: NDArray[np.bool_], histories: Histories, mask: Mask, best: ItemsAndScores
+) -> None:
+    """Write the most popular allowed items into the lists of cold rows."""
+    row, k = np.flatnonzero(cold), best.item.shape[1]
+    for low in range(0, len(row), COLD_BLOCK):
+        some = row[low : low + COLD_BLOCK]
+        scores = np.repeat(model.popularity[None, :], len(some), axis=0)
+        allowed = mask if mask.candidates is None else replace(mask, candidates=mask.candidates[some])
+        best.item[some], best.score[some] = top_k_of_scores(scores, histories.take(some), k, allowed, model.spec.kind)
 
 
-def _model_type(name: str) -> type:
-    """A shape by its name; a file cannot name any module but those of `ELSEWHERE`."""
-    return MODEL_TYPES[name] if name in MODEL_TYPES else getattr(importlib.import_module(TORCH_MODEL_TYPES[name]), name)
-
-
-def save(fitted: FittedModel, folder: Path) -> None:
-    """Keep a fitted model: `model.json` (shape, spec, numbers), ids as parquet, `arrays.safetensors`.
-
-    Raises `TypeError`, before anything is written, where a field is of a type that cannot be kept.
-    """
-    plain: dict[str, Any] = {"shape": type(fitted).__name__, "spec": fitted.spec.to_dict()}
-    arrays: dict[str, NDArray[Any]] = {}
-    tables: dict[str, pl.DataFrame] = {}
-    for field in dataclasses.fields(fitted):  # pyright: ignore[reportArgumentType]
-        value = getattr(fitted, field.name)
-        if isinstance(value, Vocabulary):
-            tables[f"{field.name}.parquet"] = pl.DataFrame({field.name: value.ids})
-            plain[field.name] = {"ids": f"{field.name}.parquet"}
-        elif field.name != "spec":
-            plain[field.name], parts = _packed(f"{type(fitted).__name__}.{field.name}", value)
-            arrays |= {f"{field.name}{part}": np.ascontiguousarray(array) for part, array in parts.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        table.write_parquet(folder / name)
-    save_file(arrays, folder / "arrays.safetensors")
-    (folder / "model.json").write_text(json.dumps(plain, indent=2) + "\n")
-
-
-def _packed(name: str, value: object) -> tuple[Any, dict[str, NDArray[Any]]]:
-    """What model.json says of a field, and its arrays by what follows the name of the field in theirs."""
-    if value is None or isinstance(value, int | float | str):
-        return value, {}
-    if isinstance(value, np.ndarray):
-        return {"array": list(value.shape)}, {"": value}
-    if isinstance(value, csr_array):
-        parts = {".data": value.data, ".indices": value.indices, ".indptr": value.indptr}
-        return {"csr": list(value.shape)}, parts
-    if isinstance(value, dict) and all(isinstance(part, np.ndarray) for part in value.values()):
-        named = cast("dict[str, NDArray[Any]]", value)
-        return {"arrays": list(named)}, {f".{part}": array for part, array in named.items()}
-    raise TypeError(f"{name} is a {type(value).__name__}, which fitted.save does not know how to keep")
-
-
-def load(folder: Path, read_spec: Callable[[Mapping[str, Any], str], ModelSpec]) -> FittedModel:
-    """A model that `save` kept. `read_spec` turns its written spec into one; nothing is unpickled.
-
-    Raises `RunError` if a file is missing or damaged, or if arrays do not fit together: kernels check no index.
-    """
-    try:
-        plain = json.loads((folder / "model.json").read_text())
-        shape = _model_type(plain.pop("shape"))
-        arrays = load_file(folder / "arrays.safetensors")
-        values: dict[str, Any] = {
-            "spec": read_spec(plain.pop("spec"), str(folder / "model.json")),
-        }
-        for name, value in plain.items():
-            values[name] = _unpacked(folder, name, value, arrays) if isinstance(value, dict) else value
-        return shape(**values, **arrays)
-    except DAMAGED as error:
-        found = f"the model kept here cannot be read ({type(error).__name__}: {error})"
-        raise RunError(folder, found, "Delete the run folder and run the experiment again.") from error
-
-
-DAMAGED = (
-    AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, SafetensorError,
-    pl.exceptions.PolarsError,
-)  # fmt: skip
-"""What is raised at files that `save` did not write."""
-
-
-def _unpacked(folder: Path, name: str, value: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
-    """The value of a field that is more than a number; its arrays are taken out of `arrays`."""
-    if "ids" in value:
-        ids = pl.read_parquet(folder / f"{name}.parquet", glob=False)[name].rename("id")
-        if not Vocabulary.of(ids).ids.equals(ids):
-            raise ValueError(f"{name} are not ids in ascending order")
-        return Vocabulary(ids)
-    if "arrays" in value:
-        return {part: arrays.pop(f"{name}.{part}") for part in value["arrays"]}
-    if "array" in value:
-        return arrays.pop(name)
-    data, indices, indptr = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
-    matrix = csr_array((data, indices, indptr), shape=tuple(value["csr"]))
-    matrix.check_format(full_check=True)
-    return matrix
+def _empty_query() -> SparseQuery:
+    """One row without entries."""
+    return SparseQuery(Rows(np.zeros(2, dtype=np.int64), np.zeros(0, dtype=np.int32)), np.zeros(0, dtype=np.float32))

@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 from matinee.data.ragged import count_csr
 from matinee.errors import DataError
 from matinee.linear.gram import EXACT, gram
-from matinee.linear.neighbours import SimilarityRule, top_k_similar
+from matinee.linear.neighbours import top_k_similar
+from matinee.topk.similarity import SimilarityRule
 
 MANY = EXACT + 4
 
@@ -34,4 +35,4 @@ def test_counts_of_a_user_go_on():
 def test_neighbours_of_an_item_that_cannot_be_counted_are_refused(popular):
     one = np.ones(1)
     with pytest.raises(DataError, match="an item has 16,777,220 users"):
-        top_k_similar(popular, np.ones(MANY), SimilarityRule(one, one, 0.0), 1)
+        top_k_similar(popular, np.ones(MANY), one, SimilarityRule(1.0, 1.0), 1)

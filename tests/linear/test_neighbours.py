@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.linear.neighbours import SimilarityRule, similarity_rule, top_k_similar
+from matinee.linear.neighbours import top_k_similar
 from matinee.linear.weighting import bm25_length_norm, idf_weights
+from matinee.topk.similarity import SimilarityRule, similarity_rule
 
 
 @st.composite
@@ -19,8 +20,8 @@ def problems(draw):
     m, n = draw(st.integers(1, 60)), draw(st.integers(1, 150))
     dense = (rng.random((m, n)) < draw(st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0]))).astype(np.float64)
     weight = rng.integers(1, 4, m).astype(np.float64) if draw(st.booleans()) else np.ones(m)
-    voting, voted = rng.integers(3, 9, (2, n)).astype(np.float64)
-    return dense, weight, voting, voted, draw(st.integers(1, 30))
+    size = rng.integers(3, 9, n).astype(np.float64)
+    return dense, weight, size, draw(st.integers(1, 30))
 
 
 def cut(W, k):
@@ -35,17 +36,18 @@ def cut(W, k):
 @given(problems(), st.sampled_from([0.0, 0.5, 20.0]), st.booleans(), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_nearest_of_any_rule(problem, shrink, product, by_row):
-    dense, weight, voting, voted, k = problem
+    dense, weight, size, k = problem
     G = dense.T @ (dense * weight[:, None])
     if product:
-        rule, below = SimilarityRule(voting, voted, shrink), np.outer(voting, voted) + shrink
+        rule, below = SimilarityRule(2.0, 1.0, shrink), np.outer(size**2, size) + shrink
     else:  # sizes large enough to stay above what is shared
-        voting, voted = voting + G.max(initial=0), voted + G.max(initial=0)
-        rule, below = SimilarityRule(voting, voted, shrink, False, 1.0), voting[:, None] + voted[None, :] - G + shrink
+        size = size + G.max(initial=0)
+        rule = SimilarityRule(2.0, 1.0, shrink, False, 1.0)
+        below = 2 * size[:, None] + size[None, :] - G + shrink
     W = (G / below).astype(np.float32)
     np.fill_diagonal(W, 0.0)
     expected = cut(W.T, k).T if by_row else cut(W, k)
-    found = top_k_similar(csr_array(dense.astype(np.float32)), weight, rule, k, by_row=by_row)
+    found = top_k_similar(csr_array(dense.astype(np.float32)), weight, size, rule, k, by_row=by_row)
     np.testing.assert_allclose(found.toarray(), expected, rtol=1e-6)
     assert found.has_sorted_indices
 
@@ -59,20 +61,21 @@ def test_a_wide_sparse_log_takes_the_remembering_path():
     G = dense.T @ dense
     np.fill_diagonal(G, 0.0)
     ones = np.ones(3000)
-    found = top_k_similar(csr_array(dense.astype(np.float32)), np.ones(400), SimilarityRule(ones, ones, 0.0), 4)
+    found = top_k_similar(csr_array(dense.astype(np.float32)), np.ones(400), ones, SimilarityRule(1.0, 1.0), 4)
     np.testing.assert_array_equal(found.toarray(), cut(G, 4))
 
 
 @pytest.mark.parametrize("name", ["cosine", "jaccard", "dice"])
 def test_a_measure_of_equals_is_one_and_leans_as_told(name):
     size = np.array([9.0, 4.0])
-    same = similarity_rule(name, (size, size), 0.5, 0.0)
-    below = same.source * same.target if same.product else same.source + same.target - same.twice * size
+    same = similarity_rule(name, 0.5, 0.0)
+    source, target = same.source_side(size), same.target_side(size)
+    below = source * target if same.product else source + target - same.twice * size
     np.testing.assert_allclose(size / below, 1.0)
-    leaning = similarity_rule(name, (size, size), 1.0, 0.0)
+    leaning = similarity_rule(name, 1.0, 0.0)
     factor = 2.0 if name == "jaccard" else 1.0
-    np.testing.assert_allclose(leaning.source, factor * size)
-    np.testing.assert_allclose(leaning.target, 1.0 if name == "cosine" else 0.0)
+    np.testing.assert_allclose(leaning.source_side(size), factor * size)
+    np.testing.assert_allclose(leaning.target_side(size), 1.0 if name == "cosine" else 0.0)
 
 
 def test_words_average_one_and_fall_with_length():

@@ -13,12 +13,12 @@ import torch
 from matinee import models
 from matinee.contract import FitContext
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.fitted import save
 from matinee.models.cdae import CDAE
 from matinee.models.mult_dae import MultDAE
 from matinee.nn.batches import make_batch
 from matinee.nn.encoder import StepInfo
 from matinee.nn.losses import LOSSES
+from matinee.storage import save
 from tests.logs import log_of, random_log
 
 TOY = {"factors": 16, "epochs": 60, "learning_rate": 0.01}

@@ -7,8 +7,8 @@ import pytest
 
 from matinee import models
 from matinee.data import Histories
-from matinee.fitted import save
 from matinee.models.ease import EASE
+from matinee.storage import save
 from matinee.topk import recommend
 from tests.logs import random_log
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matinee.models.item_knn import ItemKNN
-from matinee.topk import recommend
+from matinee.topk import StreamsTopK, recommend
 from tests.logs import random_log
 
 
@@ -95,7 +95,7 @@ def test_every_item_keeps_its_own_nearest():
 def test_fused_lists_are_those_of_the_scores():
     log = random_log(seed=4)
     model = ItemKNN(neighbours=30, similarity="jaccard", weighting="bm25").fit(log)
-    assert model.fused
+    assert isinstance(model, StreamsTopK)
     scores = np.where(dense(log) > 0, -np.inf, model.score(log.histories()))
     best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     lists = recommend(model, log.histories(), 5)

@@ -9,11 +9,12 @@ import torch
 
 from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
-from matinee.fitted import LowRank, load, save
+from matinee.fitted import DotProduct, LinearFoldIn
 from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
 from matinee.nn.batches import make_batch
 from matinee.nn.encoder import StepInfo
+from matinee.storage import load, save
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 
@@ -162,9 +163,9 @@ def test_the_transposed_log_is_the_transpose():
 
 
 def linear(H, ridge, x):
-    """Scores of 0/1 rows by the factors, x with a 1 at the end."""
-    left, right = item_vae.ridge_readout(H.astype(np.float32), x.sum(axis=0).astype(np.int64), ridge, len(x))
-    return np.hstack([x, np.ones((len(x), 1))]) @ left @ right
+    """Scores x L L' + bias of 0/1 rows x."""
+    L, bias = item_vae.ridge_readout(H.astype(np.float32), x.sum(axis=0).astype(np.int64), ridge, len(x))
+    return x @ L @ L.T + bias
 
 
 def test_the_regression_between_its_limits():
@@ -216,20 +217,18 @@ def test_a_batch_goes_by_the_number_of_items(monkeypatch):
     assert asked == [40, 40, 1000]  # of 60 people and 40 items: asked before the fit and for it
 
 
-@pytest.mark.parametrize("shifted", [False, True])
-def test_a_low_rank_model_with_a_constant_row(shifted, tmp_path):
-    """Three items; the last row of L, where it counts, adds (10, 20, 30) to every history but an empty one."""
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_dot_product_with_a_bias(biased, tmp_path):
+    """Three items; the bias adds (10, 20, 30) to every history but an empty one."""
     items = Vocabulary.of(pl.Series([5, 6, 7]))
-    left = np.array([[1, 0], [0, 1], [1, 1], [0, 10]], dtype=np.float32)[: 4 if shifted else 3]
-    right = np.array([[1, 0, 2], [1, 2, 3]], dtype=np.float32)
-    prior = np.array([3, 1, 2], dtype=np.float32)
-    model = LowRank(SMALL, items, left, right, prior, shifted)
-    asked = Histories.of([[0, 2], [], [1, 1]], items)
-    wanted = np.array([[3, 2, 7], prior, [1, 2, 3]])
-    wanted[[0, 2]] += np.array([10, 20, 30]) * shifted
+    left = np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32)
+    factors = np.array([[1, 1], [0, 2], [2, 3]], dtype=np.float32)
+    popularity, bias = np.array([3, 1, 2], dtype=np.float32), np.array([10, 20, 30], dtype=np.float32)
+    model = DotProduct(SMALL, items, factors, popularity, LinearFoldIn(left), bias if biased else None)
+    histories = Histories.of([[0, 2], [], [1, 1]], items)
+    expected = np.array([[3, 2, 7], popularity, [1, 2, 3]])
+    expected[[0, 2]] += bias * biased
     save(model, tmp_path)
-    again = load(tmp_path, CATALOGUE.read)
-    assert again.has_bias_row is shifted
-    for one in (model, again):
-        np.testing.assert_array_equal(one.score(asked), wanted)
-        np.testing.assert_array_equal(one.top(asked, 1, Mask())[0][:, 0], [1, 0, 2])
+    for one in (model, load(tmp_path, CATALOGUE.read)):
+        np.testing.assert_array_equal(one.score(histories), expected)
+        np.testing.assert_array_equal(one.top_k(histories, 1, Mask())[0][:, 0], [1, 0, 2])

@@ -13,7 +13,7 @@ from matinee import models
 from matinee.contract import FitContext, Mask
 from matinee.data import Interactions, Vocabulary
 from matinee.errors import InsufficientMemoryError
-from matinee.topk import recommend, top_k_of_scores
+from matinee.topk import StreamsTopK, recommend, top_k_of_scores
 from matinee.topk.rank import BLOCK_BYTES
 
 USERS, ITEMS, ROWS = 40_000, 200_000, 2_000_000
@@ -76,7 +76,7 @@ def test_what_fits_gives_lists(log, kind, knobs):
     held = forget_peak()
     lists = recommend(fitted, everybody, 10)
     listing = status("VmHWM") - held
-    assert listing < (BLOCK_BYTES if fitted.fused else 2 * BLOCK_BYTES)
+    assert listing < (BLOCK_BYTES if isinstance(fitted, StreamsTopK) else 2 * BLOCK_BYTES)
     assert (lists.item >= 0).all()
     assert np.isfinite(lists.score).all()
     assert (np.diff(np.sort(lists.item, axis=1), axis=1) > 0).all()

@@ -51,7 +51,7 @@ def test_zero_epochs_are_ease():
     model = MultiEASE(ease_l2=30.0, epochs=0).fit(log)
     np.testing.assert_allclose(model.weights, EASE(l2=30.0).fit(log).weights, atol=1e-5)
     np.testing.assert_allclose(model.weights, ridge(log.matrix.toarray().astype(float), 30.0), atol=1e-5)
-    assert model.refit_spec().epochs == 0
+    assert model.spec.epochs == 0
 
 
 def test_scores_are_x_b_and_the_diagonal_is_zero():
@@ -150,7 +150,7 @@ def test_epochs_of_the_stop_fold_are_frozen():
     values = [0.25, 0.1, 0.2, 0.3] + [0.2] * patience
     spec = MultiEASE(**TOY | {"epochs": 100})
     model = spec.fit(log, FitContext(seed=4, validate=validator(values, seen)))
-    settled = model.refit_spec()
+    settled = model.spec
     assert settled.epochs == 3
     assert len(seen) == 1 + 3 + patience
     np.testing.assert_array_equal(model.weights, seen[3][0])
@@ -163,7 +163,7 @@ def test_ease_wins_where_nothing_was_better(ease):
     log, seen = random_log(), []
     values = [ease, 0.1, 0.3, 0.2]
     model = MultiEASE(**TOY | {"epochs": 3}).fit(log, FitContext(seed=4, validate=validator(values, seen)))
-    settled = model.refit_spec()
+    settled = model.spec
     assert settled.epochs == 0
     np.testing.assert_array_equal(model.weights, seen[0][0])
     np.testing.assert_allclose(model.weights, EASE(l2=1.0).fit(log).weights, atol=1e-5)

@@ -42,4 +42,4 @@ def test_somebody_who_took_one_item_gets_its_row():
     log = random_log(seed=8)
     model = PureSVD(factors=3).fit(log)
     row = model.score(Histories.of([[11]], log.items))[0]
-    np.testing.assert_allclose(row, model.left[11] @ model.right, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(row, model.query.left[11] @ model.item_factors.T, rtol=1e-5, atol=1e-7)

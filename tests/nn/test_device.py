@@ -13,11 +13,11 @@ import torch
 from matinee.contract import FitContext
 from matinee.data import Histories
 from matinee.errors import InsufficientMemoryError, MatineeError
-from matinee.fitted import save
 from matinee.models import load
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.device import check_gpu_memory, resolve_device
 from matinee.runs import RunOptions
+from matinee.storage import save
 from tests.logs import random_log
 from tests.test_trained_contract import KINDS
 from tests.toys import toy

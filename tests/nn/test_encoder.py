@@ -14,10 +14,11 @@ from matinee import models
 from matinee.contract import FitContext, Mask
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import RunError
-from matinee.fitted import save
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn import encoder
+from matinee.storage import save
+from matinee.topk import top_k_of_scores
 from tests.logs import random_log
 
 SPEC = MultDAE(factors=4, epochs=3)
@@ -31,10 +32,10 @@ def fitted():
 def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert said["shape"] == "Encoder"
-    assert said["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
+    assert said["type"] == "TrainedAutoEncoder"
+    assert said["fields"]["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
     again = models.load(tmp_path / "m")
-    assert again.epochs == 3
+    assert again.spec.epochs == 3
     for name, array in fitted.state.items():
         np.testing.assert_array_equal(again.state[name], array)
     histories = random_log().histories()
@@ -45,7 +46,7 @@ def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
 def test_a_file_names_no_module(fitted, tmp_path, shape):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    (tmp_path / "m" / "model.json").write_text(json.dumps({**said, "shape": shape}))
+    (tmp_path / "m" / "model.json").write_text(json.dumps({**said, "type": shape}))
     with pytest.raises(RunError, match="KeyError"):
         models.load(tmp_path / "m")
 
@@ -53,7 +54,7 @@ def test_a_file_names_no_module(fitted, tmp_path, shape):
 def test_a_missing_array_is_refused(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    said["state"]["arrays"].append("output.scale")
+    said["fields"]["state"]["arrays"].append("output.scale")
     (tmp_path / "m" / "model.json").write_text(json.dumps(said))
     with pytest.raises(RunError, match="KeyError"):
         models.load(tmp_path / "m")
@@ -83,7 +84,7 @@ def test_an_item_nobody_took_comes_last():
     fitted = SPEC.fit(wide)
     scores = fitted.score(wide.histories())
     np.testing.assert_array_equal(scores[:, -1], scores.min(axis=1))
-    item, _ = fitted.top(wide.histories(), 41, Mask(seen=False))
+    item, _ = top_k_of_scores(fitted.score(wide.histories()), wide.histories(), 41, Mask(seen=False), "test")
     assert (item[:, -1] == 40).all()
 
 
@@ -109,7 +110,7 @@ def test_every_epoch_draws_anew_by_its_number_alone(monkeypatch):
     drawn, bound = [], MultVAE.negative_elbo
 
     def noting(self, net, batch, moment):
-        noise = moment.normal(torch.empty(3))
+        noise = moment.randn_like(torch.empty(3))
         drawn.append((int(moment.epoch), tuple(batch.user.tolist()), len(batch.input_item), *noise.tolist()))
         return bound(self, net, batch, moment)
 

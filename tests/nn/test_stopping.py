@@ -56,7 +56,7 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
     assert stop_ctx.validate is not None
     assert ctx.validate is None
     stopped = prepared.experiment.model[-1].fit(stop_data, FitContext(seed=5, validate=stop_ctx.validate))
-    assert settled == stopped.refit_spec()
+    assert settled == stopped.spec
     assert run.producer.refit.epochs == settled.epochs
     assert run.producer.spec.epochs == 8
     assert not list(tmp_path.rglob("*checkpoint*"))
@@ -171,7 +171,7 @@ def test_the_refit_does_not_lose_against_the_stopped_model_on_people_held_out():
     for seed in range(2):
         before = fit_early_stopped(MultDAE(factors=32, learning_rate=3e-3), split, ctx=FitContext(seed=seed))
         assert 10 < before.epochs < 100
-        spec = before.refit_spec()
+        spec = before.spec
         short = spec.model_copy(update={"epochs": before.epochs // 10})
         for one, found in ((spec, gains), (short, losses)):
             found.append(compare(judged(one.fit(split.train, FitContext(seed=seed))), judged(before), "recall@10").mean)

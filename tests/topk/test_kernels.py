@@ -14,7 +14,7 @@ from matinee.errors import SpecError, TrainingError
 from matinee.fitted import ItemItem, PopularityScorer
 from matinee.models.popularity import Popularity
 from matinee.topk import item_item, recommend, top_k_of_scores
-from matinee.topk.query import append_pairs, binary, decayed
+from matinee.topk.query import BinaryQuery, DecayedQuery, PairQuery
 from tests.logs import random_log
 
 
@@ -69,11 +69,11 @@ def test_tiles_and_scatter_are_a_matrix_product(n, sparse, seen):
         [rng.integers(0, n, rng.integers(0, 12)).tolist() for _ in range(50)], random_log(items=n, rows=90 + n).items
     )
     slow = np.asarray(histories.matrix @ dense)
-    np.testing.assert_array_equal(item_item.score_tiled(binary(histories), weights), slow)
+    np.testing.assert_array_equal(item_item.score_tiled(BinaryQuery().encode(histories), weights), slow)
     if sparse:
-        np.testing.assert_array_equal(item_item.score_scattered(binary(histories), weights), slow)
+        np.testing.assert_array_equal(item_item.score_scattered(BinaryQuery().encode(histories), weights), slow)
     mask, k = Mask(seen=seen, available=rng.random(n) < 0.8), max(1, n // 2)
-    item, score = item_item.top_tiled(binary(histories), weights, k, mask)
+    item, score = item_item.top_tiled(BinaryQuery().encode(histories), weights, k, mask)
     slow_item, slow_score = slow_top(slow, histories, k, mask)
     np.testing.assert_array_equal(item, slow_item)
     np.testing.assert_array_equal(score, slow_score)
@@ -86,7 +86,7 @@ def test_narrow_tiles_too(monkeypatch):
     weights = rng.integers(-2, 3, (70, 70)).astype(np.float32)
     histories = Histories.of([rng.integers(0, 70, 9).tolist() for _ in range(20)], random_log(items=70, rows=200).items)
     np.testing.assert_array_equal(
-        item_item.score_tiled(binary(histories), weights), np.asarray(histories.matrix @ weights)
+        item_item.score_tiled(BinaryQuery().encode(histories), weights), np.asarray(histories.matrix @ weights)
     )
 
 
@@ -100,7 +100,7 @@ def test_fading_weighs_by_the_newest_take(sparse):
         value = {item: np.exp(-(len(row) - 1 - p) / 3.0) for p, item in enumerate(row)}
         for item, v in value.items():
             slow[r] += v * dense[item]
-    asked = decayed(Histories.of(rows, random_log(items=30, rows=200).items), 3.0)
+    asked = DecayedQuery(3.0).encode(Histories.of(rows, random_log(items=30, rows=200).items))
     np.testing.assert_allclose(item_item.score_tiled(asked, dense), slow, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(item_item.score_scattered(asked, csr_array(dense)), slow, rtol=1e-4, atol=1e-5)
 
@@ -111,7 +111,7 @@ def test_pairs_stand_where_both_items_do():
     pairs = np.array(
         sorted({tuple(sorted(rng.choice(20, 2, replace=False).tolist())) for _ in range(30)}), dtype=np.int32
     )
-    asked = append_pairs(Histories.of(rows, random_log(items=20, rows=150).items), pairs)
+    asked = PairQuery(pairs).encode(Histories.of(rows, random_log(items=20, rows=150).items))
     for r, row in enumerate(rows):
         found = asked.rows.item[asked.rows.indptr[r] : asked.rows.indptr[r + 1]].tolist()
         wanted = [20 + p for p, (a, b) in enumerate(pairs.tolist()) if a in row and b in row]
@@ -194,6 +194,5 @@ def test_weights_choose_their_path_by_density_alone():
     assert not item_item.prefers_tiles(thin, some)
     items = random_log(items=n, rows=900).items
     one = ItemItem(Popularity(), items, thin, some)
-    assert one.fused
     lists = recommend(one, Histories.of([[3, 1]], items), 2, Mask(seen=False))
     assert lists.item.tolist() == [[1, 3]]

@@ -15,8 +15,8 @@ from matinee.data import Histories
 from matinee.errors import TrainingError
 from matinee.fitted import ItemItem
 from matinee.models.popularity import Popularity
-from matinee.topk import item_item, recommend, top_k_of_scores
-from matinee.topk.query import append_bias, binary, decayed
+from matinee.topk import StreamsTopK, item_item, recommend, top_k_of_scores
+from matinee.topk.query import BinaryQuery, DecayedQuery, append_bias
 from tests.logs import random_log
 
 
@@ -37,7 +37,7 @@ def slow_top(scores, histories, k, mask):
     item, score = np.full((len(scores), k), -1), np.full((len(scores), k), -np.inf, dtype=np.float32)
     for r in range(len(scores)):
         own = set(histories.item[histories.offsets[r] : histories.offsets[r + 1]].tolist()) if mask.seen else set()
-        left = [c for c in np.flatnonzero(mask.allowed(scores.shape[1])).tolist() if c not in own]
+        left = [c for c in np.flatnonzero(mask.available_or_all(scores.shape[1])).tolist() if c not in own]
         best = sorted(left, key=lambda c: (-scores[r, c], c))[:k]
         item[r, : len(best)], score[r, : len(best)] = best, scores[r, best]
     return item, score
@@ -65,7 +65,7 @@ def questions(draw):
     weights = ragged(rng, (n + shifted, n), longest, entries)
     rows = [rng.integers(0, n, rng.integers(0, draw(st.sampled_from([3, 20])))).tolist() for _ in range(m)]
     histories = Histories.of(rows, random_log(items=n, rows=70 + n).items)
-    asked = decayed(histories, 2.5) if draw(st.booleans()) else binary(histories)
+    asked = (DecayedQuery(2.5) if draw(st.booleans()) else BinaryQuery()).encode(histories)
     asked = append_bias(asked, n) if shifted else asked
     available = rng.random(n) < draw(st.sampled_from([0.1, 0.8])) if draw(st.booleans()) else None
     return asked, weights, histories, draw(st.integers(1, n)), Mask(draw(st.booleans()), available)
@@ -106,7 +106,7 @@ def replace_rows(asked, indptr, code, part):
 def model(weights, n, **knobs):
     """Two items' votes in a catalogue of n, asked on the path of sparse weights."""
     one = ItemItem(Popularity(), random_log(items=n, rows=70 + n).items, weights, np.arange(n, 0, -1.0, "f4"), **knobs)
-    assert one.fused
+    assert isinstance(one, StreamsTopK)
     assert not one._tiled
     return one
 
@@ -134,14 +134,14 @@ def votes(n, *rows):
 def test_what_nobody_voted_for_has_score_zero(rows, wanted):
     fitted = model(votes(200, *rows), 200)
     history = Histories.of([list(range(max(2, len(rows))))], fitted.items)
-    assert fitted.top(history, 5, Mask())[0][0].tolist() == wanted
+    assert fitted.top_k(history, 5, Mask())[0][0].tolist() == wanted
     assert top_k_of_scores(fitted.score(history), history, 5, Mask(), "test")[0][0].tolist() == wanted
 
 
 def test_below_zero_is_listed_when_nothing_else_is_left():
     fitted = model(votes(200, {3: -1.0, 5: -0.5, 7: 1.0}), 200)
     available = np.isin(np.arange(200), [0, 3, 5, 6, 7])
-    item, score = fitted.top(Histories.of([[0]], fitted.items), 6, Mask(available=available))
+    item, score = fitted.top_k(Histories.of([[0]], fitted.items), 6, Mask(available=available))
     assert item[0].tolist() == [7, 6, 5, 3, -1, -1]
     assert score[0].tolist() == [1.0, 0.0, -0.5, -1.0, -np.inf, -np.inf]
 
@@ -153,9 +153,9 @@ def test_one_person_leaves_nothing_to_the_next():
     fitted = model(weights, 300)
     rows = [rng.integers(0, 300, rng.integers(1, 60)).tolist() for _ in range(700)]
     histories = Histories.of(rows, fitted.items)
-    scores = slow_scores(binary(histories), weights)
+    scores = slow_scores(BinaryQuery().encode(histories), weights)
     for seen in (True, False):
-        item, score = fitted.top(histories, 20, Mask(seen=seen))
+        item, score = fitted.top_k(histories, 20, Mask(seen=seen))
         slow_item, slow_score = slow_top(scores, histories, 20, Mask(seen=seen))
         np.testing.assert_array_equal(item, slow_item)
         np.testing.assert_array_equal(score, slow_score)
@@ -177,11 +177,12 @@ def test_candidates_are_chosen_from_scores():
 
 
 def test_lists_hold_no_block_of_scores(monkeypatch):
-    """Neither path of `top` asks for (m, n_items) scores."""
+    """Neither path of `top_k` computes (m, n_items) scores of many rows."""
     monkeypatch.setattr(ItemItem, "score", lambda self, histories: pytest.fail("scores were asked for"))
     thin = model(votes(200, {9: 2.0}), 200)
     for fitted in (thin, replace(thin, weights=np.ones((200, 200), dtype=np.float32))):
-        assert recommend(fitted, Histories.of([[0], []], fitted.items), 3).length.tolist() == [3, 3]
+        many = Histories.of([list(range(150)), [], list(range(120))], fitted.items)
+        assert recommend(fitted, many, 3).length.tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("where", ["listed", "taken", "not allowed"])

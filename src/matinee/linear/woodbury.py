@@ -22,7 +22,7 @@ from matinee.fitted import ItemItem
 from matinee.kernel import parallel_kernel, prange
 from matinee.linear.ridge import RidgeParams
 from matinee.topk.item_item import score_tiled
-from matinee.topk.query import binary
+from matinee.topk.query import BinaryQuery
 from matinee.topk.rank import rows_of
 
 ROWS = 512
@@ -72,7 +72,7 @@ def _update(state: UpdatableEASE, users: Histories, sign: float) -> UpdatableEAS
     model, d, n, U = state.model, state.d, len(state.d), users.matrix
     B = model.weights
     assert isinstance(B, np.ndarray)
-    UP = -score_tiled(binary(users), B)  # (k, n)
+    UP = -score_tiled(BinaryQuery().encode(users), B)  # (k, n)
     UP[np.repeat(np.arange(len(users)), np.diff(U.indptr)), U.indices] += np.float32(1.0)
     UP *= d.astype(np.float32)
     inner = np.eye(len(users)) + sign * (U @ UP.T).astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from matinee import fitted
+from matinee import storage
 from matinee.contract import FittedModel, ModelSpec
 from matinee.spec import Registry
 
@@ -16,5 +16,5 @@ get = CATALOGUE.get
 
 
 def load(folder: str | Path) -> FittedModel:
-    """A fitted model from the folder that `matinee.fitted.save` wrote."""
-    return fitted.load(Path(folder), CATALOGUE.read)
+    """A fitted model from the folder that `matinee.storage.save` wrote."""
+    return storage.load(Path(folder), CATALOGUE.read)

@@ -32,6 +32,7 @@ from matinee.linear.spd import invert
 from matinee.linear.transitions import transition_moments
 from matinee.shared import writable
 from matinee.spec import SearchRange
+from matinee.topk.query import BinaryQuery, DecayedQuery
 
 STRIP = 1024
 """Columns per matrix product."""
@@ -70,7 +71,8 @@ class Directional(ModelSpec):
         C += co_occurrence
         del co_occurrence
         A[np.diag_indices_from(A)] += self.l2
-        return ItemItem(self, data.items, _solve(A, C), popularity, fading=self.history_decay)
+        query = DecayedQuery(self.history_decay) if self.history_decay else BinaryQuery()
+        return ItemItem(self, data.items, _solve(A, C), popularity, query)
 
     def shared_key(self) -> tuple[Hashable, ...]:
         """All specs share the Gram matrix; those with equal decays share the moments."""

@@ -30,7 +30,7 @@ from matinee.linear.gram import gram
 from matinee.linear.sharing import share_gram
 from matinee.linear.spd import invert, invert_memory
 from matinee.spec import SearchRange
-from matinee.topk.query import append_pairs
+from matinee.topk.query import PairQuery
 
 
 class EASER(ModelSpec):
@@ -52,13 +52,14 @@ class EASER(ModelSpec):
         ctx.check_memory(self, data)
         n = data.n_items
         pairs = top_pairs(share_gram(ctx, data), self.pairs)
-        rows, _ = append_pairs(data.histories(), pairs)
+        query = PairQuery(pairs)
+        rows, _ = query.encode(data.histories())
         seen = np.ones(len(rows.item), dtype=np.bool_)
         A = gram(csr_array((seen, rows.item, rows.indptr), shape=(len(rows.indptr) - 1, n + len(pairs))))
         diagonal = np.diag_indices_from(A)
         popularity = A[diagonal][:n].copy()
         A[diagonal] += np.where(np.arange(len(A)) < n, self.l2, self.l2_pairs).astype(np.float32)
-        return ItemItem(self, data.items, _weights(invert(A), pairs, n), popularity, pairs=pairs)
+        return ItemItem(self, data.items, _weights(invert(A), pairs, n), popularity, query)
 
     def shared_key(self) -> tuple[Hashable, ...]:
         """All specs share the Gram matrix of single items."""

@@ -95,8 +95,9 @@ class ELSA(encoder.AutoEncoderSpec):
 
         def shape(state: dict[str, F32], epochs: int) -> encoder.TrainedAutoEncoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
+            spec = encoder.with_epochs(self, epochs)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return encoder.TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
+            return encoder.TrainedAutoEncoder(spec, data.items, {"weight": A}, popularity, ctx.device)
 
         lesson = encoder.TrainingSetup(self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights)
         return encoder.fit_network(self, data, ctx, lesson, shape)

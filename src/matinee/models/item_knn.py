@@ -21,10 +21,11 @@ from pydantic import Field
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.linear.neighbours import Measure, similarity_rule, top_k_similar
+from matinee.linear.neighbours import top_k_similar
 from matinee.linear.params import Neighbours, Shrink
 from matinee.linear.weighting import Weighting, bm25_length_norm, idf_weights
 from matinee.spec import SearchRange
+from matinee.topk.similarity import Measure, similarity_rule
 
 
 class ItemKNN(ModelSpec):
@@ -55,8 +56,8 @@ class ItemKNN(ModelSpec):
         count = data.popularity.astype(np.float64)
         weight = idf_weights(self.weighting, data.matrix)
         size = data.matrix.T @ weight
-        rule = similarity_rule(self.similarity, (size, size), self.alpha, self.shrink)
-        W = top_k_similar(data.matrix, weight, rule, self.neighbours)
+        rule = similarity_rule(self.similarity, self.alpha, self.shrink)
+        W = top_k_similar(data.matrix, weight, size, rule, self.neighbours)
         if self.weighting == "bm25":
             vote = bm25_length_norm(self.weighting, count, self.k1, self.b).astype(np.float32)
             W.data *= np.repeat(vote, np.diff(W.indptr))

@@ -43,7 +43,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions, Vocabulary
-from matinee.fitted import LowRank
+from matinee.fitted import DotProduct, LinearFoldIn
 from matinee.nn import encoder
 from matinee.nn.batches import Batch, make_batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
@@ -122,20 +122,21 @@ class ItemVAE(encoder.AutoEncoderSpec):
         """Layers U → hidden → factors → hidden → U; `n_items` counts users, see `Net`."""
         return Net(n_items, self.hidden, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> LowRank:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> DotProduct:
         """Maximize the ELBO with Adam, then solve one ridge regression."""
         room = ctx.check_memory(self, data)
         transposed_log = transposed_data(data)
 
-        def shape(state: dict[str, F32], epochs: int) -> LowRank:
-            spec = self.model_copy(update={"epochs": epochs or self.epochs})
-            left, right = ridge_readout(
+        def shape(state: dict[str, F32], epochs: int) -> DotProduct:
+            spec = encoder.with_epochs(self, epochs)
+            factors, bias = ridge_readout(
                 item_features(self, state, transposed_log, ctx.device),
                 data.popularity,
                 self.readout_l2,
                 transposed_log.n_items,
             )
-            return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), has_bias_row=True)
+            popularity = data.popularity.astype(np.float32)
+            return DotProduct(spec, data.items, factors, popularity, LinearFoldIn(factors), bias)
 
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
         size = self.batch_size or encoder.default_batch_size(transposed_log.n_active_users)
@@ -181,9 +182,9 @@ def item_features(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Inter
 
 
 def ridge_readout(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) -> tuple[F32, F32]:
-    """Factors (n + 1, hidden + 1) and (hidden + 1, n) of ŝ with a bias row, from H (n, hidden) and item counts.
+    """Factors L (n, hidden) and bias (n,) of ŝ = x L L' + bias, from H (n, hidden) and item counts.
 
-    With C C' the Cholesky decomposition of H'H + λ I and L = H C'⁻¹, the map is L L' and the shift p − p L L'.
+    With C C' the Cholesky decomposition of H'H + λ I, L = H C'⁻¹ and the bias is p − p L L'.
     """
     n, hidden = H.shape
     wide = H.astype(np.float64)
@@ -191,9 +192,5 @@ def ridge_readout(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) 
     gram[np.diag_indices(hidden)] += ridge * np.trace(gram) / hidden
     L: F64 = solve_triangular(cholesky(gram, lower=True), wide.T, lower=True).T
     p = count / n_users
-    left = np.zeros((n + 1, hidden + 1), dtype=np.float32)
-    left[:n, :hidden], left[n, hidden] = L, 1.0
-    right = np.empty((hidden + 1, n), dtype=np.float32)
-    right[:hidden] = L.T
-    right[hidden] = np.where(count > 0, p - (p @ L) @ L.T, -1.0 - np.sqrt(n))
-    return left, right
+    bias = np.where(count > 0, p - (p @ L) @ L.T, -1.0 - np.sqrt(n))
+    return np.ascontiguousarray(L, dtype=np.float32), bias.astype(np.float32)

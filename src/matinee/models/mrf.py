@@ -24,9 +24,10 @@ from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.local import CHUNKS, HEAD, counts, full_support, local_ridge
-from matinee.linear.neighbours import similarity_rule, top_k_similar
+from matinee.linear.neighbours import top_k_similar
 from matinee.linear.params import L2, Shrink
 from matinee.spec import SearchRange
+from matinee.topk.similarity import similarity_rule
 
 
 class MRF(ModelSpec):
@@ -45,9 +46,9 @@ class MRF(ModelSpec):
         """Find the neighbours, then solve one small system per item."""
         ctx.check_memory(self, data)
         X, popularity = data.matrix, data.popularity.astype(np.float64)
-        rule = similarity_rule("cosine", (popularity, popularity), 0.5, self.shrink)
+        rule = similarity_rule("cosine", 0.5, self.shrink)
         if self.neighbours < data.n_items - 1:
-            support = top_k_similar(X, np.ones(data.n_users), rule, self.neighbours)
+            support = top_k_similar(X, np.ones(data.n_users), popularity, rule, self.neighbours)
         else:  # `top_k_similar` excludes pairs without common users
             support = full_support(data.n_items)
         W = local_ridge(counts(X), support, self.l2, ctx.progress)

@@ -89,7 +89,7 @@ class NeuralEASE(encoder.AutoEncoderSpec):
         popularity = data.popularity.astype(np.float32)
 
         def shape(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
-            spec = self.model_copy(update={"epochs": epochs or self.epochs})
+            spec = encoder.with_epochs(self, epochs)
             return ItemItem(spec, data.items, state["weight"], popularity)
 
         def penalised(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:

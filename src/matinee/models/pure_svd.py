@@ -20,7 +20,7 @@ from pydantic import Field
 
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
-from matinee.fitted import LowRank
+from matinee.fitted import DotProduct, LinearFoldIn
 from matinee.linear.spectral import svd_memory, top_singular_vectors
 from matinee.linear.weighted_gram import inverse_power
 from matinee.spec import SearchRange
@@ -38,15 +38,15 @@ class PureSVD(ModelSpec):
     scaling: Annotated[float, Field(ge=0, le=1), SearchRange(0, 0.75)] = 0.0
     """Exponent of popularity by which items are divided before the decomposition; 0 is PureSVD."""
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> LowRank:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> DotProduct:
         """Compute the leading right singular vectors by block Lanczos."""
         ctx.check_memory(self, data)
         n = data.popularity
         down = inverse_power(n, self.scaling)
         _, V = top_singular_vectors(data.matrix, np.ones(data.n_users), down, self.factors, ctx.rng())
         up = np.divide(1.0, down, where=down > 0, out=np.zeros_like(down))
-        left, right = (down[:, None] * V).astype(np.float32), (V.T * up).astype(np.float32)
-        return LowRank(self, data.items, left, right, n.astype(np.float32))
+        left, right = (down[:, None] * V).astype(np.float32), (V * up[:, None]).astype(np.float32)
+        return DotProduct(self, data.items, right, n.astype(np.float32), LinearFoldIn(left))
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """The decomposition and its two factor matrices."""

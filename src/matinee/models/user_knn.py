@@ -23,9 +23,9 @@ from pydantic import Field
 from matinee.contract import FitContext, ModelSpec
 from matinee.data import Interactions
 from matinee.fitted import UserNeighbours
-from matinee.linear.neighbours import Measure, similarity_rule
 from matinee.linear.weighting import idf_weights
 from matinee.spec import SearchRange
+from matinee.topk.similarity import Measure, similarity_rule
 
 
 class UserKNN(ModelSpec):
@@ -52,21 +52,16 @@ class UserKNN(ModelSpec):
         """Store the log and the size of every user."""
         ctx.check_memory(self, data)
         weight = idf_weights(self.weighting, data.matrix.T.tocsr())
-        size = data.matrix @ weight
-        rule = similarity_rule(self.similarity, (size, np.ones(1)), self.alpha, self.shrink)
+        rule = similarity_rule(self.similarity, self.alpha, self.shrink)
         return UserNeighbours(
             self,
             data.items,
             data.matrix,
             data.popularity.astype(np.float32),
             weight.astype(np.float32),
-            rule.source.astype(np.float32),
-            neighbours=self.neighbours,
-            shrink=rule.shrink,
-            product=rule.product,
-            scale=float(rule.target[0]),
-            exponent=1.0 - self.alpha if rule.product else 1.0,
-            twice=rule.twice,
+            rule.source_side(data.matrix @ weight).astype(np.float32),
+            self.neighbours,
+            rule,
         )
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from matinee.contract import FitContext, FittedModel, Mask, ModelSpec
+from matinee.contract import FitContext, FittedModel, ModelSpec
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import UnsupportedError
 from matinee.nn.batches import Batch, batches, canonical_order, half_split_batches, make_batch
 from matinee.nn.blocks import init_parameters
 from matinee.nn.device import available_devices, check_gpu_memory
 from matinee.nn.train import TrainConfig, resident, train
-from matinee.topk.rank import top_k_of_scores
 
 F32: TypeAlias = NDArray[np.float32]
 HIDDEN_FROM_USERS = 50_000
@@ -61,11 +60,12 @@ class AutoEncoderSpec(ModelSpec):
 
 N = TypeVar("N", bound=AutoEncoder)
 F = TypeVar("F", bound=FittedModel)
+A = TypeVar("A", bound=AutoEncoderSpec)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedAutoEncoder:
-    """The network of `spec` with the weights `state`, trained for `epochs`.
+    """The network of `spec` with the weights `state`.
 
     `prior` (n_items,) is how many people took each item. Nothing was learnt about one nobody took: it gets the lowest
     score of each row and is not shown when it stands in a history; one of which nothing is left is scored by `prior`.
@@ -77,7 +77,6 @@ class TrainedAutoEncoder:
     items: Vocabulary
     state: dict[str, NDArray[np.float32]]
     popularity: F32
-    epochs: int
     device: str = "cpu"
     users: Vocabulary | None = None
 
@@ -89,11 +88,6 @@ class TrainedAutoEncoder:
 
     def _empty(self) -> AutoEncoder:
         return meta_network(self.spec, len(self.items), 0 if self.users is None else len(self.users))
-
-    @property
-    def fused(self) -> bool:
-        """Scores are held, a block of people at a time."""
-        return False
 
     @cached_property
     def _device(self) -> str:
@@ -127,14 +121,6 @@ class TrainedAutoEncoder:
             scores[:, never] = scores.min(axis=1, keepdims=True)
         scores[np.diff(matrix.indptr) == 0] = self.popularity
         return scores
-
-    def top(self, histories: Histories, k: int, mask: Mask) -> tuple[NDArray[np.int32], F32]:
-        """The best k allowed items (m, k) and their scores."""
-        return top_k_of_scores(self.score(histories), histories, k, mask, self.spec.kind)
-
-    def refit_spec(self) -> ModelSpec:
-        """The number of epochs that was best on the stop fold, frozen."""
-        return self.spec.model_copy(update={"epochs": self.epochs})
 
     def _user_codes(self, histories: Histories) -> NDArray[np.int64]:
         """Who of the people it knows each row is, (m,); −1 for somebody new and where names do not matter."""
@@ -216,9 +202,14 @@ def fit_autoencoder(
     users = data.users if spec.query_by != "history" else None
 
     def shape(state: dict[str, F32], epochs: int) -> TrainedAutoEncoder:
-        return TrainedAutoEncoder(spec, data.items, state, prior, epochs, ctx.device, users)
+        return TrainedAutoEncoder(with_epochs(spec, epochs), data.items, state, prior, ctx.device, users)
 
     return fit_network(spec, data, ctx, lesson, shape)
+
+
+def with_epochs(spec: A, epochs: int) -> A:
+    """`spec` with the epochs it was trained for, so that another fit needs no validation; 0 leaves it as it is."""
+    return spec.model_copy(update={"epochs": epochs}) if epochs else spec
 
 
 def fit_network(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee import fitted, models
+from matinee import models, storage
 from matinee.contract import FitContext, FittedModel, ModelSpec, Progress, no_progress
 from matinee.data import Interactions
 from matinee.errors import MatineeError, SpecError, SplitError, UnsupportedError
@@ -239,10 +239,10 @@ class ModelJob:
             half = work / "model.half"
             shutil.rmtree(half, ignore_errors=True)
             shutil.rmtree(work / "model", ignore_errors=True)
-            fitted.save(model, half)
+            storage.save(model, half)
             sync_tree(half)
             half.rename(work / "model")
-            state = self._keep_state(seconds, model.refit_spec())
+            state = self._keep_state(seconds, model.spec)
         shutil.rmtree(work / "checkpoint", ignore_errors=True)
         return state, model
 

@@ -22,7 +22,7 @@ def resolve_spec(spec: ModelSpec, split: Split, task: Task = Task(), ctx: FitCon
     out; the answers of `split` are not looked at. A spec that validates nothing is settled as it is. Raises
     `SplitError` where the log is too small for a stop fold.
     """
-    return fit_early_stopped(spec, split, task, ctx).refit_spec() if spec.uses_validation else spec
+    return fit_early_stopped(spec, split, task, ctx).spec if spec.uses_validation else spec
 
 
 def fit_early_stopped(

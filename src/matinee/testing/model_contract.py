@@ -16,8 +16,8 @@ from matinee import models
 from matinee.contract import FitContext, FittedModel, Mask, ModelSpec
 from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import InsufficientMemoryError, UnknownNameError, UnsupportedError
-from matinee.fitted import save
 from matinee.spec import build
+from matinee.storage import save
 from matinee.testing.logs import checkerboard, random_log, ring
 from matinee.topk import recommend
 

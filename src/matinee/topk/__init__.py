@@ -1,6 +1,6 @@
 """Ranked lists, and the only code that makes them from scores."""
 
-from matinee.topk.lists import TopK
-from matinee.topk.rank import recommend, top_k_of_scores
+from matinee.topk.lists import ItemsAndScores, TopK
+from matinee.topk.rank import StreamsTopK, recommend, top_k_of_scores
 
-__all__ = ["TopK", "recommend", "top_k_of_scores"]
+__all__ = ["ItemsAndScores", "StreamsTopK", "TopK", "recommend", "top_k_of_scores"]

@@ -1,8 +1,9 @@
-"""Ranked lists: one row a person, best first."""
+"""Ranked lists: one row for each user, best first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,11 +15,18 @@ from matinee.data.ragged import make_readonly
 from matinee.errors import DataError
 
 
+class ItemsAndScores(NamedTuple):
+    """Lists without users: item (m, k) and score (m, k), best first, padded with −1 and −inf."""
+
+    item: NDArray[np.int32]
+    score: NDArray[np.float32]
+
+
 @dataclass(frozen=True, eq=False)
 class TopK:
     """Row r lists `item[r]` (m, k) with `score[r]`, best first, ties by item code, padded with −1 and −inf.
 
-    `user` (m,) are codes of `users`, −1 for somebody new. `titles` (n_items,) make lists readable, where known.
+    `user` (m,) are codes of `users`, −1 for a new user. `titles` (n_items,) make lists readable, where known.
     """
 
     user: NDArray[np.int32]
@@ -44,12 +52,12 @@ class TopK:
 
     @property
     def k(self) -> int:
-        """The length every list has room for."""
+        """The largest length of a list."""
         return self.item.shape[1]
 
     @property
     def length(self) -> NDArray[np.int64]:
-        """How many items each list really has, (m,)."""
+        """The number of items in each list (m,)."""
         return (self.item >= 0).sum(axis=1)
 
     def first(self, k: int) -> TopK:
@@ -57,13 +65,13 @@ class TopK:
         return TopK(self.user, self.item[:, :k], self.score[:, :k], self.users, self.items, self.titles)
 
     def frame(self) -> pl.DataFrame:
-        """One row an item: user, item (raw ids), title where known, rank from 1, score. Padding is left out.
+        """One row for each listed item: user and item (raw ids), title where known, rank, score.
 
-        Somebody new has a null user; `row` tells them apart.
+        Ranks start at 1; padding is left out. New users have a null user; the column `row` separates them.
         """
-        there = self.item >= 0
-        row = np.repeat(np.arange(len(self)), self.k).reshape(self.item.shape)[there]
-        code = self.item[there]
+        listed = self.item >= 0
+        row = np.repeat(np.arange(len(self)), self.k).reshape(self.item.shape)[listed]
+        code = self.item[listed]
         columns = {
             "row": pl.Series("row", row),
             "user": self.users.decode(self.user[row]),
@@ -71,7 +79,7 @@ class TopK:
         }
         if self.titles is not None:
             columns["title"] = self.titles.gather(code)
-        rank = np.broadcast_to(np.arange(1, self.k + 1, dtype=np.int32), self.item.shape)[there]
-        columns |= {"rank": pl.Series("rank", rank), "score": pl.Series("score", self.score[there])}
+        rank = np.broadcast_to(np.arange(1, self.k + 1, dtype=np.int32), self.item.shape)[listed]
+        columns |= {"rank": pl.Series("rank", rank), "score": pl.Series("score", self.score[listed])}
         frame = pl.DataFrame(columns)
         return frame if (self.user < 0).any() else frame.drop("row")
