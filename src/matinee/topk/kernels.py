@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 class Heaps(NamedTuple):
-    """What is kept so far for every person: score (m, k) and item (m, k)."""
+    """The best items so far of every row: score (m, k) and item (m, k)."""
 
     score: F32
     item: I32
@@ -39,13 +39,13 @@ class Heaps(NamedTuple):
 
 @kernel
 def ranks_below(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
-    """Whether a stands behind b in a list."""
+    """Whether a ranks below b in a list."""
     return score_a < score_b or (score_a == score_b and item_a > item_b)
 
 
 @kernel
 def _sift(score: F32, item: I32, at: int, size: int) -> None:
-    """Restore the heap below `at`: the worst item of every subtree stands at its root."""
+    """Restore the heap below `at`: the worst item of every subtree is at its root."""
     s, i = score[at], item[at]
     while True:
         child = 2 * at + 1
@@ -63,7 +63,7 @@ def _sift(score: F32, item: I32, at: int, size: int) -> None:
 
 @kernel
 def heap_push(score: F32, item: I32, s: float, i: int) -> None:
-    """Take (s, i) instead of the worst item kept, if it is better."""
+    """Replace the worst item of the heap by (s, i) if that is better."""
     if ranks_below(score[0], item[0], s, i):
         score[0], item[0] = s, i
         _sift(score, item, 0, len(score))
@@ -82,7 +82,7 @@ def heap_sort(score: F32, item: I32) -> None:
 
 
 def empty_heaps(m: int, k: int) -> Heaps:
-    """Heaps (m, k) holding nothing: padding is −inf with the largest possible code, worse than any item."""
+    """Empty heaps (m, k): padding is −inf with the largest possible code, worse than any item."""
     return Heaps(np.full((m, k), -np.inf, dtype=np.float32), np.full((m, k), 2**31 - 1, dtype=np.int32))
 
 
@@ -95,8 +95,9 @@ def sort_heaps(heaps: Heaps) -> None:
 
 @parallel_kernel
 def select(scores: F32, excluded: Rows, available: Bool, heaps: Heaps) -> None:
-    """Fill each heap with the best of a row of scores (m, n), without the row's barred items and without items
-    that are not allowed (n,), and settle it. NaN is never chosen.
+    """Fill each heap with the best of a row of scores (m, n) and sort it.
+
+    Left out are the row's excluded items and items that are not available (n,). NaN is never chosen.
     """
     m, n = scores.shape
     for r in prange(m):
@@ -112,7 +113,7 @@ def select(scores: F32, excluded: Rows, available: Bool, heaps: Heaps) -> None:
 
 @parallel_kernel
 def select_among(scores: F32, excluded: Rows, available: Bool, candidates: Rows, heaps: Heaps) -> None:
-    """As `select`, but each row may only get the items offered to it."""
+    """As `select` among the candidates of each row."""
     for r in prange(len(scores)):
         own = excluded.item[excluded.indptr[r] : excluded.indptr[r + 1]]
         for p in range(candidates.indptr[r], candidates.indptr[r + 1]):
@@ -195,7 +196,7 @@ def _add_narrow(total: F32, tile: F32, own: I32, value: F32) -> None:
 
 @kernel
 def _add_row(total: F32, tile: F32, own: I32, value: F32) -> None:
-    """Make `total` the sum of the tile's rows that stand in `own`, times `value`."""
+    """Make `total` the sum of the tile's rows in `own`, times `value`."""
     if tile.shape[1] == WIDE:
         _add_wide(total, tile, own, value)
     else:
@@ -218,8 +219,9 @@ def score_tile(rows: Rows, value: F32, tile: F32, out: F32, start: int) -> None:
 
 
 class TileJob(NamedTuple):
-    """Who is asked and by what rules: ascending rows with their values (empty means 1), items anybody may get (n,),
-    and `passed` (m,), how many of a row's own items, which are barred, lie before the tile; of length 0 none is.
+    """Queries and mask: ascending rows with their values (empty means 1), and the available items (n,).
+
+    `seen_cursor` (m,) is the number of a row's own items, which are excluded, before the tile; of length 0 none is.
     """
 
     rows: Rows
@@ -230,7 +232,7 @@ class TileJob(NamedTuple):
 
 @parallel_kernel
 def push_tile(ask: TileJob, tile: F32, start: int, heaps: Heaps) -> None:
-    """Score a tile of items for every row and offer them to its heap: the fused path, nothing (m, n) is stored.
+    """Score a tile of items for every row and push them to its heap; nothing (m, n) is stored.
 
     NaN among a row's scores makes its root NaN, which nothing can replace.
     """
