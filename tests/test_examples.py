@@ -9,9 +9,10 @@ import pytest
 
 from matinee.errors import DownloadError
 from matinee.runs import RunOptions, load_experiment, prepare
-from matinee.runs.combine import execute_all
 from matinee.runs.demo import DEMO, prepare_demo
 from matinee.runs.experiment import read_experiment
+from matinee.runs.pipeline import run_experiment
+from tests.observers import RecordingObserver
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 
@@ -21,7 +22,7 @@ def test_an_example_is_valid_and_runs(path, tmp_path):
     load_experiment(path)
     tables = tomllib.loads(path.read_text())
     tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
-    runs = execute_all(prepare(read_experiment(tables, str(path))), RunOptions(tmp_path))
+    runs = run_experiment(prepare(read_experiment(tables, str(path))), RunOptions(tmp_path))
     assert len(runs) >= 2
     best = max(run.record.metrics[tables["task"]["metric"]].mean for run in runs)
     assert best > runs[0].record.metrics[tables["task"]["metric"]].mean - 1e-12
@@ -32,10 +33,10 @@ def test_the_demo_falls_back_to_a_simulated_log_and_says_so(monkeypatch):
         raise DownloadError("ml-100k", "nothing could be reached", "Look at the network.")
 
     monkeypatch.setattr("matinee.data.datasets.Dataset.read", unreachable)
-    said: list[str] = []
-    ready = prepare_demo(load_experiment(DEMO), said.append, demo=True)
+    observer = RecordingObserver()
+    ready = prepare_demo(load_experiment(DEMO), observer)
     assert (ready.log.n_users, len(ready.log)) == (943, 100_000)
-    assert any("SIMULATED" in line for line in said)
-    assert any("nothing could be reached" in line for line in said)
+    assert any("SIMULATED" in line for line in observer.messages)
+    assert any("nothing could be reached" in line for line in observer.messages)
     with pytest.raises(DownloadError):
-        prepare_demo(load_experiment(DEMO), said.append, demo=False)
+        prepare(load_experiment(DEMO))

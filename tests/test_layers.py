@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 FLOORS = [
-    {"errors", "spec", "kernel", "memory", "environment", "process", "threads"},
+    {"errors", "spec", "kernel", "memory", "environment", "process", "threads", "observer"},
     {"data"},
     {"contract"},
     {"topk"},

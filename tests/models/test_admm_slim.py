@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +13,7 @@ from matinee.errors import InsufficientMemoryError
 from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
 from tests.logs import random_log
+from tests.observers import RecordingObserver
 
 EXACT = {"tolerance": 1e-6, "max_iter": 2000, "rho": 1.0}
 
@@ -110,19 +109,9 @@ def test_a_path_is_one_fit_after_another():
 
 
 def steps_of(fit):
-    taken = []
-
-    @contextmanager
-    def count(what, total):
-        taken.append(0)
-
-        def advance(done):
-            taken[-1] += done
-
-        yield advance
-
-    fit(FitContext(progress=count))
-    return taken
+    observer = RecordingObserver()
+    fit(FitContext(observer=observer))
+    return [done for _, _, done in observer.steps]
 
 
 def test_a_path_shares_what_it_can(monkeypatch):

@@ -54,7 +54,7 @@ def print_leaderboard(board: Leaderboard) -> None:
         made.add_row(*cells)
     out.print(made)
     for run in board.runs:
-        for warning in warnings(run):
+        for warning in warnings(board.findings(run)):
             err.print(f"warning: {run.name}: {warning}", style="yellow")
 
 

@@ -1,11 +1,11 @@
-"""How commands talk: tables and warnings for people, plain text for pipes, progress as a bar or as lines."""
+"""Output of commands: tables, messages, and the observer that shows progress as bars or as lines."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,17 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from matinee.cli._streams import visible
-from matinee.contract import Advance
-from matinee.contract import Progress as Stages
+from matinee.observer import Advance, EventValue, Observer
 
 PIPE_WIDTH = 160
-"""Characters a line where standard output is no terminal."""
+"""Characters of a line if standard output is no terminal."""
 
 
 class Screen(Console):
-    """A console that prints texts as they are: no markup in titles and ids, no control characters.
+    """A console without markup and control characters in titles and ids.
 
-    Under NO_COLOR no style is sent at all, bold and dim included.
+    With NO_COLOR no style is used, bold and dim included.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,22 +40,28 @@ out = Screen(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty(
 err = Screen(stderr=True, soft_wrap=True, highlight=False)
 
 
-def message(line: str) -> None:
-    """A line about what is going on, on stderr; a warning is yellow."""
-    err.print(line, style="yellow" if "warning" in line else "dim")
+class Messages:
+    """The part that terminal observers share: messages on stderr, a warning in yellow."""
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        err.print(text, style="yellow" if "warning" in text else "dim")
+
+    def event(self, name: str, step: int | None, values: Mapping[str, EventValue]) -> None:
+        """Print nothing: the texts of progress have the loss and the metric of an epoch."""
 
 
-class Bars:
-    """Progress on a terminal: one bar a stage, nested ones below, all gone at the end."""
+class Bars(Messages):
+    """Progress on a terminal: one bar a stage, nested ones below, all removed at the end."""
 
     def __init__(self) -> None:
-        self._shown: Progress | None = None
+        self._live: Progress | None = None
 
     @contextmanager
-    def __call__(self, what: str, total: int) -> Generator[Advance]:
+    def progress(self, what: str, total: int) -> Generator[Advance]:
         """A bar of `total` steps while the stage runs."""
-        outermost = self._shown is None
-        bars = self._shown = self._shown or _started()
+        outermost = self._live is None
+        bars = self._live = self._live or _started()
         task = bars.add_task(what, total=total)
         try:
             yield lambda done: bars.advance(task, done)
@@ -64,7 +69,7 @@ class Bars:
             bars.remove_task(task)
             if outermost:
                 bars.stop()
-                self._shown = None
+                self._live = None
 
 
 def _started() -> Progress:
@@ -81,8 +86,8 @@ def _started() -> Progress:
     return bars
 
 
-class Lines:
-    """Progress in a log file: one line a stage; nested ones only after `EVERY` seconds without a line."""
+class Lines(Messages):
+    """Progress in a log file: one line a stage; nested ones after `EVERY` seconds without a line."""
 
     EVERY = 60.0
 
@@ -90,7 +95,7 @@ class Lines:
         self._open, self._printed = 0, 0.0
 
     @contextmanager
-    def __call__(self, what: str, total: int) -> Generator[Advance]:
+    def progress(self, what: str, total: int) -> Generator[Advance]:
         """A line when the stage starts; its steps are not shown."""
         if self._open == 0 or time.monotonic() - self._printed >= self.EVERY:
             err.print(what)
@@ -102,11 +107,11 @@ class Lines:
             self._open -= 1
 
 
-progress: Stages = Bars() if err.is_interactive else Lines()
+observer: Observer = Bars() if err.is_interactive else Lines()
 
 
 def resolve_device(device: str) -> str:
-    """The device, if this machine has it. Torch is asked only about another than the CPU."""
+    """The device, if this machine has it; torch is imported only for another than the CPU."""
     if device == "cpu":
         return device
     from matinee.nn.device import resolve_device
@@ -115,11 +120,11 @@ def resolve_device(device: str) -> str:
 
 
 def table(title: str, headers: list[str], rows: list[list[Any]]) -> Table:
-    """A table of text; numbers stand to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    """A table of text; numbers are aligned to the right."""
+    result = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for at, header in enumerate(headers):
         numeric = all(isinstance(row[at], int | float) or row[at] in ("", "–") for row in rows)
-        made.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
+        result.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    return made
+        result.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    return result

@@ -29,17 +29,17 @@ def check(
     """Check a list file: exactly k items a user, none seen, none twice, known ids; score it where answers are given."""
     from matinee.cli._screen import out
     from matinee.runs import load_experiment, open_run
-    from matinee.runs.imported import check_on_split, check_submission, sentences
+    from matinee.runs.imported import check_on_split, check_submission, evaluation_lines
     from matinee.runs.recipients import target_users
     from matinee.runs.refit import experiment_of
 
     asked = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     if held_out:
-        checked, evaluation = check_on_split(file, asked)
+        result = check_on_split(file, asked)
     else:
         log = asked.data.read()
         queries = target_users(str(users), log, unknown).queries if users else None
-        checked, evaluation = check_submission(file, log, asked.task, queries, answers)
-    out.print(f"{file}: {checked.summary(asked.task.k)}.", markup=False)
-    for line in sentences(evaluation):
+        result = check_submission(file, log, asked.task, queries, answers)
+    out.print(f"{file}: {result.checked.summary(asked.task.k)}.", markup=False)
+    for line in evaluation_lines(result.evaluation):
         out.print(line, markup=False)

@@ -31,15 +31,15 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
     """Search the best combination of finished runs, say honestly what it gains, and keep it as a run."""
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message, progress
+    from matinee.cli._screen import observer
     from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
     from matinee.runs import RunOptions, leaderboard, open_run, prepare, runs_in
     from matinee.runs.combine import combine
     from matinee.runs.refit import experiment_of
     from matinee.runs.tables import apply_change
 
-    stage = RunOptions(runs, progress, message, threads=threads)
-    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, message)
+    options = RunOptions(runs, observer, threads=threads)
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, observer)
     members = [run for run in found if run.split.startswith(split)]
     board = leaderboard(members)
     words = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}
@@ -48,6 +48,6 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
         table = apply_change(table, f"ensemble.{change}")
     plan = read_plan(table["ensemble"], "ensemble")
     ready = prepare(experiment_of(board.runs[0]))
-    made = combine(ready, members, plan, stage)
+    made = combine(ready, members, plan, options)
     print_leaderboard(leaderboard([*(run for run in members if run.name != made.name), made]))
     print_ensemble(made)

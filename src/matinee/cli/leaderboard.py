@@ -25,11 +25,11 @@ def leaderboard(
     import json
 
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message
+    from matinee.cli._screen import observer
     from matinee.runs import leaderboard as ranked
     from matinee.runs import open_run, runs_in
 
-    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, message)
+    found = [open_run(folder) for folder in folders] if folders else runs_in(runs, observer)
     made = ranked([run for run in found if run.split.startswith(split)], metric)
     if as_json:
         typer.echo(json.dumps(made.rows(), indent=2))

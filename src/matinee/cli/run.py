@@ -31,9 +31,8 @@ def run(
 
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message, out, progress, resolve_device
-    from matinee.runs import RunOptions, leaderboard
-    from matinee.runs.combine import execute_all
+    from matinee.cli._screen import observer, out, resolve_device
+    from matinee.runs import RunOptions, leaderboard, prepare, run_experiment
     from matinee.runs.demo import DEMO, prepare_demo
     from matinee.runs.experiment import load_experiment
     from matinee.runs.experiment import schema as schema_of
@@ -42,13 +41,14 @@ def run(
     if schema:
         out.print_json(json.dumps(schema_of()))
         return
-    stage = RunOptions(runs, progress, message, resolve_device(device), threads)
-    ready = prepare_demo(load_experiment(experiment or DEMO, tuple(changes or ())), message, demo=experiment is None)
-    finished = execute_all(ready, stage)
-    board = leaderboard(finished)
-    print_leaderboard(board)
+    options = RunOptions(runs, observer, resolve_device(device), threads)
+    chosen = load_experiment(experiment or DEMO, tuple(changes or ()))
+    ready = prepare_demo(chosen, observer) if experiment is None else prepare(chosen)
+    finished = run_experiment(ready, options)
+    ranked = leaderboard(finished)
+    print_leaderboard(ranked)
     for run in finished:
         print_ensemble(run)
     if ready.experiment.submission is not None:
-        out.print(submit_experiment(ready, board, ready.experiment.submission, stage), markup=False)
+        out.print(submit_experiment(ready, ranked, ready.experiment.submission, options), markup=False)
     out.print(f"Runs are kept in {runs}/. See them again: matinee leaderboard --runs {runs}", markup=False)

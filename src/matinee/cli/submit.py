@@ -30,7 +30,7 @@ def submit(
     split: Annotated[str, typer.Option(help="With best: only runs whose split starts so.")] = "",
 ) -> None:
     """Refit a run's model on everything, write its lists for every user, and check the file."""
-    from matinee.cli._screen import message, out, progress, resolve_device
+    from matinee.cli._screen import observer, out, resolve_device
     from matinee.errors import SpecError
     from matinee.runs import RunOptions, leaderboard, open_run, runs_in
     from matinee.runs.experiment import Submission
@@ -39,7 +39,7 @@ def submit(
     from matinee.spec import build
 
     if run == "best":
-        chosen = leaderboard([one for one in runs_in(runs, message) if one.split.startswith(split)]).runs[0]
+        chosen = leaderboard([one for one in runs_in(runs, observer) if one.split.startswith(split)]).runs[0]
     else:
         chosen = open_run(run)
     experiment = experiment_of(chosen)
@@ -51,5 +51,5 @@ def submit(
             raise SpecError("--lists", f"found {one!r}", "NAME=FILE, as in theirs=whole.csv")
         given[name] = Path(file)
     delivery = Delivery(given, unknown)
-    stage = RunOptions(runs, progress, message, resolve_device(device), threads)
-    out.print(deliver(chosen, experiment, experiment.data.read(), asked, stage, delivery), markup=False)
+    options = RunOptions(runs, observer, resolve_device(device), threads)
+    out.print(deliver(chosen, experiment, experiment.data.read(), asked, options, delivery), markup=False)

@@ -22,8 +22,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.contract import Advance
 from matinee.kernel import kernel, parallel_kernel, prange
+from matinee.observer import Advance
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]

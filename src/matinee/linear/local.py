@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.linear.gram import gram
+from matinee.observer import SILENT, Observer
 from matinee.topk.rank import rows_of
 
 F32 = NDArray[np.float32]
@@ -62,7 +62,7 @@ def full_support(n: int) -> csr_array:
     return csr_array((data, (item + (item >= row)).astype(np.int32), indptr), shape=(n, n))
 
 
-def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress = no_progress) -> csr_array:
+def local_ridge(G: LazyGram, support: csr_array, l2: float, observer: Observer = SILENT) -> csr_array:
     """W (n, n) sparse: column j is the ridge regression of item j on the items of column j of `support`.
 
     (G_SS + l2 I) w = G_Sj, S the support of j, m items, by Cholesky in float64. With all other items in S it is EASE.
@@ -73,7 +73,7 @@ def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress =
     chosen = rows_of(csc_array(support))
     weight = np.zeros(len(chosen.item), dtype=np.float32)
     by_user = (G.rows_start, G.rows_item, G.columns_start, G.columns_user)
-    with progress("columns", n) as advance:
+    with observer.progress("columns", n) as advance:
         for start in range(0, n, COLUMNS):
             stop = min(n, start + COLUMNS)
             failed = np.zeros(CHUNKS, dtype=np.int64)

@@ -123,7 +123,7 @@ class ADMMSlim(ModelSpec):
     def _descend(self, P: F32, rho: F64, W: F32, ctx: FitContext) -> F32:
         """C (n, n), starting from W."""
         rule = AdmmConfig(self.l1, self.non_negative, self.tolerance, self.max_iter)
-        with ctx.progress("admm_slim", self.max_iter) as advance:
+        with ctx.observer.progress("admm_slim", self.max_iter) as advance:
             return solve(P, rho, W, rule, advance)
 
     def _model(self, C: F32, count: F32, data: Interactions) -> ItemItem:

@@ -56,7 +56,7 @@ class SLIM(ModelSpec):
         """Compute one Gram matrix and one regression per item."""
         ctx.check_memory(self, data)
         G = gram(data.matrix)
-        return ItemItem(self, data.items, coordinate_descent(G, self._rule(), ctx.progress), np.diag(G).copy())
+        return ItemItem(self, data.items, coordinate_descent(G, self._rule(), ctx.observer), np.diag(G).copy())
 
     @classmethod
     def fit_path(
@@ -79,7 +79,7 @@ class SLIM(ModelSpec):
         G = gram(data.matrix)
         W = None
         for spec in own:
-            W = coordinate_descent(G, spec._rule(), ctx.progress, W)
+            W = coordinate_descent(G, spec._rule(), ctx.observer, W)
             yield ItemItem(spec, data.items, W, np.diag(G).copy())
 
     def _rule(self) -> ElasticNetConfig:

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import FittedModel, Mask, Progress, no_progress
+from matinee.contract import FittedModel, Mask
 from matinee.data import Histories, Interactions
 from matinee.errors import SpecError, TrainingError
+from matinee.observer import SILENT, Observer
 from matinee.spec import Spec
 from matinee.topk import kernels
 from matinee.topk.lists import TopK
@@ -25,7 +26,7 @@ def recommend(
     histories: Histories | Interactions,
     k: int = 10,
     mask: Mask = EXCLUDE_SEEN,
-    progress: Progress = no_progress,
+    observer: Observer = SILENT,
 ) -> TopK:
     """The best k items for every row of `histories`; a whole log asks for every user of it.
 
@@ -48,7 +49,7 @@ def recommend(
     item, score = np.empty((m, k), dtype=np.int32), np.empty((m, k), dtype=np.float32)
     if fitted.fused and mask.candidates is None:
         block = max(1, m)
-    with progress(f"lists of {fitted.spec.kind}", m) as advance:
+    with observer.progress(f"lists of {fitted.spec.kind}", m) as advance:
         for start in range(0, m, block):
             stop = min(m, start + block)
             part = histories.rows(start, stop)

@@ -86,7 +86,7 @@ class Segments(Gate):
         best, gain, p = tried[0], 0.0, 1.0
         if len(tried) > 1:
             few = _subsample(judge, ctx)
-            with ctx.progress("segments", len(tried)) as advance:
+            with ctx.observer.progress("segments", len(tried)) as advance:
                 found: list[float] = []
                 for name in tried:
                     found.append(looked(few, name)[0])

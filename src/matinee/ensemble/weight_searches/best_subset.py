@@ -34,7 +34,7 @@ class BestSubset(WeightSearch):
             raise SpecError("ensemble (subsets)", found, f"at most {LIMIT:,}", "Lower most, or use kind = 'greedy'.")
         subsets = [one for size in sizes for one in combinations(range(M), size)]
         best, chosen = -np.inf, subsets[0]
-        with ctx.progress("best_subset", len(subsets)) as advance:
+        with ctx.observer.progress("best_subset", len(subsets)) as advance:
             groups: dict[tuple[int, ...], list[int]] = {}
             for one in subsets:
                 groups.setdefault(one[:-1], []).append(one[-1])

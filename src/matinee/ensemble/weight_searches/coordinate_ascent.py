@@ -31,7 +31,7 @@ class CoordinateAscent(WeightSearch):
     def weights(self, judge: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
         """The best of the starts."""
         ends: list[tuple[float, F64]] = []
-        with ctx.progress("coordinate ascent", self.starts) as advance:
+        with ctx.observer.progress("coordinate ascent", self.starts) as advance:
             for start in range(self.starts):
                 rng = ctx.rng(start)
                 w = np.ones(len(points)) if start == 0 else rng.dirichlet(np.ones(len(points))) * len(points)

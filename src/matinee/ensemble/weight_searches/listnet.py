@@ -47,7 +47,7 @@ class ListNet(WeightSearch):
                 2 * self.l2 * away
             )
 
-        with ctx.progress("listnet", 1) as advance:
+        with ctx.observer.progress("listnet", 1) as advance:
             found = minimize(
                 objective,
                 np.full(M, 1.0),
