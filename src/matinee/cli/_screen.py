@@ -52,7 +52,7 @@ class Messages:
 
 
 class Bars(Messages):
-    """Progress on a terminal: one bar a stage, nested ones below, all removed at the end."""
+    """Progress on a terminal: one bar a stage, nested ones below."""
 
     def __init__(self) -> None:
         self._live: Progress | None = None
@@ -87,7 +87,7 @@ def _started() -> Progress:
 
 
 class Lines(Messages):
-    """Progress in a log file: one line a stage; nested ones after `EVERY` seconds without a line."""
+    """Progress in a log file: one line a stage, for nested stages every `EVERY` seconds."""
 
     EVERY = 60.0
 
@@ -111,7 +111,7 @@ observer: Observer = Bars() if err.is_interactive else Lines()
 
 
 def resolve_device(device: str) -> str:
-    """The device, if this machine has it; torch is imported only for another than the CPU."""
+    """The device, if this machine has it; the CPU needs no torch."""
     if device == "cpu":
         return device
     from matinee.nn.device import resolve_device

@@ -42,7 +42,7 @@ KIND = "ensemble"
 
 
 def combine(prepared: PreparedExperiment, runs: Sequence[Run], spec: EnsembleSpec, options: RunOptions) -> Run:
-    """Search a combination of finished runs of one split and record it; a finished search is not repeated."""
+    """The run of a combination of finished runs, searched unless it exists."""
     job = EnsembleJob(prepared, chosen_members(runs, spec), spec, options)
     return obtain(options.root / job.name, job.work, options.observer, job.compute)
 
@@ -119,7 +119,10 @@ class EnsembleJob:
 
 
 def chosen_members(runs: Sequence[Run], spec: EnsembleSpec) -> dict[str, Run]:
-    """The runs an ensemble may combine, by label: the kind, or the run's name if several runs are of that kind."""
+    """The runs an ensemble may combine, by label.
+
+    The label is the kind, or the run's name if several runs are of that kind.
+    """
     single = [run for run in runs if not run.producer.members]
     kinds = [run.kind for run in single]
     labelled = {(run.kind if kinds.count(run.kind) == 1 else run.name): run for run in single}

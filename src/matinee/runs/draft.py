@@ -54,9 +54,10 @@ class Draft:
 def write_run(
     prepared: PreparedExperiment, draft: Draft, work: Path, options: RunOptions, model: Path | None = None
 ) -> Run:
-    """Evaluate lists and write them as a run folder, whole or not at all; `model` is the folder of the model to keep.
+    """Evaluate lists and write them as a run folder, whole or not at all.
 
-    Raises `RunError` if the folder cannot be written.
+    `model` is the folder of the fitted model; None means it is not kept. Raises `RunError` if the folder cannot be
+    written.
     """
     task, split = prepared.experiment.task, prepared.split
     with options.observer.progress(f"evaluating {draft.producer.label}", 1) as advance:

@@ -12,7 +12,7 @@ __all__ = ["PreparedExperiment", "RunOptions", "execute", "prepare"]
 
 
 def execute(prepared: PreparedExperiment, options: RunOptions) -> list[Run]:
-    """Fit, rank and evaluate every model of the experiment without a finished run; all runs, in its order."""
+    """The runs of all models of the experiment, in its order; finished runs are opened."""
     keep_split(prepared.split, prepared.log, options.root, options.observer)
     runs: list[Run] = []
     for fit in prepared.experiment.fits():

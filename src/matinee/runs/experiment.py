@@ -134,15 +134,15 @@ def read_experiment(values: Mapping[str, Any], where: str, changes: tuple[str, .
         tables = apply_change(tables, change)
     check_plain(tables, where)
     _check_names(tables, where)
-    seeds = _models(tables, where)
+    counts = _models(tables, where)
     split = PROTOCOLS.read(_table(tables, "split", where), f"{where}: split")
     task = build(Task, _table(tables, "task", where, {}), f"{where}: task")
     rest = {name: value for name, value in tables.items() if name not in SECTIONS}
     rest |= {
         "data": _data(tables, where),
         "split": split,
-        "model": tuple(seeds),
-        "seeds": tuple(seeds.values()),
+        "model": tuple(one.spec for one in counts),
+        "seeds": tuple(one.seeds for one in counts),
         "task": task,
     }
     if "ensemble" in tables:
@@ -177,9 +177,9 @@ def _data(tables: Mapping[str, Any], where: str) -> DataSpec:
         raise SpecError(f"{where}: data", f"the path cannot be read ({error.strerror})", "a file or a folder") from None
 
 
-def _models(tables: Mapping[str, Any], where: str) -> dict[ModelSpec, int]:
+def _models(tables: Mapping[str, Any], where: str) -> list[_SeedCount]:
     """The models, each once, with their number of seeds."""
-    models_and_seeds: dict[ModelSpec, int] = {}
+    counts: list[_SeedCount] = []
     for n, row in enumerate(model_tables(tables, where), 1):
         place, options = f"{where}: model {n}", dict(row)
         seeds = build(_Seeds, {"seeds": options.pop("seeds", 1)}, place).seeds
@@ -187,10 +187,19 @@ def _models(tables: Mapping[str, Any], where: str) -> dict[ModelSpec, int]:
         if seeds > 1 and not spec.is_random:
             found = f"seeds = {seeds}, and {spec.kind} draws no random numbers, so all fits are the same"
             raise SpecError(place, found, "one fit", "Remove seeds.")
-        models_and_seeds.setdefault(spec, seeds)
-    if not any(spec.kind == "popularity" for spec in models_and_seeds):
-        return {models.get("popularity")(): 1, **models_and_seeds}
-    return models_and_seeds
+        if all(spec != other.spec for other in counts):
+            counts.append(_SeedCount(spec, seeds))
+    if not any(one.spec.kind == "popularity" for one in counts):
+        counts.insert(0, _SeedCount(models.get("popularity")(), 1))
+    return counts
+
+
+@dataclass(frozen=True)
+class _SeedCount:
+    """A model and its number of seeds."""
+
+    spec: ModelSpec
+    seeds: int
 
 
 class _Seeds(Spec):

@@ -48,7 +48,7 @@ def damaged_file(folder: Path, files: Mapping[str, FileRecord]) -> str | None:
 
 @contextmanager
 def writing(place: Path) -> Generator[None]:
-    """Turns errors of the system while files are written, such as a full disk, into `RunError`."""
+    """Turns errors of writing, such as a full disk, into `RunError`."""
     try:
         yield
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
@@ -78,7 +78,7 @@ def read_checked(path: Path) -> dict[str, Any] | None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Replace a folder by hard links to the files of another, or by copies where links fail."""
+    """Replace a folder by hard links to the files of another, else copies."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, copy_function=_link)
 

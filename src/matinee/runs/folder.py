@@ -114,7 +114,7 @@ class Run:
         return any(name.startswith("model/") for name in self.record.files)
 
     def verify(self, start: str = "") -> None:
-        """Raise `RunError` if a file whose path starts with `start` is damaged."""
+        """Raise `RunError` if a file with a path that starts with `start` is damaged."""
         files = {name: known for name, known in self.record.files.items() if name.startswith(start)}
         name = damaged_file(self.folder, files)
         if name is not None:
@@ -170,7 +170,7 @@ def checksum_text(content: bytes, name: str = RUN) -> str:
 
 
 def runs_in(root: str | Path, observer: Observer = SILENT) -> list[Run]:
-    """The finished runs directly under `root`, oldest first; an unreadable one is skipped with a warning."""
+    """The finished runs under `root`, oldest first; unreadable ones are skipped with a warning."""
     root = Path(root)
     runs: list[Run] = []
     for path in sorted(root.glob(f"*/{RUN}")) if root.is_dir() else []:

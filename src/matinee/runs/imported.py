@@ -37,13 +37,16 @@ class EvaluatedSubmission:
 def check_submission(
     file: Path, log: Interactions, task: Task, queries: Histories | None, targets: Path | None
 ) -> EvaluatedSubmission:
-    """The check of lists made from the whole log; `targets` is a file of later interactions, None means none."""
+    """The check of lists made from the whole log.
+
+    `targets` is a file of later interactions; None means no evaluation.
+    """
     checked = check_file(file, log, task, queries)
     return EvaluatedSubmission(checked, evaluate_against_file(checked.lists, targets, task) if targets else None)
 
 
 def check_on_split(file: Path, experiment: Experiment) -> EvaluatedSubmission:
-    """The check of lists made from the training set of the experiment's split, evaluated on its targets."""
+    """The check of lists made from the training set, evaluated on the split's targets."""
     prepared = prepare(experiment)
     split, task = prepared.split, experiment.task
     checked = check_file(file, split.train, task, queries_of(split))
@@ -53,14 +56,15 @@ def check_on_split(file: Path, experiment: Experiment) -> EvaluatedSubmission:
 
 
 def queries_of(split: Split) -> Histories:
-    """The queries of a split with the user codes of its targets, also for new users."""
+    """The queries of a split with user codes also for new users."""
     return replace(split.query, user=split.target.user)
 
 
 def read_lists_file(file: Path, log: Interactions, task: Task, queries: Histories) -> TopK:
-    """The lists (m, k) of a file for the users of `queries` (m,); k is the length of the longest.
+    """The lists (m, k) of a file for the users of `queries` (m,).
 
-    A user without rows has an empty list. Raises `SubmissionError` for unknown ids, repeated rows, and excluded items.
+    k is the length of the longest list. A user without rows has an empty list. Raises `SubmissionError` for unknown
+    ids, repeated rows, and excluded items.
     """
     rows = read_pairs(file, queries.users, queries.items)
     faults = row_faults(rows, queries, log, task)
@@ -70,9 +74,10 @@ def read_lists_file(file: Path, log: Interactions, task: Task, queries: Historie
 
 
 def import_lists(file: Path, name: str, prepared: PreparedExperiment, options: RunOptions) -> Run:
-    """A run with the lists of a file, made by another program from the training set of the split.
+    """A run with the lists of a file.
 
-    It is ranked on the leaderboard and can be a member of an ensemble.
+    They were made by another program from the training set of the split. The run is ranked on the leaderboard and can
+    be a member of an ensemble.
     """
     reserved = (*PRODUCERS.names(), "outside", "best")
     if not name.isidentifier() or name in (*models.kinds(), *reserved):

@@ -74,7 +74,7 @@ class ModelJob:
         return self.options.root / PARTIAL / f"{self.spec.kind}-{self.keys.fit[:10]}"
 
     def compute(self) -> Run:
-        """The run; a fit or lists that another run of the same fit has are not computed."""
+        """The run; the fit or lists of another run are reused."""
         lists = self._lists_of_donor()
         fit = self._fit(need_model=lists is None)
         if lists is None:
@@ -92,7 +92,7 @@ class ModelJob:
         return LogObserver(self.options.observer, self.work, self.name, split)
 
     def _lists_of_donor(self) -> Timed[TopK] | None:
-        """The lists of another run of the same fit, whose fit and model are taken over; None if it has other lists."""
+        """The lists of another run of the same fit, after its fit and model are linked; None if it has other lists."""
         keep_models = self.prepared.experiment.keep_models
         for run in donors(self.options.root, self.spec.kind, self.keys):
             same_lists = run.record.keys.lists == self.keys.lists

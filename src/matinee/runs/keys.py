@@ -29,7 +29,7 @@ def keys_of(origin: Mapping[str, Any], split: Split, task: Task, log: Interactio
 
 
 def of_model(spec: ModelSpec, seed: int, task: Task) -> dict[str, Any]:
-    """The inputs of a fit: hyperparameters, seed, code, and the validation metric of a model that validates."""
+    """The inputs of a fit: hyperparameters, seed, code, validation metric."""
     origin = {"model": spec.to_dict(), "seed": seed, "code": code_of(spec)}
     if spec.uses_validation:
         origin["validation"] = {"metric": task.metric, "profile": task.profile, **list_rules(task)}
@@ -43,7 +43,7 @@ def list_rules(task: Task) -> dict[str, Any]:
 
 
 def code_of(spec: ModelSpec) -> dict[str, str]:
-    """The hash of a model's source file, and the version of the distribution that registers it.
+    """The hash of a model's source file and its distribution's version.
 
     Of the files that it imports, only the version of their distribution counts.
     """

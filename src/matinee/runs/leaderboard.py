@@ -35,7 +35,7 @@ class Leaderboard:
     """The findings of the comparison with popularity, by the name of the run; see `check_beats_popularity`."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One plain object a run: run, kind, params, split, seconds, and for each metric mean, low, high."""
+        """One plain object a run: name, params, seconds, and every metric's interval."""
         return [self._row(run) for run in self.runs]
 
     def findings(self, run: Run) -> list[Finding]:
@@ -72,7 +72,7 @@ class Leaderboard:
 
 
 def leaderboard(runs: Sequence[Run], metric: str | None = None) -> Leaderboard:
-    """The ranking of runs by a metric they all have, by default that of their task.
+    """The ranking of runs by a metric; None means that of their task.
 
     Raises `RunError` for runs of different splits or rules, and if a run lacks the metric.
     """

@@ -40,10 +40,10 @@ class ListRows:
     """The column `rank` (n,); None means the order of the rows."""
 
     def lists(self, queries: Histories) -> TopK:
-        """The lists (m, k) of the users of `queries` (m,); k is the length of the longest list.
+        """The lists (m, k) of the users of `queries` (m,).
 
-        A user without rows has an empty list; rows with unknown ids or of other users are omitted. The score is minus
-        the rank.
+        k is the length of the longest list. A user without rows has an empty list; rows with unknown ids or of other
+        users are omitted. The score is minus the rank.
         """
         place = np.full(len(queries.users), -1, dtype=np.int64)
         place[queries.user] = np.arange(len(queries))
@@ -106,7 +106,7 @@ def _read_ranks(table: Table) -> NDArray[np.int64]:
 
 
 def write_lists(lists: TopK, path: str | Path) -> None:
-    """Write `user,item` rows, best first, as .csv or .parquet; the file appears whole or not at all."""
+    """Write `user,item` rows, best first, as .csv or .parquet, whole or not at all."""
     with atomic_replace(path) as new_file:
         write_rows(lists, new_file)
 

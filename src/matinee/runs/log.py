@@ -69,10 +69,10 @@ def read_log(work: Path, event: str) -> list[Line]:
 
 
 def merged_lines(work: Path) -> list[Line]:
-    """The lines of a log, those of the same event, split and step merged; a damaged line is omitted.
+    """The lines of a log; those of the same event, split and step are merged.
 
-    A run that was killed and resumed writes some lines again. The last value of each key counts; the order is that of
-    the last lines.
+    A damaged line is omitted. A run that was killed and resumed writes some lines again. The last value of each key
+    counts; the order is that of the last lines.
     """
     lines: dict[tuple[str, str, str], Line] = {}
     path = work / LOG

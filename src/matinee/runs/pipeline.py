@@ -11,7 +11,7 @@ from matinee.runs.producers.model import ModelProducer
 
 
 def run_experiment(prepared: PreparedExperiment, options: RunOptions) -> list[Run]:
-    """The runs of an experiment: its fits, the averages of models with several seeds, its ensemble.
+    """The runs of an experiment: fits, averages over seeds, and the ensemble.
 
     Finished runs are opened, not computed again; a run that was killed is resumed.
     """

@@ -18,7 +18,7 @@ class Producer(Spec):
 
     @property
     def members(self) -> tuple[Producer, ...]:
-        """The producers whose lists were combined; empty for a single one."""
+        """The producers of the combined lists; empty for a single one."""
         return ()
 
     @property

@@ -22,7 +22,7 @@ UNKNOWN = ("error", "popular", "skip")
 
 @dataclass(frozen=True, eq=False)
 class Recipients:
-    """Target users (m,) in the order of the file; `queries.users` has the ids of log and new users."""
+    """Target users (m,); `queries.users` has the ids of log and new users."""
 
     queries: Histories
     """The queries of the users; that of a new user is empty."""
@@ -39,7 +39,7 @@ class Recipients:
         return self.code[self.code >= 0]
 
     def lists(self, known: TopK, log: Interactions, task: Task) -> TopK:
-        """The lists (m, k) of all users: `known` (n, k), and the most popular items for new users."""
+        """The lists (m, k) of all users; new users get the most popular items."""
         is_known = self.code >= 0
         item = np.full((len(self.code), known.k), -1, dtype=np.int32)
         score = np.full(item.shape, -np.inf, dtype=np.float32)
@@ -59,7 +59,7 @@ class Recipients:
 
 
 def target_users(path: str | None, log: Interactions, unknown: str = "error") -> Recipients:
-    """The users of a file in its order, each once; None means every user of the log."""
+    """The distinct users of a file; None means every user of the log."""
     if unknown not in UNKNOWN:
         raise SpecError("--unknown", f"found {unknown!r}", f"one of {', '.join(UNKNOWN)}")
     if path is None:

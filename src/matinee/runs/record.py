@@ -21,7 +21,7 @@ FORMAT = 4
 
 
 class Record(Spec):
-    """A part of `run.json`; a number that is not finite is written as text, such as "NaN"."""
+    """A part of `run.json`; infinite numbers and NaN are written as text."""
 
     model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="strings")
 

@@ -77,9 +77,9 @@ def submit_run(
     options: RunOptions,
     delivery: Delivery = Delivery(),
 ) -> str:
-    """Refit the run's model on the whole log, write its lists and check them; returns a summary.
+    """Refit a run on the whole log, write and check its lists.
 
-    Lists that fail the check do not replace an older file.
+    Returns a summary. Lists that fail the check do not replace an older file.
     """
     check_path(submission.path)
     recipients = target_users(submission.users, log, delivery.unknown)
@@ -117,9 +117,10 @@ def refit_lists(
     imported_files: Mapping[str, Path],
     options: RunOptions,
 ) -> TopK:
-    """The lists of a run after a fit on the whole log: of its model, or of its members, combined by its recipe.
+    """The lists of a run after a fit on the whole log.
 
-    `imported_files` are files with lists from the whole log, by the name of the imported member.
+    An ensemble combines the lists of its members by its recipe. `imported_files` are files with lists from the whole
+    log, by the name of the imported member.
     """
     producer, seed = run.producer, run.record.seed
     needed = [one.producer for one in producer.needed] if isinstance(producer, EnsembleProducer) else [producer]

@@ -36,7 +36,7 @@ def split_folder(root: Path, fingerprint: str) -> Path:
 
 
 def keep_split(split: Split, log: Interactions, root: Path, observer: Observer) -> Path:
-    """The folder of the split, written, whole or not at all, if there is none or it is damaged."""
+    """The folder of the split, written if it is missing or damaged."""
     place = split_folder(root, split.fingerprint)
     work = root / PARTIAL / place.name
     if place.is_dir() and split_damage(place) is None:
@@ -63,7 +63,7 @@ def keep_split(split: Split, log: Interactions, root: Path, observer: Observer) 
 
 
 def split_damage(folder: Path) -> RunError | None:
-    """The error of a damaged split folder; None if its files are as they were written."""
+    """The error of a damaged split folder; None means it is intact."""
     todo = "Delete the folder and run the experiment again."
     try:
         content = (folder / SPLIT).read_bytes()

@@ -68,7 +68,7 @@ def donors(root: Path, kind: str, keys: Keys) -> list[Run]:
 
 
 def publish(work: Path, place: Path, record: RunRecord, frames: Mapping[str, pl.DataFrame], model: Path | None) -> Run:
-    """Write a run folder in `work` and move it to `place`, whole or not at all."""
+    """Write a run folder in `work` and move it to `place` as a whole."""
     whole = work / "run"
     with writing(place):
         shutil.rmtree(whole, ignore_errors=True)

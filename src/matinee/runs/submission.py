@@ -49,7 +49,7 @@ class CheckedSubmission:
 def refit(
     spec: ModelSpec, log: Interactions, users: NDArray[np.int32], task: Task, ctx: FitContext = FitContext()
 ) -> TopK:
-    """The lists of a model fitted on the whole log, for the user codes `users` (m,)."""
+    """The lists for user codes (m,) of a model fitted on the whole log."""
     if task.k > log.n_items:
         raise SpecError("task.k", f"found {task.k}", f"at most the {log.n_items:,} items of the log")
     model = spec.fit(log, ctx)

@@ -57,7 +57,7 @@ def _not_toml(where: str | Path, found: str) -> SpecError:
 
 
 def check_plain(value: Any, where: str, depth: int = 0) -> None:
-    """Raise `SpecError` for deep nesting, numbers over 64 bits, and text too long or not UTF-8."""
+    """Raise `SpecError` for deep nesting, large numbers, long text, and text that is not UTF-8."""
     if depth > DEPTH:
         raise SpecError(where, f"tables or lists nested deeper than {DEPTH}", "plain tables of options")
     if isinstance(value, Mapping):

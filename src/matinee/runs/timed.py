@@ -1,4 +1,4 @@
-"""A result with the seconds it took."""
+"""A result and the seconds of its computation."""
 
 from __future__ import annotations
 

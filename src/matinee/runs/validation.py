@@ -105,7 +105,7 @@ def validate(spec: ModelSpec, split: Split, task: Task = Task(), ctx: FitContext
 
 
 def validation_metric(split: Split, task: Task = Task()) -> ValidationMetric:
-    """The metric on the validation split of `split`, without the targets that the task's lists cannot contain."""
+    """The metric on the validation split, without targets that lists cannot contain."""
     inner = split.validation_split()
     return ValidationMetric(inner.drop_seen_targets() if task.seen == "exclude" else inner, task)
 
