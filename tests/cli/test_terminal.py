@@ -29,7 +29,7 @@ path = "log.csv"
 k = 5
 metric = "recall@5"
 extra_metrics = ["ndcg@5", "hit@5", "coverage@5"]
-depth = 10
+stored_k = 10
 [split]
 kind = "mixture"
 n_random = 3
