@@ -11,9 +11,10 @@ from matinee.data.simulation.spec import Simulate
 from matinee.data.write import write_log
 from matinee.errors import DownloadError
 from matinee.runs import RunOptions, load_experiment, prepare
-from matinee.runs.combine import execute_all
 from matinee.runs.demo import DEMO, prepare_demo
 from matinee.runs.experiment import read_experiment
+from matinee.runs.pipeline import run_experiment
+from tests.observers import RecordingObserver
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -38,7 +39,7 @@ def test_an_example_is_valid_and_runs(path, here):
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     if "kind" in tables["data"]:
         tables["data"] = {"kind": "simulate", "users": 150, "items": 120, "rows": 6000}
-    runs = execute_all(prepare(read_experiment(tables, str(path))), RunOptions(here / "runs"))
+    runs = run_experiment(prepare(read_experiment(tables, str(path))), RunOptions(here / "runs"))
     kinds = {"popularity"} | {table["kind"] for table in tables["model"]} | ({"ensemble"} & tables.keys())
     assert {run.kind for run in runs} == kinds
     metric = tables["task"]["metric"]
@@ -66,10 +67,10 @@ def test_the_demo_runs_on_a_simulated_log_where_downloads_fail(monkeypatch):
         raise DownloadError("ml-100k", "no server could be reached", "Check the network.")
 
     monkeypatch.setattr("matinee.data.datasets.Dataset.read", unreachable)
-    lines: list[str] = []
-    ready = prepare_demo(load_experiment(DEMO), lines.append, demo=True)
+    observer = RecordingObserver()
+    ready = prepare_demo(load_experiment(DEMO), observer)
     assert (ready.log.n_users, len(ready.log)) == (943, 100_000)
-    assert any("SIMULATED" in line for line in lines)
-    assert any("no server could be reached" in line for line in lines)
+    assert any("SIMULATED" in line for line in observer.messages)
+    assert any("no server could be reached" in line for line in observer.messages)
     with pytest.raises(DownloadError):
-        prepare_demo(load_experiment(DEMO), lines.append, demo=False)
+        prepare(load_experiment(DEMO))

@@ -1,4 +1,4 @@
-"""matinee: a workbench for top-N recommendation, from a log of who took what, when, to an honest shortlist."""
+"""matinee: a workbench for top-N recommendation, from an interaction log to ranked lists and their evaluation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matinee.environment import set_environment
 
-set_environment()  # before numpy, numba or torch are loaded: they read it then
+set_environment()  # before numpy, numba or torch are imported, which read the environment then
 
 if TYPE_CHECKING:
     from matinee import data, metrics, models, runs, split
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from matinee.data.read import read
     from matinee.errors import MatineeError
     from matinee.metrics import compare, evaluate
-    from matinee.runs.validation import resolve_spec
+    from matinee.observer import Observer
+    from matinee.runs.validation import Validation, validate
     from matinee.topk import TopK, recommend
 
 __version__ = "0.1.0"
@@ -27,8 +28,10 @@ __all__ = [
     "Interactions",
     "Mask",
     "MatineeError",
+    "Observer",
     "Task",
     "TopK",
+    "Validation",
     "compare",
     "data",
     "evaluate",
@@ -36,31 +39,39 @@ __all__ = [
     "models",
     "read",
     "recommend",
-    "resolve_spec",
     "runs",
     "split",
+    "validate",
 ]  # fmt: skip
 
-_HOMES = {
-    "Context": "matinee.contract",
+_MODULES = {
+    "FitContext": "matinee.contract",
     "Histories": "matinee.data",
     "Interactions": "matinee.data",
     "Mask": "matinee.contract",
     "MatineeError": "matinee.errors",
+    "Observer": "matinee.observer",
     "Task": "matinee.contract",
     "TopK": "matinee.topk",
+    "Validation": "matinee.runs.validation",
     "compare": "matinee.metrics",
     "evaluate": "matinee.metrics",
     "read": "matinee.data.read",
     "recommend": "matinee.topk",
-    "settle": "matinee.runs.validation",
+    "validate": "matinee.runs.validation",
 }
+"""The module of each public name that is no package."""
 
 
 def __getattr__(name: str) -> Any:
-    """Rooms and verbs are imported when first used, so that `import matinee` costs nothing."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    """The public name, imported on first use, so that `import matinee` is fast."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     if name in __all__:
         return importlib.import_module(f"matinee.{name}")
     raise AttributeError(f"module 'matinee' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -21,18 +20,14 @@ from matinee.data.codes import check_codes, check_offsets
 from matinee.data.vocabulary import raw_ids
 from matinee.errors import InsufficientMemoryError, SpecError, UnsupportedError
 from matinee.memory import free_memory as free_memory
+from matinee.observer import SILENT
+from matinee.observer import Observer as Observer
 from matinee.shared import SharedWork
 from matinee.spec import Spec
 from matinee.threads import limit_threads
 
 MAX_SHOWN = 3
 """Maximum number of unknown ids in a message."""
-
-Advance: TypeAlias = Callable[[int], None]
-Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
-"""`with progress("scoring", n_users) as advance: advance(512)`."""
-EventSink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
-"""`note("training", {"losses": [0.9, 0.7]})`."""
 
 
 class Task(Spec):
@@ -77,16 +72,6 @@ class Task(Spec):
         return np.bincount(rows, minlength=train.n_items) > 0
 
 
-@contextmanager
-def no_progress(what: str, total: int) -> Generator[Advance]:
-    """Progress nobody sees: the default outside the command line."""
-    yield lambda done: None
-
-
-def ignore_event(what: str, said: Mapping[str, Any]) -> None:
-    """Nobody keeps what a fit has to say: the default."""
-
-
 @dataclass(frozen=True)
 class FitContext:
     """All a fit is given that is neither data nor hyper-parameter."""
@@ -97,8 +82,8 @@ class FitContext:
     device: str = "cpu"
     """Where tensors live: "cpu" or "cuda". Models without a network ignore it."""
 
-    progress: Progress = no_progress
-    """Told how far a long step has come."""
+    observer: Observer = SILENT
+    """Receives the progress, the messages and the events of the fit."""
 
     validate: Callable[[FittedModel], float] | None = None
     """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
@@ -108,9 +93,6 @@ class FitContext:
 
     memory_limit: int | None = None
     """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
-
-    log_event: EventSink = ignore_event
-    """Told what a long fit went through, for whoever keeps a log of it."""
 
     checkpoint_dir: Path | None = None
     """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""

@@ -196,19 +196,19 @@ def test_a_part_without_targets_is_not_shown(tmp_path, folder, capsys, monkeypat
 def test_nested_stages_print_at_most_a_line_per_minute(capsys, monkeypatch):
     lines, now = Lines(), [0.0]
     monkeypatch.setattr(_screen.time, "monotonic", lambda: now[0])
-    with lines("fitting", 1):
+    with lines.progress("fitting", 1):
         for epoch in range(1, 8):
             now[0] = epoch * 25.0
-            with lines(f"epoch {epoch}", 5) as advance:
+            with lines.progress(f"epoch {epoch}", 5) as advance:
                 advance(5)
-    with lines("lists", 1):
+    with lines.progress("lists", 1):
         pass
     assert capsys.readouterr().err.split("\n") == ["fitting", "epoch 3", "epoch 6", "lists", ""]
 
 
 NESTED = """
-from matinee.cli._screen import progress
-with progress("outer", 2) as outer, progress("inner", 3) as inner:
+from matinee.cli._screen import observer
+with observer.progress("outer", 2) as outer, observer.progress("inner", 3) as inner:
     inner(3)
     outer(1)
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from matinee.models import admm_slim
 from matinee.models.admm_slim import ADMMSlim
 from matinee.shared import SharedWork
 from tests.logs import random_log
+from tests.observers import RecordingObserver
 
 EXACT = {"tolerance": 1e-6, "max_iter": 2000, "rho": 1.0}
 
@@ -112,19 +112,9 @@ def test_shared_fits_agree_with_separate_ones():
 
 
 def steps_of(fit):
-    taken = []
-
-    @contextmanager
-    def count(what, total):
-        taken.append(0)
-
-        def advance(done):
-            taken[-1] += done
-
-        yield advance
-
-    fit(FitContext(progress=count))
-    return taken
+    observer = RecordingObserver()
+    fit(FitContext(observer=observer))
+    return [done for _, _, done in observer.steps]
 
 
 def test_a_grid_shares_the_gram_and_the_inverse_and_needs_fewer_steps(monkeypatch):

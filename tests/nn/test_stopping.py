@@ -13,13 +13,15 @@ import pytest
 from matinee.contract import FitContext
 from matinee.data.simulation.spec import Simulate
 from matinee.metrics import compare, evaluate
+from matinee.models.ease import EASE
 from matinee.models.mult_dae import MultDAE
 from matinee.runs import RunOptions, execute, leaderboard, prepare
 from matinee.runs.experiment import Submission, read_experiment
 from matinee.runs.refit import submit_experiment
-from matinee.runs.validation import fit_early_stopped
+from matinee.runs.validation import fit_early_stopped, validate
 from matinee.split import new_users
 from matinee.topk import recommend
+from tests.observers import RecordingObserver
 
 TABLES = {
     "seed": 5,
@@ -60,8 +62,8 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
     assert run.producer.refit.epochs == settled.epochs
     assert run.producer.spec.epochs == 8
     assert not list(tmp_path.rglob("*checkpoint*"))
-    lists = recommend(stopped, stop.ask, 5)
-    by_hand = evaluate(lists, stop.answer, ["recall@5"])["recall@5"]
+    lists = recommend(stopped, stop.query, 5)
+    by_hand = evaluate(lists, stop.target, ["recall@5"])["recall@5"]
     assert stop_ctx.validate(stopped) == pytest.approx(by_hand)
     assert by_hand > 0
 
@@ -69,12 +71,36 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
 def test_the_stop_fold_knows_no_answer(prepared):
     """No pair that the run is judged by is learnt from or validated on before."""
     split = prepared.split
-    row = np.repeat(split.answer.user, split.answer.count)
-    answers = set(zip(row.tolist(), split.answer.item.tolist(), strict=True))
+    row = np.repeat(split.target.user, split.target.count)
+    answers = set(zip(row.tolist(), split.target.item.tolist(), strict=True))
     stop = split.validation_split()
-    held = np.repeat(stop.answer.user, stop.answer.count)
-    for user, item in ((stop.train.user, stop.train.item), (held, stop.answer.item)):
+    held = np.repeat(stop.target.user, stop.target.count)
+    for user, item in ((stop.train.user, stop.train.item), (held, stop.target.item)):
         assert not answers & set(zip(user.tolist(), item.tolist(), strict=True))
+
+
+def test_a_network_is_validated_with_its_history(prepared):
+    spec, split, task = prepared.experiment.model[-1], prepared.split, prepared.experiment.task
+    observer = RecordingObserver()
+    validation = validate(spec, split, task, FitContext(seed=5, observer=observer))
+    stopped = fit_early_stopped(spec, split, task, FitContext(seed=5))
+    assert validation.spec == stopped.refit_spec()
+    metrics = [one.metric for one in validation.history]
+    assert [one.epoch for one in validation.history] == list(range(1, 9))
+    assert validation.metric == max(metrics) == metrics[validation.spec.epochs - 1]
+    assert all(one.loss > 0 for one in validation.history)
+    assert validation.seconds > 0
+    assert [values["metric"] for _, values in observer.of("epoch")] == metrics
+
+
+def test_a_model_without_epochs_is_validated_by_one_fit(prepared):
+    spec, task = EASE(l2=20), prepared.experiment.task
+    validation = validate(spec, prepared.split, task)
+    inner = prepared.split.validation_split().drop_seen_targets()
+    lists = recommend(spec.fit(inner.train), inner.query, 5)
+    assert validation.metric == evaluate(lists, inner.target, ["recall@5"])["recall@5"] > 0
+    assert validation.spec is spec
+    assert validation.history == ()
 
 
 @pytest.mark.parametrize("die_in", ["stop", "fit", "between"])
@@ -150,10 +176,10 @@ def test_a_log_too_small_for_a_stop_fold_is_learnt_as_long_as_the_knobs_say(tmp_
     path = tmp_path / "log.csv"
     pl.DataFrame(rows).write_csv(path)
     tables = {**TABLES, "data": {"kind": "delimited", "path": str(path)}, "split": {"kind": "last_n", "n": 1}}
-    said = []
-    runs = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path / "runs", say=said.append))
+    observer = RecordingObserver()
+    runs = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path / "runs", observer))
     assert runs[-1].producer.refit.epochs == 8
-    assert any("warning: no stop fold" in line for line in said)
+    assert any("warning: the log is too small for a validation split" in line for line in observer.messages)
 
 
 def test_the_refit_does_not_lose_against_the_stopped_model_on_people_held_out():

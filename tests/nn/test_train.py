@@ -18,6 +18,7 @@ from matinee.contract import FitContext
 from matinee.errors import TrainingError
 from matinee.nn.checkpoint import TrainingHistory
 from matinee.nn.train import DEFAULT_BYTES, KEEP_BYTES, TrainConfig, bf16_matmul, keep_freed_memory, resident, train
+from tests.observers import RecordingObserver
 
 UPDATES = 5
 PLAN = TrainConfig(
@@ -291,24 +292,33 @@ def test_a_weight_lost_by_the_last_step_of_an_epoch_is_named():
 
 
 def test_the_bar_says_epoch_loss_metric_and_time_left():
-    from contextlib import contextmanager
-
-    told = []
-
-    @contextmanager
-    def progress(what, total):
-        steps = []
-        yield steps.append
-        told.append((what, total, len(steps)))
-
+    observer = RecordingObserver()
     net = Net()
     x = torch.ones(2, 3)
-    ctx = FitContext(progress=progress, validate=lambda net: 0.25)
+    ctx = FitContext(observer=observer, validate=lambda net: 0.25)
     train(net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=2), ctx, Net)
-    assert [total for _, total, _ in told] == [UPDATES, UPDATES] == [n for *_, n in told]
-    assert told[0][0] == "training toy, epoch 1 of 2"
-    assert "epoch 2 of 2, loss" in told[1][0]
-    assert "best 0.2500 after 1, at most 0 s left" in told[1][0]
+    texts = [what for what, *_ in observer.steps]
+    assert [total for _, total, _ in observer.steps] == [UPDATES, UPDATES] == [n for *_, n in observer.steps]
+    assert texts[0] == "training toy, epoch 1 of 2"
+    assert "epoch 2 of 2, loss" in texts[1]
+    assert "best 0.2500 after 1, at most 0 s left" in texts[1]
+
+
+def test_every_epoch_is_an_event_also_of_a_resumed_training(tmp_path):
+    net, x, observers = Net(), torch.ones(2, 3), []
+    for epochs in (2, 3):
+        observers.append(RecordingObserver())
+        ctx = FitContext(observer=observers[-1], validate=lambda net: 0.25, checkpoint_dir=tmp_path)
+        config = replace(PLAN, epochs=epochs, eval_every=2, checkpoint_every_s=0.0, eval_initial=True)
+        history = train(net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), config, ctx, Net)
+    first, resumed = (observer.of("epoch") for observer in observers)
+    assert [step for step, _ in first] == [0, 1, 2]
+    assert first[0][1] == {"metric": 0.25}
+    assert set(first[1][1]) == {"loss", "seconds"}
+    assert set(first[2][1]) == {"loss", "metric", "seconds"}
+    assert [step for step, _ in resumed] == [0, 1, 2, 3]
+    assert "seconds" not in resumed[1][1]
+    assert [values["loss"] for _, values in resumed[1:]] == list(history.losses)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")

@@ -28,8 +28,8 @@ def die_at(n: int, root: str) -> None:
 def main() -> None:
     file, root, n, often = sys.argv[1:]
     from matinee.runs import RunOptions, prepare
-    from matinee.runs.combine import execute_all
     from matinee.runs.experiment import read_experiment
+    from matinee.runs.pipeline import run_experiment
 
     prepared = prepare(read_experiment(json.loads(Path(file).read_text()), file))
     if often == "often":  # a checkpoint after every epoch
@@ -39,7 +39,7 @@ def main() -> None:
 
         train.monotonic = count(0, 100).__next__
     die_at(int(n), root)
-    execute_all(prepared, RunOptions(Path(root)))
+    run_experiment(prepared, RunOptions(Path(root)))
 
 
 if __name__ == "__main__":

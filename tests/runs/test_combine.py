@@ -8,12 +8,13 @@ import pytest
 
 from matinee import models
 from matinee.contract import FitContext
-from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.ensemble.ensemble_spec import read_ensemble
 from matinee.errors import RunError, SpecError, SubmissionError, UnknownNameError
 from matinee.runs import RunOptions, leaderboard, open_run, prepare
-from matinee.runs.combine import chosen_members, combine, execute_all
+from matinee.runs.combine import chosen_members, combine
 from matinee.runs.experiment import read_experiment
 from matinee.runs.imported import import_lists
+from matinee.runs.pipeline import run_experiment
 from matinee.runs.refit import experiment_of, refit_lists, submit_experiment
 from matinee.runs.text import ensemble_lines as lines
 from matinee.topk import recommend
@@ -30,7 +31,7 @@ def tables(**changes):
 def done(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     prepared = prepare(read_experiment(tables(), "exp.toml"))
-    return prepared, root, execute_all(prepared, RunOptions(root))
+    return prepared, root, run_experiment(prepared, RunOptions(root))
 
 
 def test_the_ensemble_is_a_run_on_the_board(done):
@@ -45,8 +46,9 @@ def test_the_ensemble_is_a_run_on_the_board(done):
     assert set(report.single_model) == {"popularity", "item_knn", "ease"}
     assert run.evaluation["recall@5"] == pytest.approx(report.out_of_fold)
     text = "\n".join(lines(run))
-    assert "is selection" in text
-    assert "the best member" in text
+    assert "out of fold" in text
+    assert "in sample (optimism " in text
+    assert "gain over the best member" in text
     assert "rbo" in text
     assert lines(runs[0]) == []
     assert experiment_of(run) == prepared.experiment
@@ -55,7 +57,7 @@ def test_the_ensemble_is_a_run_on_the_board(done):
 def test_running_again_searches_nothing(done, monkeypatch):
     prepared, root, runs = done
     monkeypatch.setattr("matinee.runs.combine.search", lambda *a, **k: pytest.fail("searched again"))
-    assert [run.name for run in execute_all(prepared, RunOptions(root))] == [run.name for run in runs]
+    assert [run.name for run in run_experiment(prepared, RunOptions(root))] == [run.name for run in runs]
 
 
 def test_it_is_delivered_by_refitting_its_members_with_the_weights_kept(done, tmp_path):
@@ -83,7 +85,7 @@ def test_members_are_named_by_kind_or_by_run(done):
     assert list(chosen_members(runs, plan)) == ["ease", "item_knn"]
     made = combine(prepared, runs, plan, RunOptions(root))
     assert made.params["members"] == [runs[2].name, runs[1].name]
-    unknown = read_plan({**GREEDY, "members": ["eas"]}, "ensemble")
+    unknown = read_ensemble({**GREEDY, "members": ["eas"]}, "ensemble")
     with pytest.raises(UnknownNameError, match="did you mean 'ease'"):
         combine(prepared, runs, unknown, RunOptions(root))
 
@@ -92,7 +94,7 @@ def test_several_seeds_of_a_model_are_one_line(tmp_path):
     model = [{"kind": "pure_svd", "factors": 5, "seeds": 3}, {"kind": "ease"}]
     experiment = read_experiment({**TABLES, "model": model}, "exp.toml")
     assert read_experiment(experiment.to_dict(), "run.json") == experiment
-    runs = execute_all(prepare(experiment), RunOptions(tmp_path))
+    runs = run_experiment(prepare(experiment), RunOptions(tmp_path))
     assert [run.kind for run in runs] == ["popularity", "pure_svd", "pure_svd", "pure_svd", "ease", "ensemble"]
     assert [run.record.seed for run in runs[1:4]] == [5, 6, 7]
     assert runs[-1].record.ensemble.recipe.weight == pytest.approx([1 / 3] * 3)
@@ -112,7 +114,7 @@ def test_lists_from_elsewhere_join_as_a_member(done, tmp_path):
     theirs = import_lists(elsewhere, "theirs", prepared, RunOptions(root))
     assert theirs.kind == "theirs"
     assert theirs.record.metrics["recall@5"] == runs[2].record.metrics["recall@5"]
-    plan = read_plan({"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}, "ensemble")
+    plan = read_ensemble({"kind": "fixed", "members": ["theirs", "item_knn"], "depth": 20}, "ensemble")
     made = combine(prepared, [*runs, theirs], plan, RunOptions(root))
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)
     task = prepared.experiment.task
@@ -169,9 +171,11 @@ def test_a_gate_that_finds_nothing_leaves_everybody_alone(done, gate):
 
 
 def test_weights_for_each_person_are_kept_and_delivered(done):
-    """`sure = 1` takes the gate unlooked."""
+    """`max_p_value = 1` uses the gate in any case."""
     prepared, root, runs = done
-    plan = read_experiment(tables(ensemble={**GREEDY, "gate": {"kind": "logit", "sure": 1.0}}), "exp.toml").ensemble
+    plan = read_experiment(
+        tables(ensemble={**GREEDY, "gate": {"kind": "logit", "max_p_value": 1.0}}), "exp.toml"
+    ).ensemble
     made = combine(prepared, runs, plan, RunOptions(root))
     assert made.record.ensemble.recipe.gate.kind == "logit"
     log, users = prepared.log, np.arange(prepared.log.n_users, dtype=np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -14,10 +15,11 @@ from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
 from matinee.errors import InsufficientMemoryError, RunError, SpecError, UnknownNameError, UnsupportedError
 from matinee.models.ease import EASE
 from matinee.runs import RunOptions, execute, leaderboard, open_run, prepare, runs_in
-from matinee.runs import execute as execute_verb
 from matinee.runs.experiment import read_experiment, schema
+from matinee.runs.folder import catalogue_frame
 from matinee.runs.refit import experiment_of, submit_experiment
 from matinee.runs.text import warnings
+from tests.observers import RecordingObserver
 
 TABLES = {
     "seed": 5,
@@ -53,8 +55,8 @@ def test_a_run_folder_holds_everything(done):
             "log.jsonl",
             "model",
         }
-        stages = [json.loads(line)["stage"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
-        assert stages == ["fit", "score", "evaluate"]
+        stages = [json.loads(line)["event"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
+        assert stages == ["fit", "lists", "evaluate"]
     assert not list((root / ".partial").iterdir())
 
 
@@ -68,13 +70,13 @@ def test_numbers_read_back_are_those_written(done):
         assert evaluation.interval("ndcg@5") == pytest.approx((said["ndcg@5"].low, said["ndcg@5"].high))
         assert evaluation.part("last")["recall@5"] == pytest.approx(said["recall@5"].parts["last"].mean)
         lists = run.lists(prepared.log.users, prepared.log.items)
-        assert lists.item.shape == (len(prepared.split.ask), 20)
+        assert lists.item.shape == (len(prepared.split.query), 20)
         assert (np.diff(lists.score, axis=1) <= 0).all()
 
 
 def test_the_catalogue_and_the_split_are_kept(done):
     prepared, root, runs = done
-    train, query, target = prepared.split.train, prepared.split.ask, prepared.split.answer
+    train, query, target = prepared.split.train, prepared.split.query, prepared.split.target
     catalogue = runs[0].catalogue()
     assert catalogue["item"].to_list() == train.items.ids.to_list()
     assert catalogue["title"].to_list() == train.titles.to_list()
@@ -92,6 +94,16 @@ def test_the_catalogue_and_the_split_are_kept(done):
     assert items["last_time"].max() == train.time.max()
 
 
+def test_an_item_without_a_title_has_none_in_the_catalogue(done):
+    prepared = done[0]
+    train = prepared.split.train
+    untitled = replace(train, item_attributes=None)
+    assert untitled.titles is None
+    frame = catalogue_frame(untitled, None)
+    assert frame["title"].dtype == pl.String
+    assert frame["title"].null_count() == train.n_items
+
+
 def test_the_catalogue_says_what_is_available(tmp_path):
     tables = with_(task={**TABLES["task"], "available": "train"}, data={**TABLES["data"], "items": 300, "rows": 900})
     prepared = prepare(read_experiment(tables, "exp.toml"))
@@ -107,17 +119,17 @@ def test_the_kept_model_gives_the_kept_lists(done):
 
     prepared, _, runs = done
     for run in runs:
-        again = recommend(run.model(), prepared.split.ask, 20, task_mask(prepared.experiment.task, prepared.split))
+        again = recommend(run.model(), prepared.split.query, 20, task_mask(prepared.experiment.task, prepared.split))
         np.testing.assert_array_equal(again.item, run.lists(prepared.log.users, prepared.log.items).item)
 
 
 def test_running_again_computes_nothing(done, monkeypatch):
     prepared, root, runs = done
     monkeypatch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
-    said = []
-    again = execute(prepared, RunOptions(root, say=said.append))
+    observer = RecordingObserver()
+    again = execute(prepared, RunOptions(root, observer))
     assert [run.name for run in again] == [run.name for run in runs]
-    assert all("done before" in line for line in said)
+    assert all("finished before" in line for line in observer.messages)
 
 
 def test_any_change_is_another_run(done, tmp_path):
@@ -131,26 +143,27 @@ def test_any_change_is_another_run(done, tmp_path):
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     prepared = prepare(read_experiment(TABLES, "exp.toml"))
-    module = __import__("matinee.runs.execute", fromlist=["judged"])
-    judged = module.judged
-    monkeypatch.setattr(module, "judged", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    from matinee.runs import draft
+
+    evaluate_lists = draft.evaluate_lists
+    monkeypatch.setattr(draft, "evaluate_lists", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        execute_verb(prepared, RunOptions(tmp_path))
+        execute(prepared, RunOptions(tmp_path))
     assert not runs_in(tmp_path)
-    monkeypatch.setattr(module, "judged", judged)
+    monkeypatch.setattr(draft, "evaluate_lists", evaluate_lists)
     fits = []
     real = models.get("popularity").fit
     monkeypatch.setattr(models.get("popularity"), "fit", lambda self, *a: fits.append(1) or real(self, *a))
-    said = []
-    runs = execute_verb(prepared, RunOptions(tmp_path, say=said.append))
+    observer = RecordingObserver()
+    runs = execute(prepared, RunOptions(tmp_path, observer))
     assert len(runs) == 3
     assert not fits
-    assert any("going on from there" in line for line in said)
+    assert any("resumed after its fit" in line for line in observer.messages)
 
 
 def test_a_half_written_model_is_fitted_anew(tmp_path):
     prepared = prepare(read_experiment(TABLES, "exp.toml"))
-    from matinee.runs.execute import ModelJob
+    from matinee.runs.job import ModelJob
 
     job = ModelJob(prepared, prepared.experiment.model[0], 5, RunOptions(tmp_path))
     half = job.work / "model.half"
@@ -166,7 +179,7 @@ def test_the_board_ranks_with_intervals_and_gaps(done):
     means = [row["recall@5"]["mean"] for row in rows]
     assert means == sorted(means, reverse=True)
     for row in rows:
-        assert {"run", "kind", "knobs", "split", "fit_seconds", "score_seconds", "recall@5"} <= row.keys()
+        assert {"run", "kind", "params", "split", "fit_seconds", "score_seconds", "recall@5"} <= row.keys()
         assert row["recall@5"]["low"] <= row["recall@5"]["mean"] <= row["recall@5"]["high"]
     assert rows[0]["behind"] is None
     assert rows[-1]["behind"]["mean"] == pytest.approx(means[0] - means[-1])
@@ -199,8 +212,8 @@ def test_the_board_refuses_to_mix_splits_and_rules(done, tmp_path):
     ("harm", "message"),
     [
         (lambda f: (f / "run.json").write_text("{"), "damaged"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 3"),
-        (lambda f: (f / "run.json").write_text(json.dumps({"format": 3})), "damaged .*required"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 99})), "format 99, this version reads format 4"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"format": 4})), "damaged .*required"),
         (lambda f: (f / "lists.parquet").unlink(), "lists.parquet missing"),
         (lambda f: (f / "run.json").unlink(), "no run.json"),
     ],
@@ -232,8 +245,10 @@ def test_a_guard_warns_when_a_model_does_not_beat_popularity(tmp_path, monkeypat
 
     monkeypatch.setattr(EASE, "fit", broken)
     runs = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
-    assert any("does not beat popularity" in warning for warning in warnings(runs[-1]))
-    assert not runs[0].record.findings
+    ranked = leaderboard(runs)
+    assert any("not significantly better than popularity" in text for text in warnings(ranked.findings(runs[-1])))
+    assert not ranked.findings(runs[0])
+    assert not runs[-1].record.findings
 
 
 def test_the_submission_is_refitted_written_and_checked(done, tmp_path):
@@ -371,5 +386,5 @@ def test_given_files_go_from_log_to_board(tmp_path):
         data={"path": str(tmp_path / "train.csv")}, split={"kind": "predefined", "targets": str(tmp_path / "test.csv")}
     )
     runs = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path / "runs"))
-    assert experiment_of(runs[0]).split.answer == tmp_path / "test.csv"
+    assert experiment_of(runs[0]).split.targets == tmp_path / "test.csv"
     assert leaderboard(runs).runs

@@ -6,15 +6,16 @@ import pytest
 
 from matinee.metrics import compare, evaluate
 from matinee.models.ease import EASE
-from matinee.runs import execute, prepare
+from matinee.runs import execute, leaderboard, prepare
 from matinee.runs.execute import RunOptions
 from matinee.runs.experiment import read_experiment
 from matinee.runs.finding import Finding, warning
 from matinee.runs.guards import check_beats_popularity, check_training
 from matinee.runs.log import read_log
-from matinee.runs.text import SENTENCES, finding_text
+from matinee.runs.text import MESSAGES, finding_text
 from matinee.runs.validation import fit_early_stopped
 from matinee.topk import recommend
+from tests.observers import RecordingObserver
 from tests.runs.test_execute import TABLES
 
 
@@ -22,15 +23,18 @@ from tests.runs.test_execute import TABLES
     ("losses", "metrics", "wanted"),
     [
         ([2.0, 1.5, 1.6], [(1, 0.1), (2, 0.3), (3, 0.2)], []),
-        ([2.0, 2.0, 2.5], [], ["never fell below the 2 of the first epoch: lower its learning_rate"]),
-        ([2.0, 1.5], [(1, 0.1), (2, 0.3)], ["best on the stop fold after the last of 2 epochs: give it more"]),
+        ([2.0, 2.0, 2.5], [], ["never fell below the 2 of the first epoch: lower learning_rate"]),
+        ([2.0, 1.5], [(1, 0.1), (2, 0.3)], ["best validation value was at the last epoch (2): increase epochs"]),
         ([2.0, 1.5], [(0, 0.3), (1, 0.3), (2, 0.3)], []),
         ([2.0], [], []),
         ([], [(0, 0.3)], []),
     ],
 )
 def test_a_network_that_does_not_learn_or_is_not_done(losses, metrics, wanted):
-    found = [finding_text(one) for one in check_training([{"losses": losses, "metrics": metrics}])]
+    metric = dict(metrics)
+    epochs = [{"step": n, **({"loss": losses[n - 1]} if n else {})} for n in range(len(losses) + 1)]
+    lines = [line | ({"metric": metric[line["step"]]} if line["step"] in metric else {}) for line in epochs]
+    found = [finding_text(one) for one in check_training([line for line in lines if len(line) > 1])]
     assert len(found) == len(wanted)
     assert all(part in whole for part, whole in zip(wanted, found, strict=True))
 
@@ -44,34 +48,56 @@ def test_a_run_keeps_how_its_network_learnt_and_warns_of_it(tmp_path):
         "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
         "model": [{"kind": "mult_dae", "factors": 8, "epochs": 2, "learning_rate": 0.01}],
     }
-    heard = []
-    *_, run = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path, say=heard.append))
-    stop, learn = read_log(run.folder, "training")
-    assert (stop["fold"], learn["fold"]) == ("stop", "learn")
-    assert len(stop["losses"]) == len(stop["metrics"]) == len(learn["losses"]) == run.producer.refit.epochs == 2
-    assert learn["metrics"] == []
-    assert stop["losses"][1] < stop["losses"][0]
-    warning = finding_text(run.record.findings[0])
-    assert "after the last of 2 epochs" in warning
-    assert any(warning in line for line in heard)
+    observer = RecordingObserver()
+    *_, run = execute(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path, observer))
+    lines = read_log(run.folder, "epoch")
+    assert [(line["split"], line["step"]) for line in lines] == [
+        ("validation", 1),
+        ("validation", 2),
+        ("train", 1),
+        ("train", 2),
+    ]
+    assert run.producer.refit.epochs == 2
+    assert all({"loss", "metric", "seconds"} <= line.keys() for line in lines[:2])
+    assert not any("metric" in line for line in lines[2:])
+    assert lines[1]["loss"] < lines[0]["loss"]
+    sent = observer.of("epoch")
+    assert [values["loss"] for _, values in sent] == [line["loss"] for line in lines]
+    assert {values["run"] for _, values in sent} == {run.name}
+    (validation,) = read_log(run.folder, "validate")
+    assert validation["metric"] == max(line["metric"] for line in lines[:2])
+    assert "was at the last epoch (2)" in finding_text(run.record.findings[0])
 
 
 def test_a_lead_within_the_noise_is_reported(tmp_path):
     """A mean above popularity is not enough: the interval has to be above 0."""
-    popularity, knn, _ = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
+    runs = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
+    popularity, knn, ease = runs
     lead = compare(knn.evaluation, popularity.evaluation, "recall@5")
     assert lead.low < 0 < lead.mean
     (finding,) = check_beats_popularity(knn.evaluation, popularity.evaluation, "recall@5")
     assert finding.code == "popularity_not_beaten"
     assert finding.values["mean"] == pytest.approx(lead.mean)
-    assert finding in knn.record.findings
+    assert finding in leaderboard(runs).findings(knn)
+    assert leaderboard([ease, knn, popularity]).beats_popularity == leaderboard(runs).beats_popularity
+    assert not leaderboard(runs).findings(popularity)
+    assert not leaderboard([knn, ease]).beats_popularity
+
+
+def test_the_baseline_is_popularity_with_default_hyperparameters(tmp_path):
+    model = [{"kind": "popularity", "repeat_weight": 0.5}, {"kind": "popularity"}, {"kind": "item_knn"}]
+    runs = execute(prepare(read_experiment({**TABLES, "model": model}, "exp.toml")), RunOptions(tmp_path))
+    ranked = leaderboard(runs)
+    assert set(ranked.beats_popularity) == {runs[0].name, runs[2].name}
+    (finding,) = ranked.findings(runs[2])
+    assert finding.values["mean"] == pytest.approx(compare(runs[2].evaluation, runs[1].evaluation, "recall@5").mean)
 
 
 def test_values_that_do_not_exist_are_shown_as_a_dash():
     found = warning("popularity_not_beaten", metric="recall@5", mean=0.1, low=float("nan"), high=float("nan"))
     assert "(+0.1000 [–, –])" in finding_text(found)
     assert finding_text(Finding(code="of_tomorrow", values={"x": 1})) == "of_tomorrow, x = 1"
-    assert set(SENTENCES) >= {"seen_items", "identical_lists", "unsorted_lists", "short_lists"}
+    assert set(MESSAGES) >= {"seen_items", "identical_lists", "unsorted_lists", "short_lists"}
 
 
 def test_the_popularity_metric_counts_the_training_set_alone(tmp_path):

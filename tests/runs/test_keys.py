@@ -11,14 +11,12 @@ import pytest
 from matinee.models.ease import EASE
 from matinee.models.mult_dae import MultDAE
 from matinee.runs import RunOptions, execute, prepare
-from matinee.runs.combine import execute_all
-from matinee.runs.execute import ModelJob
 from matinee.runs.experiment import read_experiment
+from matinee.runs.job import ModelJob
 from matinee.runs.keys import code_of, of_model
+from matinee.runs.pipeline import run_experiment
+from tests.observers import RecordingObserver
 from tests.runs.test_execute import TABLES
-
-EXECUTE = sys.modules["matinee.runs.execute"]
-"""The module; in its package, the function has its name."""
 
 
 def job(spec=None, **changes):
@@ -57,13 +55,13 @@ def test_a_fit_that_validates_depends_on_the_metric_it_validates_by():
 
 def test_another_metric_fits_and_searches_nothing(tmp_path, monkeypatch):
     tables = {**TABLES, "ensemble": {"kind": "fixed", "members": ["ease", "item_knn"], "depth": 20}}
-    first = execute_all(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path))
+    first = run_experiment(prepare(read_experiment(tables, "exp.toml")), RunOptions(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
-        patch.setattr(EXECUTE, "recommend", lambda *a, **k: pytest.fail("listed again"))
+        patch.setattr("matinee.runs.job.recommend", lambda *a, **k: pytest.fail("listed again"))
         patch.setattr("matinee.runs.combine.search", lambda *a, **k: pytest.fail("searched again"))
         prepared = prepare(read_experiment({**tables, "task": task(extra_metrics=["hit@5", "map@5"])}, "exp.toml"))
-        again = execute_all(prepared, RunOptions(tmp_path))
+        again = run_experiment(prepared, RunOptions(tmp_path))
     for one, other in zip(first, again, strict=True):
         assert one.name != other.name
         assert set(other.record.metrics) == {"recall@5", "hit@5", "map@5"}
@@ -78,17 +76,17 @@ def test_a_damaged_run_gives_nothing_to_another(tmp_path):
     first = execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))[-1]
     path = first.folder / "lists.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    lines = []
+    observer = RecordingObserver()
     changed = prepare(read_experiment({**TABLES, "task": task(extra_metrics=["hit@5"])}, "exp.toml"))
-    again = execute(changed, RunOptions(tmp_path, say=lines.append))[-1]
-    assert not any(first.name in line and "same fit" in line for line in lines)
+    again = execute(changed, RunOptions(tmp_path, observer))[-1]
+    assert not any(first.name in line and "same fit" in line for line in observer.messages)
     assert again.record.metrics["recall@5"] == first.record.metrics["recall@5"]
 
 
 def test_deeper_lists_are_made_with_the_model_of_another_run(tmp_path, monkeypatch):
     execute(prepare(read_experiment(TABLES, "exp.toml")), RunOptions(tmp_path))
     monkeypatch.setattr(EASE, "fit", lambda *a, **k: pytest.fail("fitted again"))
-    prepared = prepare(read_experiment({**TABLES, "task": task(depth=30)}, "exp.toml"))
+    prepared = prepare(read_experiment({**TABLES, "task": task(stored_k=30)}, "exp.toml"))
     run = execute(prepared, RunOptions(tmp_path))[-1]
     assert run.lists(prepared.log.users, prepared.log.items).k == 30
 
@@ -101,6 +99,9 @@ def test_a_model_whose_source_changed_is_another_fit(tmp_path, monkeypatch):
     from importlib import import_module
 
     mine = import_module("mine_for_keys").Mine
+    entry = EntryPoint("mine", "mine_for_keys:Mine", "matinee.models")
+    monkeypatch.setattr("matinee.spec.entry_points", lambda group=None: [entry] if group == "matinee.models" else [])
+    monkeypatch.setattr(mine, "registered_as", "mine")
     before = of_model(mine(), 5, job().prepared.experiment.task)
     path.write_text(source + "# another formula\n")
     assert of_model(mine(), 5, job().prepared.experiment.task) != before
@@ -113,8 +114,8 @@ def test_the_version_of_an_outside_package_counts(monkeypatch):
 
     entry = EntryPoint("ease", "matinee.models.ease:EASE", "matinee.models")
     vars(entry).update(dist=Dist())
-    monkeypatch.setattr("matinee.runs.keys.entry_points", lambda group: [entry])
-    before = code_of(EASE)
-    assert before["distribution"] == "theirs 1.2"
+    monkeypatch.setattr("matinee.spec.entry_points", lambda group: [entry])
+    before = code_of(EASE())
+    assert before["version"] == "1.2"
     Dist.version = "1.3"
-    assert code_of(EASE) != before
+    assert code_of(EASE()) != before

@@ -17,13 +17,16 @@ import pytest
 import matinee
 from matinee.errors import RunError
 from matinee.models.mult_dae import MultDAE
+from matinee.observer import SILENT
 from matinee.runs import RunOptions, execute, open_run, prepare, runs_in
-from matinee.runs.combine import execute_all
 from matinee.runs.experiment import Submission, read_experiment
 from matinee.runs.lock import locked, locked_if_free
-from matinee.runs.log import append_log, last_lines, read_log
+from matinee.runs.log import append_log, merged_lines, read_log
+from matinee.runs.pipeline import run_experiment
 from matinee.runs.refit import _refit_folder, experiment_of, submit_run
+from matinee.runs.split_store import split_damage
 from matinee.runs.store import discard
+from tests.observers import RecordingObserver
 from tests.runs.test_execute import TABLES
 
 NETWORK = {"kind": "mult_dae", "factors": 8, "epochs": 2, "learning_rate": 0.01}
@@ -35,8 +38,8 @@ ENVIRONMENT = {
 }
 
 
-def executed(tables, root, say=lambda line: None):
-    return execute_all(prepare(read_experiment(tables, "exp.toml")), RunOptions(root, say=say))
+def executed(tables, root, observer=SILENT):
+    return run_experiment(prepare(read_experiment(tables, "exp.toml")), RunOptions(root, observer))
 
 
 def content(run):
@@ -96,8 +99,9 @@ def test_a_lock_is_waited_for_and_given_up_by_a_process_that_dies(tmp_path):
     code = f"""
 import sys, time
 from pathlib import Path
+from matinee.observer import SILENT
 from matinee.runs.lock import locked
-with locked(Path({str(work)!r}), print):
+with locked(Path({str(work)!r}), SILENT):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -105,14 +109,15 @@ with locked(Path({str(work)!r}), print):
     assert holder.stdout.readline() == "held\n"
     with locked_if_free(work) as free:
         assert not free
-    lines = []
 
-    def say(line):
-        lines.append(line)
-        holder.kill()
+    class Killing(RecordingObserver):
+        def message(self, text):
+            super().message(text)
+            holder.kill()
 
-    with locked(work, say):
-        assert lines == ["work: another process computes it, waiting for that"]
+    observer = Killing()
+    with locked(work, observer):
+        assert observer.messages == ["work: another process computes it, waiting for its end"]
     holder.wait()
     assert not list(tmp_path.iterdir())
 
@@ -191,9 +196,9 @@ def test_a_damaged_run_is_moved_away_and_computed_again(whole, tmp_path):
     shutil.copytree(root, tmp_path / "runs")
     damaged = tmp_path / "runs" / runs[1].name
     flipped(damaged / "lists.parquet", 100, 0)
-    lines = []
-    executed(WITH_NETWORK, tmp_path / "runs", lines.append)
-    (warning,) = [line for line in lines if "damaged" in line]
+    observer = RecordingObserver()
+    executed(WITH_NETWORK, tmp_path / "runs", observer)
+    (warning,) = [line for line in observer.messages if "damaged" in line]
     assert f"{damaged.name}: warning: " in warning
     assert "computed again" in warning
     assert contents(tmp_path / "runs") == contents(root)
@@ -205,9 +210,9 @@ def test_a_folder_that_cannot_be_read_is_skipped_with_a_warning(whole, tmp_path)
     shutil.copytree(root, tmp_path / "runs")
     old = tmp_path / "runs" / runs[0].name / "run.json"
     old.write_text(json.dumps({"format": 2, "model": {"kind": "popularity"}}))
-    lines = []
-    assert {run.name for run in runs_in(tmp_path / "runs", lines.append)} == {run.name for run in runs[1:]}
-    (line,) = lines
+    observer = RecordingObserver()
+    assert {run.name for run in runs_in(tmp_path / "runs", observer)} == {run.name for run in runs[1:]}
+    (line,) = observer.messages
     assert line.startswith("warning: ")
     assert runs[0].name in line
     assert "format 2" in line
@@ -216,7 +221,7 @@ def test_a_folder_that_cannot_be_read_is_skipped_with_a_warning(whole, tmp_path)
 def stopped_before_evaluation(tables, root, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
-            sys.modules["matinee.runs.execute"], "judged", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+            sys.modules["matinee.runs.draft"], "evaluate_lists", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
             executed(tables, root)
@@ -260,7 +265,7 @@ def stopped_while_learning(root, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(train, "monotonic", count(0, 100).__next__)
         patch.setattr(MultDAE, "fit", lambda self, *a: fits.append(1) or fit(self, *a))
-        patch.setattr(MultDAE, "rebuilding", dying)
+        patch.setattr(MultDAE, "reconstruction_loss", dying)
         with pytest.raises(KeyboardInterrupt):
             executed(WITH_NETWORK, root)
     (work,) = [path for path in (root / ".partial").iterdir() if path.is_dir()]
@@ -270,9 +275,9 @@ def stopped_while_learning(root, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "harm", "fits"),
     [
-        ("settled.json", lambda path: None, 1),
-        ("settled.json", lambda path: path.write_text("{"), 2),
-        ("settled.json", lambda path: path.write_text(path.read_text().replace('"epochs": 2', '"epochs": 1')), 2),
+        ("resolved.json", lambda path: None, 1),
+        ("resolved.json", lambda path: path.write_text("{"), 2),
+        ("resolved.json", lambda path: path.write_text(path.read_text().replace('"epochs": 2', '"epochs": 1')), 2),
         ("fit/checkpoint.safetensors", lambda path: flipped(path, -5, 6), 1),
         ("fit/checkpoint.safetensors", lambda path: flipped(path, 60, 1), 1),
         ("fit/checkpoint.safetensors", lambda path: path.write_bytes(path.read_bytes()[:100]), 1),
@@ -296,7 +301,7 @@ def test_a_submission_leaves_the_work_of_others_alone(whole, tmp_path):
     for folder in (busy, killed):
         folder.mkdir(parents=True)
     own = _refit_folder(runs[0].producer, 5, stage)
-    with locked(busy, print):
+    with locked(busy, SILENT):
         to = Submission(path=str(tmp_path / "s.csv"))
         submit_run(runs[0], experiment_of(runs[0]), log, to, stage)
         discard(busy)
@@ -307,13 +312,33 @@ def test_a_submission_leaves_the_work_of_others_alone(whole, tmp_path):
 
 def test_the_last_line_of_a_stage_counts(tmp_path):
     for value in (1, 2):
-        append_log(tmp_path, "training", fold="stop", losses=[value])
-        append_log(tmp_path, "training", fold="learn", losses=[value])
+        append_log(tmp_path, "epoch", split="validation", step=1, loss=value, **({"seconds": 7} if value == 1 else {}))
+        append_log(tmp_path, "epoch", split="train", step=value, loss=value)
     with (tmp_path / "log.jsonl").open("a") as log:
-        log.write('{"stage": "training", "fold": "st')
-    assert [line["losses"] for line in read_log(tmp_path, "training")] == [[2], [2]]
+        log.write('{"event": "epoch", "split": "va')
+    lines = read_log(tmp_path, "epoch")
+    assert [(line["split"], line["step"], line["loss"]) for line in lines] == [
+        ("train", 1, 1),
+        ("validation", 1, 2),
+        ("train", 2, 2),
+    ]
+    assert lines[1]["seconds"] == 7
     append_log(tmp_path, "fit", seconds=1)
-    assert [line["stage"] for line in last_lines(tmp_path)] == ["training", "training", "fit"]
+    assert [line["event"] for line in merged_lines(tmp_path)] == ["epoch", "epoch", "epoch", "fit"]
+
+
+def test_a_damaged_split_folder_is_moved_away_and_written_again(whole, tmp_path):
+    root, _ = whole
+    shutil.copytree(root, tmp_path / "runs")
+    (folder,) = (tmp_path / "runs").glob("split-*")
+    assert split_damage(folder) is None
+    for name in ("users.parquet", "items.parquet", "split.json", "split.sha256"):
+        flipped(folder / name, 40, 1)
+        assert split_damage(folder) is not None
+        observer = RecordingObserver()
+        executed(WITH_NETWORK, tmp_path / "runs", observer)
+        assert any("split-" in line and "warning" in line for line in observer.messages)
+        assert split_damage(folder) is None
 
 
 @pytest.mark.parametrize("limit", [300, 3_000, 9_000])

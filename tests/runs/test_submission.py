@@ -60,7 +60,7 @@ def test_every_fault_is_named_with_its_line(tmp_path, log, rows, message):
 
 def test_seen_items_are_counted_where_they_are_allowed(tmp_path, log):
     rows = [(1000, 5000), (1000, 5003), (1001, 5000), (1001, 5001), (1002, 5004), (1002, 5005)]
-    sentence = check_file(file(tmp_path, rows), log, TASK.model_copy(update={"values_or_nan": "include"})).summary(2)
+    sentence = check_file(file(tmp_path, rows), log, TASK.model_copy(update={"seen": "include"})).summary(2)
     assert "no seen item" not in sentence
     assert "seen items allowed (33 % of rows repeat an item of the user's history), no item twice" in sentence
     assert "no seen item, no item twice" in check_file(file(tmp_path, GOOD), log, TASK).summary(2)
@@ -82,7 +82,7 @@ def test_seen_items_pass_where_they_are_allowed(tmp_path, log):
 def test_only_the_users_asked_for_must_be_there(tmp_path, log):
     wanted = log.histories(np.array([1], dtype=np.int32))
     assert len(check_file(file(tmp_path, GOOD[2:4]), log, TASK, wanted).lists) == 1
-    with pytest.raises(SubmissionError, match="users nobody asked for"):
+    with pytest.raises(SubmissionError, match="users that are no target users"):
         check_file(file(tmp_path, GOOD), log, TASK, wanted)
 
 

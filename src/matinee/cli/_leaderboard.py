@@ -54,7 +54,7 @@ def print_leaderboard(leaderboard: Leaderboard) -> None:
         table.add_row(*cells)
     out.print(table)
     for run in leaderboard.runs:
-        for warning in warnings(run):
+        for warning in warnings(leaderboard.findings(run)):
             err.print(f"warning: {run.name}: {warning}", style="yellow")
 
 

@@ -1,11 +1,11 @@
-"""Terminal output: tables, warnings and progress; plain text where the output is a pipe or a file."""
+"""Output of commands: tables, messages, and the observer that shows progress as bars or as lines."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,17 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from matinee.cli._streams import visible
-from matinee.contract import Advance
-from matinee.contract import Progress as Stages
+from matinee.observer import Advance, EventValue, Observer
 
 PIPE_WIDTH = 160
-"""Line width where standard output is not a terminal."""
+"""Characters of a line if standard output is no terminal."""
 
 
 class Screen(Console):
-    """A console without markup; control characters are printed as escapes.
+    """A console without markup and control characters in titles and ids.
 
-    With NO_COLOR set no style is sent, not even bold or dim.
+    With NO_COLOR no style is used, bold and dim included.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,22 +40,28 @@ out = Screen(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty(
 err = Screen(stderr=True, soft_wrap=True, highlight=False)
 
 
-def message(line: str) -> None:
-    """Print a status line on stderr; warnings are yellow."""
-    err.print(line, style="yellow" if "warning" in line else "dim")
+class Messages:
+    """The part that terminal observers share: messages on stderr, a warning in yellow."""
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        err.print(text, style="yellow" if "warning" in text else "dim")
+
+    def event(self, name: str, step: int | None, values: Mapping[str, EventValue]) -> None:
+        """Print nothing: the texts of progress have the loss and the metric of an epoch."""
 
 
-class Bars:
-    """Progress on a terminal: one bar per stage, removed at the end."""
+class Bars(Messages):
+    """Progress on a terminal: one bar a stage, nested ones below."""
 
     def __init__(self) -> None:
-        self._bars: Progress | None = None
+        self._live: Progress | None = None
 
     @contextmanager
-    def __call__(self, what: str, total: int) -> Generator[Advance]:
+    def progress(self, what: str, total: int) -> Generator[Advance]:
         """A bar of `total` steps while the stage runs."""
-        outermost = self._bars is None
-        bars = self._bars = self._bars or _start_bars()
+        outermost = self._live is None
+        bars = self._live = self._live or _start_bars()
         task = bars.add_task(what, total=total)
         try:
             yield lambda done: bars.advance(task, done)
@@ -64,7 +69,7 @@ class Bars:
             bars.remove_task(task)
             if outermost:
                 bars.stop()
-                self._bars = None
+                self._live = None
 
 
 def _start_bars() -> Progress:
@@ -81,11 +86,8 @@ def _start_bars() -> Progress:
     return bars
 
 
-class Lines:
-    """Progress in a log file: one line per stage.
-
-    Nested stages print at most one line per `EVERY` seconds.
-    """
+class Lines(Messages):
+    """Progress in a log file: one line a stage, for nested stages every `EVERY` seconds."""
 
     EVERY = 60.0
 
@@ -93,8 +95,8 @@ class Lines:
         self._open, self._printed = 0, 0.0
 
     @contextmanager
-    def __call__(self, what: str, total: int) -> Generator[Advance]:
-        """Print a line when the stage starts; steps print no line."""
+    def progress(self, what: str, total: int) -> Generator[Advance]:
+        """A line when the stage starts; its steps are not shown."""
         if self._open == 0 or time.monotonic() - self._printed >= self.EVERY:
             err.print(what)
             self._printed = time.monotonic()
@@ -105,14 +107,11 @@ class Lines:
             self._open -= 1
 
 
-progress: Stages = Bars() if err.is_interactive else Lines()
+observer: Observer = Bars() if err.is_interactive else Lines()
 
 
 def resolve_device(device: str) -> str:
-    """The device, if this machine has it.
-
-    Torch is imported only for devices other than the CPU.
-    """
+    """The device, if this machine has it; the CPU needs no torch."""
     if device == "cpu":
         return device
     from matinee.nn.device import resolve_device
@@ -121,11 +120,11 @@ def resolve_device(device: str) -> str:
 
 
 def table(title: str, headers: list[str], rows: list[list[Any]]) -> Table:
-    """A table of text; columns of numbers are right-aligned."""
-    text_table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for column, header in enumerate(headers):
-        numeric = all(isinstance(row[column], int | float) or row[column] in ("", "–") for row in rows)
-        text_table.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
+    """A table of text; numbers are aligned to the right."""
+    result = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for at, header in enumerate(headers):
+        numeric = all(isinstance(row[at], int | float) or row[at] in ("", "–") for row in rows)
+        result.add_column(header, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        text_table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    return text_table
+        result.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    return result

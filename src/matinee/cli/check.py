@@ -32,17 +32,17 @@ def check(
     """
     from matinee.cli._screen import out
     from matinee.runs import load_experiment, open_run
-    from matinee.runs.imported import check_on_split, check_submission, sentences
+    from matinee.runs.imported import check_on_split, check_submission, evaluation_lines
     from matinee.runs.recipients import target_users
     from matinee.runs.refit import experiment_of
 
     source = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     if held_out:
-        result, evaluation = check_on_split(file, source)
+        result = check_on_split(file, source)
     else:
         log = source.data.read()
         queries = target_users(str(users), log, unknown).queries if users else None
-        result, evaluation = check_submission(file, log, source.task, queries, targets)
-    out.print(f"{file}: {result.summary(source.task.k)}.", markup=False)
-    for line in sentences(evaluation):
+        result = check_submission(file, log, source.task, queries, targets)
+    out.print(f"{file}: {result.checked.summary(source.task.k)}.", markup=False)
+    for line in evaluation_lines(result.evaluation):
         out.print(line, markup=False)

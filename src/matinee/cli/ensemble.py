@@ -38,15 +38,15 @@ def ensemble(  # noqa: PLR0913 - one parameter per option
     """
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message, progress
+    from matinee.cli._screen import observer
     from matinee.ensemble.ensemble_spec import read_ensemble
     from matinee.runs import RunOptions, leaderboard, open_run, prepare, runs_in
     from matinee.runs.combine import combine
     from matinee.runs.refit import experiment_of
     from matinee.runs.tables import apply_change
 
-    options = RunOptions(runs, progress, message, threads=threads)
-    all_runs = [open_run(folder) for folder in folders] if folders else runs_in(runs, message)
+    options = RunOptions(runs, observer, threads=threads)
+    all_runs = [open_run(folder) for folder in folders] if folders else runs_in(runs, observer)
     members = [run for run in all_runs if run.split.startswith(split)]
     best = leaderboard(members).runs[0]
     values = {"kind": kind, "rules": rule, "depths": depth, "folds": folds, "gate": gate}

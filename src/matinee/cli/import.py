@@ -23,13 +23,16 @@ def import_file(
 
     They appear on the leaderboard and can be members of ensembles.
     """
-    from matinee.cli._screen import message, out, progress
+    from matinee.cli._screen import observer, out
     from matinee.runs import RunOptions, load_experiment, open_run, prepare
-    from matinee.runs.imported import import_lists, sentences
+    from matinee.runs.imported import evaluation_lines, import_lists
     from matinee.runs.refit import experiment_of
+    from matinee.runs.text import warnings
 
     source = experiment_of(open_run(experiment)) if experiment.is_dir() else load_experiment(experiment)
     label = name or file.stem.replace("-", "_").replace(".", "_")
-    run = import_lists(file, label, prepare(source), RunOptions(runs, progress, message))
-    for line in [f"{run.folder}:", *sentences(run.evaluation)]:
+    run = import_lists(file, label, prepare(source), RunOptions(runs, observer))
+    for line in [f"{run.folder}:", *evaluation_lines(run.evaluation)]:
         out.print(line, markup=False)
+    for warning in warnings(run.record.findings):
+        observer.message(f"warning: {run.name}: {warning}")

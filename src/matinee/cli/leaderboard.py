@@ -28,11 +28,11 @@ def leaderboard(
     import json
 
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message
+    from matinee.cli._screen import observer
     from matinee.runs import leaderboard as rank
     from matinee.runs import open_run, runs_in
 
-    all_runs = [open_run(folder) for folder in folders] if folders else runs_in(runs, message)
+    all_runs = [open_run(folder) for folder in folders] if folders else runs_in(runs, observer)
     leaderboard = rank([run for run in all_runs if run.split.startswith(split)], metric)
     if as_json:
         typer.echo(json.dumps(leaderboard.rows(), indent=2))

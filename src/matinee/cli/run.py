@@ -34,10 +34,9 @@ def run(
 
     from matinee.cli._ensemble import print_ensemble
     from matinee.cli._leaderboard import print_leaderboard
-    from matinee.cli._screen import message, out, progress, resolve_device
-    from matinee.runs import RunOptions
+    from matinee.cli._screen import observer, out, resolve_device
+    from matinee.runs import RunOptions, prepare, run_experiment
     from matinee.runs import leaderboard as rank
-    from matinee.runs.combine import execute_all
     from matinee.runs.demo import DEMO, prepare_demo
     from matinee.runs.experiment import load_experiment
     from matinee.runs.experiment import schema as schema_of
@@ -46,9 +45,10 @@ def run(
     if schema:
         out.print_json(json.dumps(schema_of()))
         return
-    options = RunOptions(runs, progress, message, resolve_device(device), threads)
-    prepared = prepare_demo(load_experiment(experiment or DEMO, tuple(changes or ())), message, demo=experiment is None)
-    all_runs = execute_all(prepared, options)
+    options = RunOptions(runs, observer, resolve_device(device), threads)
+    loaded = load_experiment(experiment or DEMO, tuple(changes or ()))
+    prepared = prepare_demo(loaded, observer) if experiment is None else prepare(loaded)
+    all_runs = run_experiment(prepared, options)
     leaderboard = rank(all_runs)
     print_leaderboard(leaderboard)
     for run in all_runs:

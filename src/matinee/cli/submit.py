@@ -34,7 +34,7 @@ def submit(
     ] = "",
 ) -> None:
     """Refit a run's model on the whole log, write and check the submission."""
-    from matinee.cli._screen import message, out, progress, resolve_device
+    from matinee.cli._screen import observer, out, resolve_device
     from matinee.errors import SpecError
     from matinee.runs import RunOptions, leaderboard, open_run, runs_in
     from matinee.runs.experiment import Submission
@@ -42,7 +42,7 @@ def submit(
     from matinee.spec import build
 
     if run == "best":
-        source = leaderboard([each for each in runs_in(runs, message) if each.split.startswith(split)]).runs[0]
+        source = leaderboard([each for each in runs_in(runs, observer) if each.split.startswith(split)]).runs[0]
     else:
         source = open_run(run)
     experiment = experiment_of(source)
@@ -54,6 +54,6 @@ def submit(
             raise SpecError("--lists", f"found {text!r}", "NAME=FILE, e.g. theirs=whole.csv")
         imported[name] = Path(file)
     delivery = Delivery(imported, unknown)
-    options = RunOptions(runs, progress, message, resolve_device(device), threads)
+    options = RunOptions(runs, observer, resolve_device(device), threads)
     log = experiment.data.read()
     out.print(submit_run(source, experiment, log, submission, options, delivery), markup=False)

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from matinee.arrays import F32, F64
-from matinee.contract import Advance
 from matinee.kernel import kernel, parallel_kernel, prange
+from matinee.observer import Advance
 
 RELAX = 1.7
 """Over-relaxation r: with 1.5 to 1.8 ADMM needs a third fewer steps than with 1."""

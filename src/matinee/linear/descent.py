@@ -8,8 +8,8 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from matinee.arrays import F32, F64, I32, I64
-from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
+from matinee.observer import SILENT, Observer
 
 COLUMNS = 1024
 """Columns solved between two progress reports; their weights share one buffer."""
@@ -36,7 +36,7 @@ class ElasticNetConfig(NamedTuple):
 
 
 def coordinate_descent(
-    G: F32, rule: ElasticNetConfig, progress: Progress = no_progress, start: csr_array | None = None
+    G: F32, rule: ElasticNetConfig, observer: Observer = SILENT, start: csr_array | None = None
 ) -> csr_array:
     """W (n, n) sparse from the Gram matrix G (n, n).
 
@@ -56,7 +56,7 @@ def coordinate_descent(
     first.sort_indices()
     given = first.indptr.astype(np.int64), first.indices.astype(np.int32), first.data.astype(np.float32)
     kept: list[tuple[I32, F32, I64]] = []
-    with progress("columns", n) as advance:
+    with observer.progress("columns", n) as advance:
         for low in range(0, n, COLUMNS):
             high = min(n, low + COLUMNS)
             item = np.full((high - low, m), -1, dtype=np.int32)

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from matinee.arrays import F32, F64, I32, I64
-from matinee.contract import Progress, no_progress
 from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.linear.gram import gram
+from matinee.observer import SILENT, Observer
 from matinee.topk.rank import rows_of
 
 HEAD = 8192
@@ -57,7 +57,7 @@ def full_support(n: int) -> csr_array:
     return csr_array((data, (item + (item >= row)).astype(np.int32), indptr), shape=(n, n))
 
 
-def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress = no_progress) -> csr_array:
+def local_ridge(G: LazyGram, support: csr_array, l2: float, observer: Observer = SILENT) -> csr_array:
     """W (n, n) sparse, one ridge regression per column.
 
     Column j is the regression of item j on the items of column j of `support`: (G_SS + l2 I) w = G_Sj, S the support of
@@ -69,7 +69,7 @@ def local_ridge(G: LazyGram, support: csr_array, l2: float, progress: Progress =
     chosen = rows_of(csc_array(support))
     weight = np.zeros(len(chosen.item), dtype=np.float32)
     by_user = (G.rows_start, G.rows_item, G.columns_start, G.columns_user)
-    with progress("columns", n) as advance:
+    with observer.progress("columns", n) as advance:
         for start in range(0, n, COLUMNS):
             stop = min(n, start + COLUMNS)
             failed = np.zeros(CHUNKS, dtype=np.int64)

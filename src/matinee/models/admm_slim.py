@@ -114,7 +114,7 @@ class ADMMSlim(ModelSpec):
     def _descend(self, inverse: AdmmInverse, W: F32, ctx: FitContext) -> F32:
         """C (n, n), starting from W."""
         rule = AdmmConfig(self.l1, self.non_negative, self.tolerance, self.max_iter)
-        with ctx.progress("admm_slim", self.max_iter) as advance:
+        with ctx.observer.progress("admm_slim", self.max_iter) as advance:
             return solve(inverse.P, inverse.rho, W, rule, advance)
 
     def _model(self, C: F32, count: F32, data: Interactions) -> ItemItem:

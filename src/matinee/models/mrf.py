@@ -51,7 +51,7 @@ class MRF(ModelSpec):
             support = top_k_similar(X, np.ones(data.n_users), popularity, rule, self.neighbours)
         else:  # `top_k_similar` excludes pairs without common users
             support = full_support(data.n_items)
-        W = local_ridge(counts(X), support, self.l2, ctx.progress)
+        W = local_ridge(counts(X), support, self.l2, ctx.observer)
         return ItemItem(self, data.items, W, popularity.astype(np.float32))
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:

@@ -62,7 +62,7 @@ class SLIM(ModelSpec):
         ctx.check_memory(self, data)
         G = share_gram(ctx, data)
         start = latest_start(ctx, data, ("slim",), csr_array)
-        W = coordinate_descent(G, self._rule(), ctx.progress, start)
+        W = coordinate_descent(G, self._rule(), ctx.observer, start)
         if ctx.shared is not None:  # counted twice: a fit that starts from it converts it to columns
             store_start(ctx, data, ("slim",), W.copy(), 2 * (12 * W.nnz + 8 * data.n_items))
         return ItemItem(self, data.items, W, np.diag(G).copy())

@@ -49,6 +49,12 @@ class TrainingHistory:
         """How many evaluations have passed since the best."""
         return sum(at > self.best_epoch for at, _ in self.metrics)
 
+    def values(self, epoch: int) -> dict[str, float]:
+        """The loss and the metric of an epoch from 1, or of the initial weights (0), where they exist."""
+        metric = dict(self.metrics)
+        loss = {"loss": self.losses[epoch - 1]} if epoch > 0 else {}
+        return loss | ({"metric": metric[epoch]} if epoch in metric else {})
+
 
 def save_checkpoint(
     folder: Path, mark: str, net: nn.Module, optimiser: Optimizer, best: State | None, story: TrainingHistory

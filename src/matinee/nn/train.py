@@ -8,7 +8,7 @@ import mmap
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar
@@ -183,14 +183,15 @@ def train(
     if plan.eval_initial and ctx.validate is not None and not story.metrics:
         net.eval()
         story, best = TrainingHistory((), ((0, _validate(ctx.validate, build_model, plan, 0)),)), _cpu_copy(net)
+    _report(ctx, story, range(story.epochs_run + 1))
     started = kept = monotonic()
     first = story.epochs_run
     with keep_freed_memory(plan.memory_ceiling) as tidy:
         while story.epochs_run < plan.epochs and story.evals_since_best < plan.patience:
-            epoch, total = story.epochs_run, 0.0
+            epoch, total, epoch_started = story.epochs_run, 0.0, monotonic()
             net.train()
             with (
-                ctx.progress(_progress_text(plan, story, started, first), plan.steps_per_epoch) as advance,
+                ctx.observer.progress(_progress_text(plan, story, started, first), plan.steps_per_epoch) as advance,
                 bf16_matmul(plan.allow_bf16),
             ):
                 for n, batch in enumerate(batches(epoch)):
@@ -208,6 +209,7 @@ def train(
                 net.eval()
                 metrics = (*metrics, (epoch + 1, _validate(ctx.validate, build_model, plan, epoch + 1)))
             story = TrainingHistory((*story.losses, total / plan.steps_per_epoch), metrics)
+            _report(ctx, story, [epoch + 1], seconds=round(monotonic() - epoch_started, 4))
             if metrics and story.best_epoch == story.epochs_run:
                 best = _cpu_copy(net)
             if ctx.checkpoint_dir is not None and monotonic() - kept >= plan.checkpoint_every_s:
@@ -216,7 +218,6 @@ def train(
     if best is not None:
         net.load_state_dict(best)
     net.eval()
-    ctx.log_event("training", asdict(story))
     return story
 
 
@@ -256,6 +257,13 @@ def _validate(
         found = f"its metric on the stop fold was {value} after {epochs} epochs"
         raise TrainingError(plan.kind, found, "Look at the metric and at who answers in the stop fold.")
     return value
+
+
+def _report(ctx: FitContext, story: TrainingHistory, epochs: Iterable[int], **seconds: float) -> None:
+    """Send an event of each epoch with a loss or a metric."""
+    for epoch in epochs:
+        if values := story.values(epoch):
+            ctx.observer.event("epoch", epoch, {**values, **seconds})
 
 
 def _progress_text(plan: TrainConfig, story: TrainingHistory, started: float, first: int) -> str:

@@ -1,26 +1,24 @@
-"""The built-in demo, and what it does where no data can be reached."""
+"""The built-in demo, with a simulated log as fallback if no data can be downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from matinee.data.simulation.spec import Simulate
 from matinee.errors import DownloadError
-from matinee.runs.execute import PreparedExperiment, prepare
+from matinee.observer import Observer
 from matinee.runs.experiment import Experiment
+from matinee.runs.prepared import PreparedExperiment, prepare
 
 DEMO = Path(__file__).with_name("demo.toml")
 
 
-def prepare_demo(experiment: Experiment, say: Callable[[str], None], *, demo: bool) -> PreparedExperiment:
-    """`prepare`, except that the demo takes a simulated log of MovieLens 100K's size when nothing can be fetched."""
+def prepare_demo(experiment: Experiment, observer: Observer) -> PreparedExperiment:
+    """`prepare`, with a simulated log of the size of MovieLens 100K if the download fails."""
     try:
         return prepare(experiment)
     except DownloadError as error:
-        if not demo:
-            raise
-        say(f"warning: {error}")
-        say("warning: the demo goes on with a SIMULATED log of the same size; its numbers say nothing about movies")
+        observer.message(f"warning: {error}")
+        observer.message("warning: the demo uses a SIMULATED log of the same size; its numbers do not describe movies")
         log = Simulate(users=943, items=1682, rows=100_000, seed=experiment.seed)
         return prepare(experiment.model_copy(update={"data": log}))

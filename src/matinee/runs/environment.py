@@ -12,7 +12,7 @@ from matinee.spec import Spec
 from matinee.threads import available_threads
 
 PACKAGES = ("numpy", "scipy", "numba", "polars")
-"""Their versions are always recorded; torch only where it was used."""
+"""Packages with a recorded version; torch is added if it was imported."""
 
 
 class Environment(Spec):
@@ -32,10 +32,10 @@ class Environment(Spec):
     """Of numba's kernels."""
 
     blas: tuple[str, ...]
-    """Each BLAS and OpenMP library loaded: its name, version and threads."""
+    """Name, version and threads of each loaded BLAS and OpenMP library."""
 
     device: str
-    """Where networks are trained."""
+    """Device of networks."""
 
 
 def current_environment(device: str, threads: int | None) -> Environment:
@@ -61,7 +61,7 @@ def current_environment(device: str, threads: int | None) -> Environment:
 
 
 def _cpu() -> str:
-    """The model of the processor, as the system names it."""
+    """The system's name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():

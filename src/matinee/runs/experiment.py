@@ -1,8 +1,9 @@
-"""An experiment: what a TOML file says, checked whole before anything is computed."""
+"""An experiment: the content of a TOML file, checked as a whole before any computation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias
@@ -13,8 +14,7 @@ from matinee import models
 from matinee.contract import ModelSpec, Task
 from matinee.data.read import data_spec
 from matinee.data.source import DataSpec
-from matinee.ensemble.ensemble_spec import EnsembleSpec
-from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.ensemble.ensemble_spec import EnsembleSpec, read_ensemble
 from matinee.ensemble.gates import GATES
 from matinee.ensemble.rules import RULES
 from matinee.ensemble.weight_searches import WEIGHT_SEARCHES
@@ -26,20 +26,20 @@ from matinee.spec import Registry, Seed, Spec, build
 from matinee.split import PROTOCOLS, SplitSpec
 
 SECTIONS = ("data", "split", "model", "task", "ensemble")
-"""The tables of an experiment that are read by rooms of their own."""
+"""The tables of an experiment that other packages read."""
 
 
 class Submission(Spec):
-    """What to deliver when the experiment is done."""
+    """The file with the lists that an experiment delivers."""
 
     path: Annotated[str, Field(min_length=1)]
-    """Where to write it: .csv or .parquet."""
+    """The file, .csv or .parquet."""
 
     model: str = "best"
-    """The kind of the model to submit, or ensemble; best is the one ahead on the task's metric."""
+    """The kind of the model to submit, or ensemble; best is the first of the leaderboard."""
 
     users: str | None = None
-    """A file with the users to deliver lists for, in that order; nothing means every user of the log."""
+    """A file with the target users, in its order; None means every user of the log."""
 
     @field_validator("path")
     @classmethod
@@ -49,42 +49,50 @@ class Submission(Spec):
         return path
 
 
-Repeats: TypeAlias = Annotated[int, Field(ge=1, le=100)]
-"""With how many seeds a model is fitted."""
+SeedCount: TypeAlias = Annotated[int, Field(ge=1, le=100)]
+"""Number of seeds that a model is fitted with."""
+
+
+@dataclass(frozen=True)
+class SeededModel:
+    """A model and the seed of its fit."""
+
+    spec: ModelSpec
+    seed: int
 
 
 class Experiment(Spec):
-    """Data, task, split and models: all that decides the numbers, and nothing else."""
+    """Data, task, split and models: everything that determines the numbers."""
 
     seed: Seed = 0
-    """Seed of the split's draws and of every fit."""
+    """Seed of the split and of every fit."""
 
     data: SerializeAsAny[DataSpec]
     """The log: a named data set or a reader with its path."""
 
     task: Task = Task()
-    """What has to be delivered and how it is judged."""
+    """The lists to deliver, and the metric."""
 
     split: SerializeAsAny[SplitSpec]
-    """What is held out."""
+    """The protocol that holds out the targets."""
 
     model: tuple[SerializeAsAny[ModelSpec], ...] = Field(min_length=1)
-    """The models to fit; popularity is always among them, as the baseline."""
+    """The models to fit; popularity, the baseline, is added if it is missing."""
 
-    seeds: tuple[Repeats, ...] = ()
-    """With how many seeds each model is fitted; in a file, a key `seeds` of the model's table. Nothing means one."""
+    seeds: tuple[SeedCount, ...] = ()
+    """Number of seeds of each model; in a file, the key `seeds` of its table. Empty means one each."""
 
     ensemble: EnsembleSpec | None = None
-    """How the models' lists are combined; nothing means not at all."""
+    """The combination of the models' lists; None means none."""
 
     submission: Submission | None = None
-    """What to deliver at the end; nothing means no file."""
+    """The file to deliver; None means none."""
 
     keep_models: bool = True
     """Whether run folders keep the fitted models, which can be large."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file would say, kinds included."""
+        """The tables of the file, with kinds."""
         return {
             **self.model_dump(mode="json", exclude={"data", "split", "model", "seeds", "ensemble"}),
             "data": self.data.to_dict(),
@@ -98,12 +106,16 @@ class Experiment(Spec):
 
     @property
     def seed_counts(self) -> tuple[int, ...]:
-        """With how many seeds each model is fitted, one number a model."""
+        """Number of seeds of each model."""
         return self.seeds or (1,) * len(self.model)
 
-    def fits(self) -> list[tuple[ModelSpec, int]]:
-        """Every fit there is to do: a spec and a seed."""
-        return [(spec, self.seed + i) for spec, n in zip(self.model, self.seed_counts, strict=True) for i in range(n)]
+    def fits(self) -> list[SeededModel]:
+        """All fits, in the order of the models."""
+        return [
+            SeededModel(spec, self.seed + i)
+            for spec, n in zip(self.model, self.seed_counts, strict=True)
+            for i in range(n)
+        ]
 
 
 def load_experiment(path: str | Path, changes: tuple[str, ...] = ()) -> Experiment:
@@ -116,19 +128,25 @@ def load_experiment(path: str | Path, changes: tuple[str, ...] = ()) -> Experime
 
 
 def read_experiment(values: Mapping[str, Any], where: str, changes: tuple[str, ...] = ()) -> Experiment:
-    """An experiment from plain tables. Every error names the file, the table and the option."""
+    """The experiment of plain tables; errors name the file, the table and the option."""
     tables = dict(values)
     for change in changes:
         tables = apply_change(tables, change)
     check_plain(tables, where)
     _check_names(tables, where)
-    listed, seeds = zip(*_models(tables, where), strict=True)
+    counts = _models(tables, where)
     split = PROTOCOLS.read(_table(tables, "split", where), f"{where}: split")
     task = build(Task, _table(tables, "task", where, {}), f"{where}: task")
     rest = {name: value for name, value in tables.items() if name not in SECTIONS}
-    rest |= {"data": _data(tables, where), "split": split, "model": listed, "seeds": seeds, "task": task}
+    rest |= {
+        "data": _data(tables, where),
+        "split": split,
+        "model": tuple(one.spec for one in counts),
+        "seeds": tuple(one.seeds for one in counts),
+        "task": task,
+    }
     if "ensemble" in tables:
-        rest["ensemble"] = read_plan(_table(tables, "ensemble", where), f"{where}: ensemble")
+        rest["ensemble"] = read_ensemble(_table(tables, "ensemble", where), f"{where}: ensemble")
     experiment = build(Experiment, rest, where)
     if split.seed is None:
         seeded = split.model_copy(update={"seed": experiment.seed})
@@ -142,11 +160,11 @@ def read_experiment(values: Mapping[str, Any], where: str, changes: tuple[str, .
 
 
 def _check_names(tables: Mapping[str, Any], where: str) -> None:
-    """Refuse tables and options that no experiment has, before what they were meant for is missed."""
+    """Raise an error for tables and options that no experiment has."""
     known = sorted(Experiment.model_fields.keys() - {"seeds"})
     for name, value in tables.items():
         if name == "seeds":
-            found = "it is given for the whole experiment"
+            found = "it is set for the whole experiment"
             raise SpecError(f"{where}: seeds", found, "seeds in the table of a model", "Write it under its [[model]].")
         if name not in known:
             raise UnknownNameError("table" if isinstance(value, Mapping) else "option", name, known, where)
@@ -155,78 +173,86 @@ def _check_names(tables: Mapping[str, Any], where: str) -> None:
 def _data(tables: Mapping[str, Any], where: str) -> DataSpec:
     try:
         return data_spec(_table(tables, "data", where), f"{where}: data")
-    except OSError as error:  # of a path that is looked at to guess its kind
+    except OSError as error:  # of a path that is opened to detect its kind
         raise SpecError(f"{where}: data", f"the path cannot be read ({error.strerror})", "a file or a folder") from None
 
 
-def _models(tables: Mapping[str, Any], where: str) -> list[tuple[ModelSpec, int]]:
-    """The models, each once, and with how many seeds each is fitted."""
-    found: list[tuple[ModelSpec, int]] = []
+def _models(tables: Mapping[str, Any], where: str) -> list[_SeedCount]:
+    """The models, each once, with their number of seeds."""
+    counts: list[_SeedCount] = []
     for n, row in enumerate(model_tables(tables, where), 1):
         place, options = f"{where}: model {n}", dict(row)
         seeds = build(_Seeds, {"seeds": options.pop("seeds", 1)}, place).seeds
         spec = models.CATALOGUE.read(options, place)
         if seeds > 1 and not spec.is_random:
-            found_seeds = f"seeds = {seeds}, and {spec.kind} draws no random numbers, so all fits are the same"
-            raise SpecError(place, found_seeds, "one fit", "Remove seeds.")
-        if all(spec != other for other, _ in found):
-            found.append((spec, seeds))
-    if not any(spec.kind == "popularity" for spec, _ in found):
-        found.insert(0, (models.get("popularity")(), 1))
-    return found
+            found = f"seeds = {seeds}, and {spec.kind} draws no random numbers, so all fits are the same"
+            raise SpecError(place, found, "one fit", "Remove seeds.")
+        if all(spec != other.spec for other in counts):
+            counts.append(_SeedCount(spec, seeds))
+    if not any(one.spec.kind == "popularity" for one in counts):
+        counts.insert(0, _SeedCount(models.get("popularity")(), 1))
+    return counts
+
+
+@dataclass(frozen=True)
+class _SeedCount:
+    """A model and its number of seeds."""
+
+    spec: ModelSpec
+    seeds: int
 
 
 class _Seeds(Spec):
-    """What a table [[model]] holds beside the model's own options."""
+    """The options of a table [[model]] beside the hyperparameters."""
 
-    seeds: Repeats = 1
-    """With how many seeds the model is fitted."""
+    seeds: SeedCount = 1
+    """Number of seeds that the model is fitted with."""
 
 
 def _check_task(task: Task, where: str) -> None:
     check_metrics([task.metric, *task.extra_metrics], task.profile, max(task.k, task.stored_k))
     if not parse(task.metric).per_user:
-        found = f"{task.metric} is one number for all lists together"
+        found = f"{task.metric} is one value for all lists together"
         raise SpecError(
-            f"{where}: task.metric", found, "a metric with a value a person", "Put it under task.extra_metrics."
+            f"{where}: task.metric", found, "a metric with a value for each user", "Put it under task.extra_metrics."
         )
 
 
 def _check_split(split: SplitSpec, where: str) -> None:
     if split.n_cuts > 1:
-        todo = "Remove it, or fit and evaluate each split of matinee.split.temporal.Temporal(…).cuts(log) in Python."
+        todo = "Remove it, or fit and evaluate each split of matinee.split.temporal.Temporal(…).splits(log) in Python."
         raise SpecError(f"{where}: split.origins", f"found {split.n_cuts}", "1, an experiment has one origin", todo)
 
 
 def _check_members(experiment: Experiment, where: str) -> None:
-    """Refuse a submission, or a member of the ensemble, that is no model of this experiment."""
+    """Raise an error for a submission or a member that is no model of this experiment."""
     kinds = {spec.kind for spec in experiment.model}
-    plan, submission = experiment.ensemble, experiment.submission
-    for member in plan.members if plan is not None else ():
+    ensemble, submission = experiment.ensemble, experiment.submission
+    for member in ensemble.members if ensemble is not None else ():
         if member not in kinds and not any(member.startswith(f"{kind}-") for kind in kinds):
             raise UnknownNameError("model in this experiment", member, kinds, f"{where}: ensemble.members")
-    combined = plan is not None or max(experiment.seed_counts) > 1
+    combined = ensemble is not None or max(experiment.seed_counts) > 1
     known = {"best", *kinds, *(["ensemble"] if combined else [])}
     if submission is not None and submission.model not in known:
         raise UnknownNameError("model", submission.model, known, f"{where}: submission.model")
 
 
 def check_support(spec: ModelSpec, split: SplitSpec, where: str) -> None:
-    """Refuse a split whose queries a model cannot answer, before the log is read."""
+    """Raise `SpecError` for a split with queries that the model cannot score."""
     if spec.query_by == "user_id" and split.may_query_new_users:
         found = f"it scores known users only, and the split {split.kind} queries users without training interactions"
         raise SpecError(where, found, "a model that scores a history", "Use another model, or another split.")
 
 
 def _check_files(submission: Submission, where: str) -> None:
-    """Refuse now a submission that could not be written, and users that could not be read, after all fits."""
+    """Raise an error for a submission that cannot be written, or target users that cannot be read."""
     path = Path(submission.path).expanduser()
     try:
         if path.is_dir():
             raise SpecError(f"{where}.path", f"{path} is a folder", "the name of a file")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir():
-            raise SpecError(f"{where}.path", f"{folder} is no folder", "a file in a folder")
+            raise SpecError(f"{where}.path", f"{folder} is not a folder", "a file in a folder")
         if submission.users is not None and not Path(submission.users).is_file():
             raise SpecError(f"{where}.users", f"there is no file {submission.users}", "a file with a column of users")
     except OSError as error:
@@ -240,7 +266,7 @@ def _table(tables: Mapping[str, Any], name: str, where: str, default: Any = None
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of an experiment file: every kind that exists, with its knobs, ranges and sentences."""
+    """The JSON schema of an experiment file: every kind with its options, ranges and descriptions."""
     from matinee.data.read import data_kinds
 
     frame = Experiment.model_json_schema()
@@ -248,35 +274,35 @@ def schema() -> dict[str, Any]:
     protocols = [_kind_schema(kind, PROTOCOLS.get(kind)) for kind in PROTOCOLS.names()]
     frame["properties"]["split"] = {"oneOf": protocols}
     seeds = {"seeds": frame["properties"].pop("seeds")["items"]}
-    zoo = [_kind_schema(kind, models.get(kind), seeds) for kind in models.kinds()]
-    frame["properties"]["model"] = {"type": "array", "minItems": 1, "items": {"oneOf": zoo}}
-    plan = _plan_schema()
-    choosers = [_kind_schema(kind, WEIGHT_SEARCHES.get(kind), plan) for kind in WEIGHT_SEARCHES.names()]
-    frame["properties"]["ensemble"] = {"oneOf": choosers}
+    model_kinds = [_kind_schema(kind, models.get(kind), seeds) for kind in models.kinds()]
+    frame["properties"]["model"] = {"type": "array", "minItems": 1, "items": {"oneOf": model_kinds}}
+    ensemble = _ensemble_schema()
+    searches = [_kind_schema(kind, WEIGHT_SEARCHES.get(kind), ensemble) for kind in WEIGHT_SEARCHES.names()]
+    frame["properties"]["ensemble"] = {"oneOf": searches}
     frame["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return frame
 
 
 def _kind_schema(kind: str, cls: type[Spec], more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    said = cls.model_json_schema()
-    said["properties"] = {"kind": {"const": kind}, **said.get("properties", {}), **more}
-    said["required"] = ["kind", *said.get("required", [])]
-    return said
+    schema = cls.model_json_schema()
+    schema["properties"] = {"kind": {"const": kind}, **schema.get("properties", {}), **more}
+    schema["required"] = ["kind", *schema.get("required", [])]
+    return schema
 
 
-def _plan_schema() -> dict[str, Any]:
-    """What an [ensemble] table may say beside its chooser's knobs."""
-    said = EnsembleSpec.model_json_schema()["properties"]
-    rule, gate = ([_named(room, kind) for kind in room.names()] for room in (RULES, GATES))
+def _ensemble_schema() -> dict[str, Any]:
+    """The options of an [ensemble] table beside those of its weight search."""
+    options = EnsembleSpec.model_json_schema()["properties"]
+    rule, gate = ([_named(kinds, kind) for kind in kinds.names()] for kinds in (RULES, GATES))
     return {
-        **{name: said[name] for name in ("members", "depths", "folds")},
-        "depth": said["depths"]["items"],
+        **{name: options[name] for name in ("members", "depths", "folds")},
+        "depth": options["depths"]["items"],
         "rule": {"oneOf": rule},
         "rules": {"type": "array", "minItems": 1, "items": {"oneOf": rule}},
         "gate": {"oneOf": gate},
     }
 
 
-def _named(room: Registry[Any], kind: str) -> dict[str, Any]:
-    """A kind by its name alone, or as a table."""
-    return {"anyOf": [{"const": kind}, _kind_schema(kind, room.get(kind))]}
+def _named(kinds: Registry[Any], kind: str) -> dict[str, Any]:
+    """The schema of a kind by its name alone, or as a table."""
+    return {"anyOf": [{"const": kind}, _kind_schema(kind, kinds.get(kind))]}

@@ -1,4 +1,4 @@
-"""Types of record fields that a registry reads: in JSON a table with its kind, in memory the spec."""
+"""Types of record fields that a registry reads: a table with its kind in JSON, a spec in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from matinee import models
 from matinee.contract import ModelSpec
-from matinee.ensemble.ensemble_spec import EnsembleSpec
-from matinee.ensemble.ensemble_spec import read_ensemble as read_plan
+from matinee.ensemble.ensemble_spec import EnsembleSpec, read_ensemble
 from matinee.ensemble.recipe import FusionRecipe
 from matinee.ensemble.recipe import read_recipe as read_recipe
 from matinee.split import PROTOCOLS, SplitSpec
@@ -24,12 +23,12 @@ class _Writable(Protocol):
 
 @dataclass(frozen=True)
 class Kinded:
-    """Annotation of a field whose value `read` makes from a table and `to_dict()` turns into one."""
+    """Annotation of a field that `read` builds from a table and `to_dict()` writes as one."""
 
     read: Callable[[Mapping[str, Any], str], _Writable]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Reads a mapping, keeps any other value."""
+        """The schema: a mapping is read, any other value is used as it is."""
         write = core_schema.plain_serializer_function_ser_schema(_write)
         return core_schema.no_info_plain_validator_function(self._validate, serialization=write)
 
@@ -47,5 +46,5 @@ def _write(value: _Writable) -> Mapping[str, Any]:
 
 AnyModel: TypeAlias = Annotated[ModelSpec, Kinded(models.CATALOGUE.read)]
 AnySplit: TypeAlias = Annotated[SplitSpec, Kinded(PROTOCOLS.read)]
-AnyEnsembleSpec: TypeAlias = Annotated[EnsembleSpec, Kinded(read_plan)]
+AnyEnsembleSpec: TypeAlias = Annotated[EnsembleSpec, Kinded(read_ensemble)]
 AnyRecipe: TypeAlias = Annotated[FusionRecipe, Kinded(read_recipe)]

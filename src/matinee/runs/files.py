@@ -1,4 +1,4 @@
-"""Files of run folders: hashes, writing that survives a power cut, small JSON files that carry their own hash."""
+"""Files of run folders: hashes, durable writing, small JSON files with their own hash."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def file_records(folder: Path) -> dict[str, FileRecord]:
 
 
 def damaged_file(folder: Path, files: Mapping[str, FileRecord]) -> str | None:
-    """The first file that is not as recorded; None where all are."""
+    """The first file that differs from its record; None means all are intact."""
     for name, known in files.items():
         path = folder / name
         try:
@@ -48,17 +48,17 @@ def damaged_file(folder: Path, files: Mapping[str, FileRecord]) -> str | None:
 
 @contextmanager
 def writing(place: Path) -> Generator[None]:
-    """Turns what the system refuses while files are written, such as a full disk, into a `RunError`."""
+    """Turns errors of writing, such as a full disk, into `RunError`."""
     try:
         yield
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        todo = "Free space or name another folder with --runs, then run again: finished steps are kept."
+        todo = "Free space or name another folder with --runs, then run again: finished stages are not repeated."
         raise RunError(place, f"it cannot be written ({cause})", todo) from error
 
 
 def write_checked(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file that holds its own hash; it appears whole or not at all."""
+    """Write a JSON file with its own hash, whole or not at all."""
     text = json.dumps(value, sort_keys=True)
     half = path.with_name(f"{path.name}.half")
     half.write_text(json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "value": value}, sort_keys=True))
@@ -67,7 +67,7 @@ def write_checked(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_checked(path: Path) -> dict[str, Any] | None:
-    """The value of a file of `write_checked`; None where it is missing or damaged."""
+    """The value of a file of `write_checked`; None if it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         value, known = content["value"], content["sha256"]
@@ -78,7 +78,7 @@ def read_checked(path: Path) -> dict[str, Any] | None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """The files of a folder in another one: as hard links, or copies where the file system has none."""
+    """Replace a folder by hard links to the files of another, else copies."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, copy_function=_link)
 
@@ -91,7 +91,7 @@ def _link(source: str, target: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -103,6 +103,6 @@ def sync_file(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """The same for all files below a folder, and the folder."""
+    """Wait until all files below a folder, and the folder, are on the disk."""
     for path in [*folder.rglob("*"), folder]:
         sync_file(path)

@@ -1,4 +1,4 @@
-"""Findings: what a check found in a run, as data; text is made where it is shown (`runs.text`)."""
+"""Findings: the results of checks as data; `runs.text` has their messages."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Value: TypeAlias = int | float | str | None
 
 
 class Finding(Spec):
-    """One result of a check: a code that `runs.text` has a sentence for, and the values in it."""
+    """A result of a check: a code, and the values of its message in `runs.text`."""
 
     code: str
-    """What was found, such as `seen_items`."""
+    """Name of the result, such as `seen_items`."""
 
     level: Literal["info", "warning"] = "warning"
-    """Whether a reader of the leaderboard has to know."""
+    """A warning is shown beside the leaderboard."""
 
     values: dict[str, Value] = Field(default_factory=dict[str, Value])
-    """The numbers and names of the sentence; None is a number that does not exist."""
+    """The numbers and names of the message; None means there is no number."""
 
 
 def warning(code: str, **values: Value) -> Finding:

@@ -1,21 +1,20 @@
-"""A run: the folder in which everything about one set of lists on one split is written once.
+"""A run: the folder with the lists of one producer on one split, written once.
 
-    run.json         what made the lists, the rules, what came out, how long it took, what checks found (`RunRecord`)
-    run.sha256       the hash of run.json, which has those of all other files
-    catalogue.parquet  one row an item: item, title, available, popularity (users of the training set)
-    lists.parquet    user, item [list], score [list]: raw ids, best first, `task.depth` deep
-    metrics.parquet  one row a person: value and weight of every metric and part
-    log.jsonl        one line a stage, with seconds; one a training, with losses and looks at the stop fold
-    model/           the fitted model, without pickle
+    run.json           producer, task, split, metrics, seconds and findings (`RunRecord`)
+    run.sha256         the hash of run.json, which has those of all other files
+    catalogue.parquet  one row an item: item, title (null if unknown), available, popularity (users of the training set)
+    lists.parquet      user, item [list], score [list]: raw ids, best first, at most `task.stored_k` items
+    metrics.parquet    one row a user: value and weight of every metric and part
+    log.jsonl          one line a stage, with seconds; one an epoch, with loss and validation metric (`runs.log`)
+    model/             the fitted model, without pickle
 
-All that comes later (board, ensembles, reports, services) reads only this.
+Leaderboards, ensembles, reports and services read only this folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +32,7 @@ from matinee.errors import MatineeError, RunError
 from matinee.metrics import Evaluation, parse
 from matinee.metrics.user_values import Key, UserValues
 from matinee.metrics.values import MetricValues
+from matinee.observer import SILENT, Observer
 from matinee.runs.files import damaged_file
 from matinee.runs.producer import Producer
 from matinee.runs.producers.model import ModelProducer
@@ -59,17 +59,17 @@ class Run:
 
     @property
     def producer(self) -> Producer:
-        """What made the lists."""
+        """The origin of the lists."""
         return self.record.producer
 
     @property
     def kind(self) -> str:
-        """The kind of the model; of lists made elsewhere, the name they were given."""
+        """The kind of the model; of imported lists, their name."""
         return self.producer.label
 
     @property
     def params(self) -> dict[str, Any]:
-        """The model's knobs, all of them."""
+        """All hyperparameters of the model, or options of the ensemble."""
         return self.producer.options
 
     @property
@@ -79,7 +79,7 @@ class Run:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The numbers a person, as when they were computed: intervals and comparisons come from here."""
+        """The metrics of every user, from which intervals and comparisons are computed."""
         frame = self._table(METRICS)
         try:
             return read_evaluation(frame, self.record.evaluation)
@@ -95,16 +95,16 @@ class Run:
             raise _unreadable(self.folder / LISTS, error) from None
 
     def catalogue(self) -> pl.DataFrame:
-        """The items that lists are made of: item, title, available, popularity."""
+        """One row an item: item, title (null if unknown), available, popularity."""
         return self._table(CATALOGUE)
 
     def model(self) -> FittedModel:
         """The fitted model."""
         if not isinstance(self.producer, ModelProducer):
-            found = "it is made of lists, there is no model in it"
+            found = "it holds lists without a model"
             raise RunError(self.folder, found, "Name a run of a model, as `matinee leaderboard` lists them.")
         if not self.has_model:
-            raise RunError(self.folder, "it kept no model", "Run the experiment again with keep_models = true.")
+            raise RunError(self.folder, "its model was not kept", "Run the experiment again with keep_models = true.")
         self.verify("model/")
         return models.load(self.folder / "model")
 
@@ -114,7 +114,7 @@ class Run:
         return any(name.startswith("model/") for name in self.record.files)
 
     def verify(self, start: str = "") -> None:
-        """Raise `RunError` for a file, of those whose path starts so, that is not as it was written."""
+        """Raise `RunError` if a file with a path that starts with `start` is damaged."""
         files = {name: known for name, known in self.record.files.items() if name.startswith(start)}
         name = damaged_file(self.folder, files)
         if name is not None:
@@ -133,9 +133,10 @@ def _unreadable(path: Path, error: Exception) -> RunError:
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in a folder. Raises `RunError` where the folder is no finished run, damaged, or of another version.
+    """The run in a folder.
 
-    Verifies run.json, and that the other files are there; their content is verified when it is read.
+    Verifies run.json, and that the other files exist; their content is verified when it is read. Raises `RunError` if
+    the folder holds no finished run, is damaged, or has another format.
     """
     folder = Path(folder)
     path = folder / RUN
@@ -163,34 +164,30 @@ def open_run(folder: str | Path) -> Run:
     return Run(folder, record)
 
 
-def checksum_text(content: bytes) -> str:
-    """The content of `run.sha256`, as `sha256sum` writes it."""
-    return f"{hashlib.sha256(content).hexdigest()}  {RUN}\n"
+def checksum_text(content: bytes, name: str = RUN) -> str:
+    """The hash of a file's content, in the format of `sha256sum`."""
+    return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
 
 
-def _silent(line: str) -> None:
-    """Discards a warning: the default."""
-
-
-def runs_in(root: str | Path, say: Callable[[str], None] = _silent) -> list[Run]:
-    """The finished runs directly under `root`, oldest first. One that cannot be read is skipped with a warning."""
+def runs_in(root: str | Path, observer: Observer = SILENT) -> list[Run]:
+    """The finished runs under `root`, oldest first; unreadable ones are skipped with a warning."""
     root = Path(root)
-    found: list[Run] = []
+    runs: list[Run] = []
     for path in sorted(root.glob(f"*/{RUN}")) if root.is_dir() else []:
         try:
-            found.append(open_run(path.parent))
+            runs.append(open_run(path.parent))
         except RunError as error:
-            say(f"warning: skipped: {error}")
-    return sorted(found, key=lambda run: (run.record.created, run.name))
+            observer.message(f"warning: skipped: {error}")
+    return sorted(runs, key=lambda run: (run.record.created, run.name))
 
 
 def lists_frame(lists: TopK) -> pl.DataFrame:
-    """Lists as `lists.parquet` holds them: one row a person; padding is left out."""
+    """The frame of `lists.parquet`: one row a user, without padding."""
     lengths = lists.length
-    there = lists.item >= 0
+    filled = lists.item >= 0
     row = np.repeat(np.arange(len(lists)), lengths)
     flat = pl.DataFrame(
-        {"row": row, "item": lists.items.decode(lists.item[there]), "score": pl.Series(lists.score[there])}
+        {"row": row, "item": lists.items.decode(lists.item[filled]), "score": pl.Series(lists.score[filled])}
     )
     packed = flat.group_by("row", maintain_order=True).agg("item", "score")
     users = pl.DataFrame({"row": np.arange(len(lists)), "user": lists.users.decode(lists.user)})
@@ -198,14 +195,14 @@ def lists_frame(lists: TopK) -> pl.DataFrame:
 
 
 def read_lists(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> TopK:
-    """Lists from a frame of `lists_frame`'s shape; unknown users and items raise ValueError."""
+    """Lists from the frame of `lists.parquet`. Raises `ValueError` for unknown users and items."""
     lengths = frame["item"].list.len().fill_null(0).to_numpy().astype(np.int64)
     m, k = len(frame), int(lengths.max(initial=1))
     flat = frame.select(pl.col("item").explode(empty_as_null=False, keep_nulls=False))["item"]
     score = frame.select(pl.col("score").explode(empty_as_null=False, keep_nulls=False))["score"]
     code, user = items.encode(flat), users.encode(frame["user"])
     if (code < 0).any() or (user < 0)[frame["user"].is_not_null().to_numpy()].any():
-        raise ValueError("ids that the data does not have")
+        raise ValueError("ids that the log lacks")
     row = np.repeat(np.arange(m), lengths)
     at = np.arange(len(code)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     item = np.full((m, k), -1, dtype=np.int32)
@@ -215,7 +212,7 @@ def read_lists(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> Top
 
 
 def catalogue_frame(train: Interactions, available: NDArray[np.bool_] | None) -> pl.DataFrame:
-    """The items of a training set; `available` (n_items,) are those that may be listed, None means all."""
+    """The items of a training set; `available` (n_items,) may be listed, None means all."""
     titles = pl.repeat(None, train.n_items, dtype=pl.String, eager=True) if train.titles is None else train.titles
     return pl.DataFrame(
         {
@@ -228,17 +225,17 @@ def catalogue_frame(train: Interactions, available: NDArray[np.bool_] | None) ->
 
 
 def metrics_frame(evaluation: Evaluation) -> pl.DataFrame:
-    """Values and weights a person, one pair of columns a metric and part."""
+    """The frame of `metrics.parquet`: a value and a weight column a metric and part."""
     table = evaluation.table
-    columns: dict[str, Any] = {"user": table.users.decode(table.user), "listed": table.has_list}
-    columns |= {f"answered|{part}": mask for part, mask in table.has_target.items()}
+    columns: dict[str, Any] = {"user": table.users.decode(table.user), "has_list": table.has_list}
+    columns |= {f"has_target|{part}": mask for part, mask in table.has_target.items()}
     for (part, metric), column in table.columns.items():
         columns |= {f"value|{part}|{metric}": column.value, f"weight|{part}|{metric}": column.weight}
     return pl.DataFrame(columns)
 
 
 def evaluation_meta(evaluation: Evaluation) -> EvaluationMeta:
-    """What `metrics.parquet` does not hold of an evaluation."""
+    """The part of an evaluation that is not in `metrics.parquet`."""
     return EvaluationMeta(
         names=evaluation.names,
         parts=evaluation.parts,
@@ -251,20 +248,22 @@ def evaluation_meta(evaluation: Evaluation) -> EvaluationMeta:
 
 
 def read_evaluation(frame: pl.DataFrame, meta: EvaluationMeta) -> Evaluation:
-    """The evaluation that `metrics_frame` and `evaluation_meta` were made from, over the people in it alone."""
+    """The evaluation from `metrics_frame` and `evaluation_meta`, over the users in it."""
     columns: dict[Key, MetricValues] = {}
     for name in frame.columns:
         if name.startswith("value|"):
             _, part, metric = name.split("|")
             weight = frame[f"weight|{part}|{metric}"].to_numpy()
             columns[part, parse(metric).metrics[0]] = MetricValues(frame[name].to_numpy(), weight)
-    answered = {name.split("|")[1]: frame[name].to_numpy() for name in frame.columns if name.startswith("answered|")}
+    has_target = {
+        name.split("|")[1]: frame[name].to_numpy() for name in frame.columns if name.startswith("has_target|")
+    }
     users = Vocabulary.of(frame["user"])
     table = UserValues(
         users.encode(frame["user"]),
         users,
-        frame["listed"].to_numpy(),
-        answered,
+        frame["has_list"].to_numpy(),
+        has_target,
         columns,
         meta.n_queries,
         meta.resamples,

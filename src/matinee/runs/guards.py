@@ -1,7 +1,8 @@
-"""Checks that run by themselves after every fit. One that fires is a finding of the run, shown on the board."""
+"""Checks after every fit; a check that fails is a finding of the run, shown on the leaderboard."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,41 +15,44 @@ from matinee.runs.finding import Finding, warning
 from matinee.topk import TopK
 
 MAX_IDENTICAL = 0.5
-"""Share of people who may have one and the same set of items before the guard fires."""
+"""Largest fraction of users with the same set of items that is no finding."""
 
 
-def check_lists(task: Task, lists: TopK, ask: Histories, *, personal: bool = True) -> list[Finding]:
-    """Findings about lists alone; empty when nothing is wrong.
-
-    `personal` says that different people should get different lists.
-    """
-    found: list[Finding] = []
-    if task.seen == "exclude" and _seen(lists, ask):
-        found.append(warning("seen_items"))
-    if personal and len(lists) > 1 and _max_identical_share(lists.first(min(lists.k, task.k))) > MAX_IDENTICAL:
-        found.append(warning("identical_lists"))
+def check_lists(task: Task, lists: TopK, queries: Histories, *, personalized: bool = True) -> list[Finding]:
+    """Findings about lists; `personalized` requires that lists differ between users."""
+    findings: list[Finding] = []
+    if task.seen == "exclude" and _has_seen(lists, queries):
+        findings.append(warning("seen_items"))
+    top = lists.first(min(lists.k, task.k))
+    if personalized and len(lists) > 1 and _max_identical_share(top) > MAX_IDENTICAL:
+        findings.append(warning("identical_lists"))
     if not _is_sorted(lists):
-        found.append(warning("unsorted_lists"))
+        findings.append(warning("unsorted_lists"))
     short = int((lists.length < min(task.k, lists.k)).sum())
     if short:
-        found.append(warning("short_lists", users=short, k=task.k))
-    return found
+        findings.append(warning("short_lists", users=short, k=task.k))
+    return findings
 
 
-def check_training(trainings: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """Findings about how a network learnt: its `losses` an epoch, its `metrics` (epochs, value) on the stop fold."""
-    found: list[Finding] = []
-    for one in trainings:
-        losses, metrics = one["losses"], one["metrics"]
+def check_training(epochs: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Findings about the trainings of a network, from the epochs in its log."""
+    trainings: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for line in epochs:
+        trainings[str(line.get("split"))].append(line)
+    findings: list[Finding] = []
+    for lines in trainings.values():
+        ordered = sorted(lines, key=lambda line: line["step"])
+        losses = [line["loss"] for line in ordered if "loss" in line]
+        metrics = [(line["metric"], line["step"]) for line in ordered if "metric" in line]
         if len(losses) > 1 and min(losses[1:]) >= losses[0]:
-            found.append(warning("loss_not_falling", loss=losses[0]))
-        if losses and metrics and max(metrics, key=lambda look: look[1])[0] == len(losses):
-            found.append(warning("best_at_last_epoch", epochs=len(losses)))
-    return found
+            findings.append(warning("loss_not_falling", loss=losses[0]))
+        if losses and metrics and max(metrics, key=lambda one: one[0])[1] == ordered[-1]["step"]:
+            findings.append(warning("best_at_last_epoch", epochs=ordered[-1]["step"]))
+    return findings
 
 
 def check_beats_popularity(evaluation: Evaluation, baseline: Evaluation, metric: str) -> list[Finding]:
-    """A finding where a model is not better than popularity beyond noise."""
+    """A finding if an evaluation is not significantly better than that of popularity."""
     difference = compare(evaluation, baseline, metric)
     if difference.low > 0:
         return []
@@ -56,22 +60,24 @@ def check_beats_popularity(evaluation: Evaluation, baseline: Evaluation, metric:
     return [warning("popularity_not_beaten", metric=metric, **gap)]
 
 
-def _seen(lists: TopK, ask: Histories) -> bool:
-    width = len(ask.items)
-    taken = np.repeat(np.arange(len(ask)), np.diff(ask.offsets)) * width + ask.item
-    there = lists.item >= 0
-    given = np.nonzero(there)[0] * width + lists.item[there]
-    return bool(np.isin(given, taken).any())
+def _has_seen(lists: TopK, queries: Histories) -> bool:
+    """Whether a list contains an item of its query."""
+    width = len(queries.items)
+    seen = np.repeat(np.arange(len(queries)), np.diff(queries.offsets)) * width + queries.item
+    filled = lists.item >= 0
+    listed = np.nonzero(filled)[0] * width + lists.item[filled]
+    return bool(np.isin(listed, seen).any())
 
 
 def _max_identical_share(lists: TopK) -> float:
-    """The share of lists that are the most frequent set of items."""
+    """The fraction of lists that are the most frequent set of items."""
     _, count = np.unique(np.sort(lists.item, axis=1), axis=0, return_counts=True)
     return float(count.max()) / len(lists)
 
 
 def _is_sorted(lists: TopK) -> bool:
+    """Whether scores do not increase and no list repeats an item."""
     falling = bool((lists.score[:, 1:] <= lists.score[:, :-1]).all())
     ordered = np.sort(lists.item, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    return falling and not bool(twice.any())
+    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    return falling and not bool(repeated.any())

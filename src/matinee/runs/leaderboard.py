@@ -1,4 +1,4 @@
-"""The board: runs of one split ranked by one number, with intervals, and whether a gap to the best is noise."""
+"""The leaderboard: runs of one split ranked by one metric, with intervals and the significance of each gap."""
 
 from __future__ import annotations
 
@@ -12,22 +12,35 @@ import polars as pl
 
 from matinee.errors import RunError
 from matinee.metrics import Difference, compare_all, parse
+from matinee.runs.finding import Finding
 from matinee.runs.folder import Run
+from matinee.runs.guards import check_beats_popularity
 from matinee.runs.record import MetricSummary
 from matinee.runs.text import warnings
+
+BASELINE = "popularity"
+"""The kind of the run that every other run should beat."""
 
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
-    """Runs best first; `gaps[name]` is how far a run is behind the first, Holm-adjusted over the board."""
+    """Runs of one split and one set of rules, best first."""
 
     runs: tuple[Run, ...]
     metric: str
     differences: dict[str, Difference]
+    """The difference of each run to the best, by its name; p-values are Holm-adjusted over the leaderboard."""
+
+    beats_popularity: dict[str, list[Finding]]
+    """The findings of the comparison with popularity, by the name of the run; see `check_beats_popularity`."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One plain object a run: run, kind, knobs, split, seconds, and for each metric mean, low, high."""
+        """One plain object a run: name, params, seconds, and every metric's interval."""
         return [self._row(run) for run in self.runs]
+
+    def findings(self, run: Run) -> list[Finding]:
+        """The findings in the run's record, then those of the comparison with popularity."""
+        return [*run.record.findings, *self.beats_popularity.get(run.name, [])]
 
     def _row(self, run: Run) -> dict[str, Any]:
         gap = self.differences.get(run.name)
@@ -43,11 +56,11 @@ class Leaderboard:
             if gap is None
             else {"mean": -gap.mean, "low": -gap.high, "high": -gap.low, "p": gap.p_adjusted},
             "significant": None if gap is None else gap.significant,
-            "warnings": warnings(run),
+            "warnings": warnings(self.findings(run)),
         }
 
     def frame(self) -> pl.DataFrame:
-        """One row a run, metrics as three columns each: `recall@10`, `recall@10 low`, `recall@10 high`."""
+        """One row a run, three columns a metric: `recall@10`, `recall@10 low`, `recall@10 high`."""
         rows: list[dict[str, Any]] = []
         for run, row in zip(self.runs, self.rows(), strict=True):
             flat = {name: row[name] for name in ("run", "kind", "split", "fit_seconds", "score_seconds")}
@@ -59,9 +72,12 @@ class Leaderboard:
 
 
 def leaderboard(runs: Sequence[Run], metric: str | None = None) -> Leaderboard:
-    """Rank runs by a metric they all have, or by that of their task. Runs of different splits are refused."""
+    """The ranking of runs by a metric; None means that of their task.
+
+    Raises `RunError` for runs of different splits or rules, and if a run lacks the metric.
+    """
     if not runs:
-        raise RunError("leaderboard", "there are no finished runs here", "Run an experiment first: matinee run FILE.")
+        raise RunError("leaderboard", "there are no finished runs", "Run an experiment first: matinee run FILE.")
     _check_comparable(runs)
     metric = str(parse(metric or runs[0].record.task.metric))
     lacking = [run.name for run in runs if metric not in run.record.metrics]
@@ -71,15 +87,27 @@ def leaderboard(runs: Sequence[Run], metric: str | None = None) -> Leaderboard:
         todo = f"All runs have {', '.join(known) or 'no metric in common'}; `matinee run` computes metrics of"
         raise RunError("leaderboard", found, f"{todo} task.extra_metrics without another fit.")
     ranked = sorted(runs, key=lambda run: (-_mean(run, metric), run.name))
-    gaps: dict[str, Difference] = {}
-    if runs[0].record.metrics[metric].low is not None:
-        evaluations = {run.name: run.evaluation for run in ranked}
-        gaps = {gap.a: gap for gap in compare_all(evaluations, metric, to=ranked[0].name)}
-    return Leaderboard(tuple(ranked), metric, gaps)
+    if runs[0].record.metrics[metric].low is None:
+        return Leaderboard(tuple(ranked), metric, {}, {})
+    evaluations = {run.name: run.evaluation for run in ranked}
+    differences = {gap.a: gap for gap in compare_all(evaluations, metric, to=ranked[0].name)}
+    return Leaderboard(tuple(ranked), metric, differences, _check_all_beat_popularity(ranked, metric))
+
+
+def _check_all_beat_popularity(runs: Sequence[Run], metric: str) -> dict[str, list[Finding]]:
+    """The findings of every run but the baseline, which is popularity with default hyperparameters; empty without."""
+    baseline = next((run for run in runs if run.kind == BASELINE and not non_default_params(run)), None)
+    if baseline is None:
+        return {}
+    return {
+        run.name: check_beats_popularity(run.evaluation, baseline.evaluation, metric)
+        for run in runs
+        if run is not baseline
+    }
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:
-    """Numbers of different splits or rules cannot stand in one ranking."""
+    """Raise `RunError` for runs of different splits or rules."""
     rules = Counter((run.split, _task_rules(run)) for run in runs)
     if len(rules) == 1:
         return
@@ -108,10 +136,10 @@ def _mean(run: Run, metric: str) -> float:
 
 
 def _numbers(metric: MetricSummary) -> dict[str, Any]:
-    """Mean, low and high, and the same of each part where there are several."""
+    """Mean, low and high, and those of each part if there are several."""
     return metric.model_dump(exclude=None if metric.parts else {"parts"})
 
 
 def non_default_params(run: Run) -> dict[str, Any]:
-    """The knobs that are not at their default; a kind that is no model shows all but the names of its members."""
+    """The hyperparameters that differ from their default; of an ensemble, its options."""
     return run.producer.non_default_options

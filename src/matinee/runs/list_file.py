@@ -1,4 +1,4 @@
-"""Files with ranked lists: `user,item` rows read as codes, and written whole or not at all."""
+"""Files with ranked lists: `user,item` rows, read as codes, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUFFIXES = (".csv", ".parquet")
 class ListRows:
     """The rows of a list file as codes.
 
-    `user` (n,) and `item` (n,) are −1 for an id the vocabularies lack.
+    `user` (n,) and `item` (n,) are −1 for unknown ids.
     """
 
     table: Table
@@ -40,10 +40,10 @@ class ListRows:
     """The column `rank` (n,); None means the order of the rows."""
 
     def lists(self, queries: Histories) -> TopK:
-        """The lists of the users of `queries` (m,), as deep as the file goes.
+        """The lists (m, k) of the users of `queries` (m,).
 
-        A user without a row has an empty list; rows with unknown ids or of other users are left out. Scores fall by
-        one a rank.
+        k is the length of the longest list. A user without rows has an empty list; rows with unknown ids or of other
+        users are omitted. The score is minus the rank.
         """
         place = np.full(len(queries.users), -1, dtype=np.int64)
         place[queries.user] = np.arange(len(queries))
@@ -64,55 +64,55 @@ class ListRows:
 def read_pairs(path: str | Path, users: Vocabulary, items: Vocabulary) -> ListRows:
     """The `user,item` rows of a list file.
 
-    A column `rank`, 1, 2, … for each user, says their order; without it they are best first. Ids are text where
-    those of a vocabulary are, so that `007` stays what it is.
+    They are ordered by a column `rank`, 1, 2, … for each user; without it they are best first. Ids are read as text if
+    a vocabulary has text ids, so that `007` is preserved.
     """
     path = Path(path)
     kind = READERS.get(detect_kind(path))
-    knobs: dict[str, Any] = {"path": path}
+    options: dict[str, Any] = {"path": path}
     if issubclass(kind, TabularSpec):
-        knobs |= {"time": "", "weight": "", "ids": "text" if users.is_text or items.is_text else "auto"}
-    table = _with_rank(kind, knobs) if issubclass(kind, TabularSpec) else build(kind, knobs, str(path)).table()
+        options |= {"time": "", "weight": "", "ids": "text" if users.is_text or items.is_text else "auto"}
+    table = _with_rank(kind, options) if issubclass(kind, TabularSpec) else build(kind, options, str(path)).table()
     if len(table.frame) == 0:
         raise DataError(path, "it has no rows", "user,item rows", "Write the lists again.")
     rank = _read_ranks(table) if "weight" in table.frame.columns and issubclass(kind, TabularSpec) else None
     return ListRows(table, users.encode(table.frame["user"]), items.encode(table.frame["item"]), rank)
 
 
-def _with_rank(kind: type[DataSpec], knobs: dict[str, Any]) -> Table:
-    """The table of a file, with its column `rank` as the weight where it has one."""
-    where = str(knobs["path"])
+def _with_rank(kind: type[DataSpec], options: dict[str, Any]) -> Table:
+    """The table of a file, with the column `rank`, if there is one, as the weight."""
+    where = str(options["path"])
     try:
-        return build(kind, {**knobs, "weight": "rank"}, where).table()
+        return build(kind, {**options, "weight": "rank"}, where).table()
     except UnknownNameError:
-        return build(kind, knobs, where).table()
+        return build(kind, options, where).table()
     except DataError as error:
         if "weight" not in error.found:
             raise
-        found, todo = error.found.replace("weight", "rank"), "Mend the row, or remove the column rank."
+        found, todo = error.found.replace("weight", "rank"), "Correct the row, or remove the column rank."
         raise DataError(error.where, found, "a whole number from 1", todo) from None
 
 
 def _read_ranks(table: Table) -> NDArray[np.int64]:
-    """The ranks (n,), refused unless they are 1, 2, … for every user, each once."""
+    """The ranks (n,). Raises `DataError` unless they are 1, 2, … for every user."""
     rank, place = table.frame["weight"], table.frame.select(pl.col("weight").rank("ordinal").over("user")).to_series()
-    wrong = (rank != place).arg_true()
-    if len(wrong):
-        row = int(wrong[0])
-        found = f"rank {rank[row]:g} of user {table.frame['user'][row]!r} repeats a rank or leaves one out"
+    faulty = (rank != place).arg_true()
+    if len(faulty):
+        row = int(faulty[0])
+        found = f"rank {rank[row]:g} of user {table.frame['user'][row]!r} repeats a rank or skips one"
         todo = "Number the rows of each user, or remove the column rank."
         raise DataError(table.place(row), found, "ranks 1, 2, … for each user", todo)
     return rank.cast(pl.Int64).to_numpy()
 
 
 def write_lists(lists: TopK, path: str | Path) -> None:
-    """Write `user,item` rows, best first, as .csv or .parquet; the file appears whole or not at all."""
-    with atomic_replace(path) as fresh:
-        write_rows(lists, fresh)
+    """Write `user,item` rows, best first, as .csv or .parquet, whole or not at all."""
+    with atomic_replace(path) as new_file:
+        write_rows(lists, new_file)
 
 
 def write_rows(lists: TopK, path: Path) -> None:
-    """Write `user,item` rows to a file whose ending says the format."""
+    """Write `user,item` rows in the format of the file's ending."""
     frame = lists.frame().select("user", "item")
     if path.suffix == ".csv":
         frame.write_csv(path)
@@ -121,32 +121,32 @@ def write_rows(lists: TopK, path: Path) -> None:
 
 
 def check_path(path: str | Path) -> None:
-    """Refuse a path that no list file can be written to."""
+    """Raise `SpecError` for a path that no list file can be written to."""
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise SpecError(str(path), f"its ending is {path.suffix!r}", "a submission in .csv or .parquet")
     if path.is_dir():
-        raise SpecError(str(path), "a folder of this name is there", "the name of a file", "Choose another name.")
+        raise SpecError(str(path), "a folder of this name exists", "the name of a file", "Choose another name.")
 
 
 @contextmanager
 def atomic_replace(path: str | Path) -> Generator[Path]:
     """A new file that replaces `path` at the end of the block.
 
-    It lies in the same folder under a random name and is removed if the block fails.
+    It has a random name in the same folder and is removed if the block fails.
     """
     path = Path(path)
     check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".writing-", dir=path.parent)
     os.close(handle)
-    fresh = Path(name)
+    new_file = Path(name)
     try:
-        yield fresh
-        fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        fresh.replace(path)
+        yield new_file
+        new_file.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        new_file.replace(path)
     finally:
-        fresh.unlink(missing_ok=True)
+        new_file.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -1,25 +1,26 @@
-"""Work in progress belongs to one process at a time, also where several share a runs folder."""
+"""Locks of folders: an unfinished run belongs to one process at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from matinee.observer import Observer
 from matinee.runs.files import writing
 
 
 @contextmanager
-def locked(folder: Path, say: Callable[[str], None]) -> Generator[None]:
-    """Exclusive use of a folder; waits, with one line, while another process has it.
+def locked(folder: Path, observer: Observer) -> Generator[None]:
+    """Exclusive use of a folder; waits, with one message, while another process uses it.
 
-    The system gives up the lock of a process that dies, so a lock cannot become stale.
+    The system releases the lock of a process that dies, so a lock cannot become stale.
     """
     lock = _lock(folder)
     if not _acquired(lock):
-        say(f"{folder.name}: another process computes it, waiting for that")
+        observer.message(f"{folder.name}: another process computes it, waiting for its end")
         lock.acquire()
     try:
         yield
@@ -29,7 +30,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Generator[None]:
 
 @contextmanager
 def locked_if_free(folder: Path) -> Generator[bool]:
-    """The same without waiting: False where another process has the folder."""
+    """Exclusive use of a folder without waiting: False if another process uses it."""
     lock = _lock(folder)
     if not _acquired(lock):
         yield False
@@ -50,7 +51,7 @@ def _lock(folder: Path) -> FileLock:
 
 
 def _acquired(lock: FileLock) -> bool:
-    """Whether the lock was free; it is held from now on."""
+    """Whether the lock was free; it is now held."""
     path = Path(lock.lock_file)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def _acquired(lock: FileLock) -> bool:
 
 
 def _release(lock: FileLock) -> None:
-    """Remove the lock's file while it is held: a process that waits for it sees that and makes a new one."""
+    """Remove the lock's file while it is held; a waiting process then creates a new one."""
     with suppress(OSError):
         Path(lock.lock_file).unlink()
     lock.release()

@@ -1,4 +1,4 @@
-"""What made the lists of a run: the base of the registry `runs.producers`."""
+"""The origin of the lists of a run: base of the registry `runs.producers`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from matinee.spec import Spec
 
 
 class Producer(Spec):
-    """The origin of a run's lists: one file of `runs/producers/` defines one."""
+    """The origin of a run's lists; one file of `runs/producers/` defines one."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """The name on the leaderboard, which a run may be chosen by."""
+        """The name on the leaderboard, by which a run can be chosen."""
 
     @property
     def members(self) -> tuple[Producer, ...]:
-        """The producers whose lists were combined; empty for a single one."""
+        """The producers of the combined lists; empty for a single one."""
         return ()
 
     @property
     def options(self) -> dict[str, Any]:
-        """The hyperparameters or options, all of them, ready for JSON."""
+        """All hyperparameters or options, ready for JSON."""
         return {}
 
     @property
     def non_default_options(self) -> dict[str, Any]:
-        """The options worth a place on the leaderboard."""
+        """The options that the leaderboard shows."""
         return self.options
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`run.json`: everything about a run but its lists, its numbers per user and its model."""
+"""`run.json`: everything about a run except its lists, its metrics per user and its model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from matinee.runs.finding import Finding
 from matinee.runs.producers import AnyProducer
 from matinee.spec import Spec
 
-FORMAT = 3
-"""Raised whenever an older reader would misread a folder."""
+FORMAT = 4
+"""Version of the folder format; increased when older readers would misread it."""
 
 
 class Record(Spec):
-    """A part of `run.json`; a number that is not finite is written as text, such as "NaN"."""
+    """A part of `run.json`; infinite numbers and NaN are written as text."""
 
     model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="strings")
 
 
 class Interval(Record):
-    """A mean over users and its bootstrap interval; None where there is none."""
+    """A mean over users and its bootstrap interval; None means there is none."""
 
     mean: float | None
     low: float | None
@@ -35,7 +35,7 @@ class Interval(Record):
 
 
 class MetricSummary(Interval):
-    """A metric over all targets, and over those of each part where there are several."""
+    """A metric over all targets, and over those of each part if there are several."""
 
     parts: dict[str, Interval] = Field(default_factory=dict[str, Interval])
 
@@ -44,7 +44,7 @@ class SplitRecord(Record):
     """The split of a run."""
 
     fingerprint: str
-    """Only runs with equal ones can be compared."""
+    """Only runs with equal fingerprints can be compared."""
 
     source: str
     """The fingerprint of the log."""
@@ -53,7 +53,7 @@ class SplitRecord(Record):
 
 
 class Keys(Record):
-    """Hashes of all that decides a stage of a run: equal keys, equal results."""
+    """Hashes of the inputs of each stage of a run: equal keys, equal results."""
 
     fit: str
     lists: str
@@ -61,7 +61,7 @@ class Keys(Record):
 
 
 class Seconds(Record):
-    """How long each stage took."""
+    """Duration of each stage."""
 
     fit: float
     lists: float
@@ -69,13 +69,13 @@ class Seconds(Record):
 
 
 class EvaluationMeta(Record):
-    """What `metrics.parquet` does not hold of an evaluation."""
+    """The part of an evaluation that is not in `metrics.parquet`."""
 
     names: tuple[str, ...]
     parts: tuple[str, ...]
     profile: str
     catalogue: dict[str, float]
-    """The metrics of all lists together."""
+    """The metrics with one value for all lists together."""
 
     n_queries: int
     resamples: int
@@ -83,10 +83,10 @@ class EvaluationMeta(Record):
 
 
 class FileRecord(Record):
-    """A file of the folder as it was written."""
+    """Size and hash of a file of the folder."""
 
     size: Annotated[int, Field(ge=0)]
-    """Bytes."""
+    """Size in bytes."""
 
     sha256: str
 
@@ -99,17 +99,17 @@ class Gain(Record):
     high: float
     p: float
     significant: bool
-    """Whether 0 lies outside the interval and p is below 0.05."""
+    """Whether the interval excludes 0 and p is below 0.05."""
 
 
 class EnsembleReport(Record):
-    """What the search for an ensemble found."""
+    """The result of the search for an ensemble."""
 
     recipe: AnyRecipe
-    """Found on all users."""
+    """The recipe fitted on all users."""
 
     folds: tuple[AnyRecipe, ...]
-    """Found without each fold."""
+    """The recipes fitted without each fold."""
 
     best: str
     """The best single member."""
@@ -118,10 +118,10 @@ class EnsembleReport(Record):
     """The metric of each member by itself."""
 
     in_sample: float
-    """The metric of `recipe` on the users it was found on."""
+    """The metric of `recipe` on the users it was fitted on."""
 
     out_of_fold: float
-    """The metric of lists by recipes found without their users."""
+    """The metric of lists by recipes fitted without their users."""
 
     optimism: float
     """`in_sample` minus `out_of_fold`."""
@@ -133,14 +133,14 @@ class EnsembleReport(Record):
 
 
 class RunRecord(Record):
-    """A run, as `run.json` has it."""
+    """The content of `run.json`."""
 
     format: int
     created: str
     """UTC, ISO 8601."""
 
     producer: AnyProducer
-    """What made the lists."""
+    """The origin of the lists."""
 
     seed: int
     task: Task
@@ -156,7 +156,7 @@ class RunRecord(Record):
     ensemble: EnsembleReport | None = None
     environment: Environment
     experiment: dict[str, Any]
-    """The experiment as its file has it; `deliver.experiment_of` reads it."""
+    """The tables of the experiment file; `refit.experiment_of` reads them."""
 
     files: dict[str, FileRecord]
-    """Every other file of the folder, by its path in it, but `run.sha256`."""
+    """All other files of the folder except `run.sha256`, by path."""

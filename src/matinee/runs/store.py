@@ -1,4 +1,4 @@
-"""The runs folder: a run is looked up, taken over from another one, or written and moved to its place whole."""
+"""The folder of all runs: a run is opened, or written and moved to its place whole."""
 
 from __future__ import annotations
 
@@ -10,44 +10,45 @@ from pathlib import Path
 import polars as pl
 
 from matinee.errors import RunError
+from matinee.observer import Observer
 from matinee.runs.files import file_records, link_tree, sync_file, sync_tree, writing
 from matinee.runs.folder import CHECKSUM, RUN, Run, checksum_text, open_run
 from matinee.runs.lock import lock_file, locked, locked_if_free
-from matinee.runs.log import LOG, last_lines, write_lines
+from matinee.runs.log import LOG, merged_lines, write_lines
 from matinee.runs.record import Keys, RunRecord
 
 PARTIAL = ".partial"
-"""Where runs grow before they are moved, whole, to their place."""
+"""The folder of unfinished runs."""
 
 DAMAGED = ".damaged"
-"""Where damaged runs are moved, so that they can be computed again."""
+"""The folder of damaged runs, which are computed again."""
 
 
-def obtain(place: Path, work: Path, say: Callable[[str], None], compute: Callable[[], Run]) -> Run:
-    """The finished run at `place`, else what `compute` publishes there from `work`, a folder no other process uses.
+def obtain(place: Path, work: Path, observer: Observer, compute: Callable[[], Run]) -> Run:
+    """The finished run at `place`, or the one that `compute` publishes there from `work`.
 
-    A finished run is verified first. A damaged one is moved away and computed again. `work` is kept where `compute`
-    fails, so that the same call goes on from there.
+    A finished run is verified first; a damaged one is moved away and computed again. `work` is locked, and remains if
+    `compute` fails, so that the same call resumes from it.
     """
     run = _verified(place)
     if not isinstance(run, Run):
-        with locked(work, say):
+        with locked(work, observer):
             run = _verified(place)
             if not isinstance(run, Run):
                 if run is not None:
-                    _move_away(place, run, say)
+                    move_away(place, run, observer)
                 with writing(work):
                     work.mkdir(parents=True, exist_ok=True)
                 run = compute()
                 shutil.rmtree(work, ignore_errors=True)
                 return run
-    say(f"{place.name}: done before, nothing to compute")
+    observer.message(f"{place.name}: finished before, nothing to compute")
     discard(work)
     return run
 
 
 def discard(work: Path) -> None:
-    """Remove work in progress and its lock, unless another process is at it."""
+    """Remove the folder of an unfinished run and its lock, unless another process uses it."""
     if work.exists() or lock_file(work).exists():
         with locked_if_free(work) as free:
             if free:
@@ -55,26 +56,26 @@ def discard(work: Path) -> None:
 
 
 def donors(root: Path, kind: str, keys: Keys) -> list[Run]:
-    """Intact runs of the same fit, those with the same lists first: what they have need not be computed again."""
-    found: list[Run] = []
+    """Intact runs of the same fit, those with the same lists first."""
+    runs: list[Run] = []
     for path in sorted(root.glob(f"{kind}-*/{RUN}")):
         with suppress(RunError):
             run = open_run(path.parent)
             if run.record.keys.fit == keys.fit:
                 run.verify()
-                found.append(run)
-    return sorted(found, key=lambda run: run.record.keys.lists != keys.lists)
+                runs.append(run)
+    return sorted(runs, key=lambda run: run.record.keys.lists != keys.lists)
 
 
 def publish(work: Path, place: Path, record: RunRecord, frames: Mapping[str, pl.DataFrame], model: Path | None) -> Run:
-    """Write a run folder in `work` and move it to its place: it appears there whole or not at all."""
+    """Write a run folder in `work` and move it to `place` as a whole."""
     whole = work / "run"
     with writing(place):
         shutil.rmtree(whole, ignore_errors=True)
         whole.mkdir(parents=True)
         for name, frame in frames.items():
             frame.write_parquet(whole / name)
-        write_lines(last_lines(work), whole / LOG)
+        write_lines(merged_lines(work), whole / LOG)
         if model is not None:
             link_tree(model, whole / "model")
         content = record.model_copy(update={"files": file_records(whole)}).model_dump_json(indent=2).encode() + b"\n"
@@ -86,14 +87,14 @@ def publish(work: Path, place: Path, record: RunRecord, frames: Mapping[str, pl.
         except OSError:
             if not place.exists():
                 raise
-            found = "it is in the way of a finished run and is none itself"
-            raise RunError(place, found, "Move it away and run again.") from None
+            found = "the folder exists but holds no finished run"
+            raise RunError(place, found, "Move it to another place and run again.") from None
         sync_file(place.parent)
     return open_run(place)
 
 
 def _verified(place: Path) -> Run | RunError | None:
-    """The run of a folder, or what is wrong with it; None where there is no run.json."""
+    """The run of a folder, or the error of a damaged one; None if there is no run.json."""
     if not (place / RUN).is_file():
         return None
     try:
@@ -104,12 +105,12 @@ def _verified(place: Path) -> Run | RunError | None:
     return run
 
 
-def _move_away(place: Path, why: RunError, say: Callable[[str], None]) -> None:
-    """Move a damaged run to a folder of its own, with a warning."""
+def move_away(place: Path, damage: RunError, observer: Observer) -> None:
+    """Move a damaged folder to `.damaged`, with a warning."""
     with writing(place.parent):
         aside = place.parent / DAMAGED
         aside.mkdir(exist_ok=True)
         number = sum(path.name.startswith(place.name) for path in aside.iterdir()) + 1
         target = aside / f"{place.name}-{number}"
         place.rename(target)
-    say(f"{place.name}: warning: {why} It was moved to {target} and is computed again")
+    observer.message(f"{place.name}: warning: {damage} It was moved to {target} and is computed again")

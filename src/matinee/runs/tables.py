@@ -12,16 +12,16 @@ from matinee.errors import SpecError, UnknownNameError
 from matinee.spec import short_repr
 
 DEPTH = 16
-"""Tables and lists inside each other, and parts of a dotted key; what is valid needs five."""
+"""Maximum nesting of tables and lists, and parts of a dotted key; valid files need five."""
 
 LENGTH = 4096
-"""Characters of a text, the longest path of Linux."""
+"""Maximum characters of a text: the longest path of Linux."""
 
 SIZE = 1_000_000
-"""Bytes of an experiment file."""
+"""Maximum bytes of an experiment file."""
 
 DOTTED = re.compile(r"""(?<![\w"'-])(?:["']?[\w-]+["']?[ \t]*\.[ \t]*)""" f"{{{DEPTH}}}")
-"""A key of too many parts, which tomllib takes quadratic time to read."""
+"""A key of too many parts, which tomllib reads in quadratic time."""
 
 
 def load_tables(path: Path) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _not_toml(where: str | Path, found: str) -> SpecError:
 
 
 def check_plain(value: Any, where: str, depth: int = 0) -> None:
-    """Refuse values that no spec means: nested too deep, numbers over 64 bits, text too long or not UTF-8."""
+    """Raise `SpecError` for deep nesting, large numbers, long text, and text that is not UTF-8."""
     if depth > DEPTH:
         raise SpecError(where, f"tables or lists nested deeper than {DEPTH}", "plain tables of options")
     if isinstance(value, Mapping):
@@ -104,7 +104,7 @@ def model_tables(tables: Mapping[str, Any], where: str) -> list[Mapping[str, Any
 
 
 def apply_change(tables: Mapping[str, Any], change: str) -> dict[str, Any]:
-    """The tables after one `--set path=value`: `task.k=20`, `model.ease.l2=200`, `model.2.l2=200` (the second)."""
+    """The tables after one `--set`: `task.k=20`, `model.ease.l2=200`, `model.2.l2=200` (second model)."""
     path, equals, text = change.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys) or "\n" in change or "\r" in change or len(keys) > DEPTH:
@@ -131,7 +131,7 @@ def _apply_to_models(rows: list[Mapping[str, Any]], keys: list[str], value: Any)
 
 
 def _addressed_models(rows: list[Mapping[str, Any]], name: str) -> int:
-    """Which model is meant, counted from 0: the only one of its kind, or the one of that number in the file."""
+    """The index of a model: the only one of a kind, or by its number in the file, from 1."""
     kinds = [str(row.get("kind")).replace("-", "_") for row in rows]
     if name.isdecimal():
         if name.isascii() and len(name) < 10 and 1 <= int(name) <= len(rows):
@@ -151,7 +151,7 @@ def _addressed_models(rows: list[Mapping[str, Any]], name: str) -> int:
 
 
 def _value(text: str) -> Any:
-    """A TOML value; what is none is taken as text."""
+    """A TOML value; other text is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from matinee.contract import Advance, FittedModel, Mask, Progress, no_progress
+from matinee.contract import FittedModel, Mask
 from matinee.data import Histories, Interactions
 from matinee.errors import SpecError, TrainingError
+from matinee.observer import SILENT, Advance, Observer
 from matinee.spec import Spec
 from matinee.topk import kernels
 from matinee.topk.lists import ItemsAndScores, TopK
@@ -37,7 +38,7 @@ def recommend(
     histories: Histories | Interactions,
     k: int = 10,
     mask: Mask = EXCLUDE_SEEN,
-    progress: Progress = no_progress,
+    observer: Observer = SILENT,
 ) -> TopK:
     """The best k items for every row of `histories`; for a log, one list for each of its users.
 
@@ -56,7 +57,7 @@ def recommend(
     if fitted.items != histories.items:
         raise SpecError("histories", "their items are not those of the model", "one vocabulary for both")
     mask.check(len(histories), n_items)
-    with progress(f"lists of {kind}", len(histories)) as advance:
+    with observer.progress(f"lists of {kind}", len(histories)) as advance:
         if isinstance(fitted, StreamsTopK):
             item, score = fitted.top_k(histories, k, mask)
             advance(len(histories))

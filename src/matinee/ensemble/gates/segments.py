@@ -91,7 +91,7 @@ class Segments(Gate):
         best, gain, p = names[0], 0.0, 1.0
         if len(names) > 1:
             few = _subsample(objective, ctx)
-            with ctx.progress("segments", len(names)) as advance:
+            with ctx.observer.progress("segments", len(names)) as advance:
                 gains: list[float] = []
                 for name in names:
                     gains.append(gain_of(few, name)[0])

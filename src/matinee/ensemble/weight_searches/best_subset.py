@@ -42,7 +42,7 @@ class BestSubset(WeightSearch):
             )
         subsets = [one for size in sizes for one in combinations(range(M), size)]
         best, best_members = -np.inf, subsets[0]
-        with ctx.progress("best subset", len(subsets)) as advance:
+        with ctx.observer.progress("best subset", len(subsets)) as advance:
             groups: dict[tuple[int, ...], list[int]] = {}
             for one in subsets:
                 groups.setdefault(one[:-1], []).append(one[-1])

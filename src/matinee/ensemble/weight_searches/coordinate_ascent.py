@@ -34,7 +34,7 @@ class CoordinateAscent(WeightSearch):
     def weights(self, objective: FusionObjective, points: F32, ctx: FitContext = FitContext()) -> F64:
         """The best weights over all starts."""
         results: list[tuple[float, F64]] = []
-        with ctx.progress("coordinate ascent", self.starts) as advance:
+        with ctx.observer.progress("coordinate ascent", self.starts) as advance:
             for start in range(self.starts):
                 rng = ctx.rng(start)
                 w = np.ones(len(points)) if start == 0 else rng.dirichlet(np.ones(len(points))) * len(points)

@@ -48,7 +48,7 @@ class Greedy(WeightSearch):
         if self.bags == 0 or M < 3:
             return self._select(objective, points, np.arange(M))
         total = np.zeros(M)
-        with ctx.progress("greedy selection", self.bags) as advance:
+        with ctx.observer.progress("greedy selection", self.bags) as advance:
             for bag in range(self.bags):
                 rng = ctx.rng(bag)
                 bag_members = np.sort(rng.permutation(M)[: max(MIN_BAG_MEMBERS, round(self.member_fraction * M))])

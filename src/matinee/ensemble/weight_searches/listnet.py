@@ -47,7 +47,7 @@ class ListNet(WeightSearch):
                 2 * self.l2 * deviation
             )
 
-        with ctx.progress("listnet", 1) as advance:
+        with ctx.observer.progress("listnet", 1) as advance:
             result = minimize(
                 loss_and_gradient,
                 np.full(M, 1.0),

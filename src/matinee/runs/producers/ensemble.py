@@ -1,4 +1,4 @@
-"""Lists combined from those of other runs."""
+"""The producer of lists combined from those of other runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matinee.spec import Spec
 
 
 class EnsembleMember(Spec):
-    """A run whose lists were combined."""
+    """A run with lists that can be combined."""
 
     label: str
     """Its name in the recipe."""
@@ -22,20 +22,20 @@ class EnsembleMember(Spec):
     producer: AnyProducer
 
     seed: int
-    """Of its fit."""
+    """The seed of its fit."""
 
 
 class EnsembleProducer(Producer):
-    """A combination of lists that was searched."""
+    """A searched combination of lists."""
 
     spec: AnyEnsembleSpec
-    """What was searched."""
+    """The search."""
 
     recipe: AnyRecipe
-    """What was found on all users."""
+    """The recipe, fitted on all users."""
 
     runs: tuple[EnsembleMember, ...]
-    """Every run that could be a member."""
+    """All candidate members."""
 
     @property
     def label(self) -> str:
@@ -44,22 +44,22 @@ class EnsembleProducer(Producer):
 
     @property
     def members(self) -> tuple[Producer, ...]:
-        """The producers of all runs that could be members."""
+        """The producers of all candidate members."""
         return tuple(member.producer for member in self.runs)
 
     @property
     def needed(self) -> tuple[EnsembleMember, ...]:
-        """The members whose lists the recipe takes."""
+        """The members with lists that the recipe needs."""
         return tuple(member for member in self.runs if member.label in self.recipe.required_members)
 
     @property
     def non_default_options(self) -> dict[str, Any]:
-        """How it was searched."""
-        plan = self.spec
-        gate = {} if plan.gate is None else {"gate": plan.gate.kind}
-        return {"weight_search": plan.weight_search.kind, "rule": ", ".join(rule.kind for rule in plan.rules), **gate}
+        """The options of the search."""
+        spec = self.spec
+        gate = {} if spec.gate is None else {"gate": spec.gate.kind}
+        return {"weight_search": spec.weight_search.kind, "rule": ", ".join(rule.kind for rule in spec.rules), **gate}
 
     @property
     def options(self) -> dict[str, Any]:
-        """How it was searched, and among which runs."""
+        """The options of the search, and the candidate members."""
         return {**self.non_default_options, "members": [member.run for member in self.runs]}

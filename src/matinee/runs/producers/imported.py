@@ -1,4 +1,4 @@
-"""Lists that were read from a file."""
+"""The producer of lists read from a file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from matinee.runs.producer import Producer
 
 
 class ImportedProducer(Producer):
-    """The lists of a file that another program wrote."""
+    """The lists of a file, written by another program."""
 
     name: str
-    """The name they were given."""
+    """The name on the leaderboard."""
 
     sha256: str
-    """Of the file."""
+    """The hash of the file."""
 
     @property
     def label(self) -> str:
-        """The name they were given."""
+        """The name."""
         return self.name

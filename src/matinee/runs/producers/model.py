@@ -1,4 +1,4 @@
-"""A model fitted on the training set of the split."""
+"""The producer of lists of one model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from matinee.runs.producer import Producer
 
 
 class ModelProducer(Producer):
-    """One fitted model."""
+    """A model, fitted on the training set of the split."""
 
     spec: AnyModel
-    """The model as the experiment has it."""
+    """The spec in the experiment."""
 
     refit: AnyModel
-    """The same with what validation decided: fitting it on other data needs no validation."""
+    """The resolved spec: fitting it on other data needs no validation."""
 
     @property
     def label(self) -> str:
@@ -24,7 +24,7 @@ class ModelProducer(Producer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The hyperparameters, all of them."""
+        """All hyperparameters."""
         return self.spec.params()
 
     @property
