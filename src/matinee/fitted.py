@@ -261,7 +261,7 @@ MODEL_TYPES: Mapping[str, type] = {
     shape.__name__: shape for shape in (PopularityScorer, ItemItem, LowRank, UserNeighbours)
 }
 
-TORCH_MODEL_TYPES: Mapping[str, str] = {"TrainedAutoEncoder": "matinee.nn.encoder"}
+TORCH_MODEL_TYPES: Mapping[str, str] = {"TrainedAutoEncoder": "matinee.nn.autoencoder"}
 """Shapes that need torch and the modules that have them, imported only when such a model is loaded."""
 
 

@@ -13,7 +13,7 @@ from matinee.fitted import LowRank, load, save
 from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.autoencoder import StepInfo
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize, minimize_scalar
 from matinee.contract import FitContext
 from matinee.models.ease import EASE
 from matinee.models.multi_ease import MultiEASE, fit_log_scale
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import make_batch
 from matinee.nn.train import TrainConfig
 from tests.logs import random_log
@@ -41,7 +41,7 @@ def ridge(x, l2):
 
 def started(spec, log):
     """The network as training finds it, in the log's own order."""
-    net = encoder.meta_network(spec, log.n_items, 0).to_empty(device="cpu")
+    net = autoencoder.meta_network(spec, log.n_items, 0).to_empty(device="cpu")
     spec.init_weights(net, log.matrix, torch.Generator())
     return net
 

@@ -18,7 +18,7 @@ from matinee.data import Histories
 from matinee.models import rec_vae
 from matinee.models.rec_vae import RecVAE, composite_kl, init_weights, without_dropout
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.autoencoder import StepInfo
 from matinee.nn.losses import LOSSES
 from matinee.nn.train import TrainConfig
 from tests.logs import random_log

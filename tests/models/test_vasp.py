@@ -11,10 +11,10 @@ import torch
 from matinee.contract import FitContext
 from matinee.data import Histories
 from matinee.models.vasp import MAX_ITEMS, VASP, init_weights
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import half_split_batches, make_batch
 from matinee.nn.blocks import init_parameters
-from matinee.nn.encoder import StepInfo
+from matinee.nn.autoencoder import StepInfo
 from tests.logs import random_log
 
 TOY = {"factors": 8, "hidden": 24, "epochs": 20, "learning_rate": 0.02}
@@ -181,7 +181,7 @@ def test_half_of_the_seats_is_the_whole_with_nothing_between_others():
     wide[np.ix_(some, some)] = model.state["shallow.weight"][np.ix_(seat[some], seat[some])]
     state = model.state | {"shallow.weight": wide, "shallow.slot": np.arange(n, dtype=np.float32)}
     whole = SMALL.model_copy(update={"shallow_item_share": 1.0})
-    again = encoder.TrainedAutoEncoder(whole, model.items, state, model.popularity, model.epochs)
+    again = autoencoder.TrainedAutoEncoder(whole, model.items, state, model.popularity, model.epochs)
     np.testing.assert_allclose(again.score(log.histories()), model.score(log.histories()), rtol=1e-5, atol=1e-6)
 
 
@@ -212,7 +212,7 @@ def test_at_first_norms_have_scale_one_and_the_shallow_path_says_nothing():
     ],
 )
 def test_how_many_have_a_seat(share, n_items, seats):
-    net = encoder.meta_network(VASP(shallow_item_share=share, hidden=2, factors=2), n_items, 0)
+    net = autoencoder.meta_network(VASP(shallow_item_share=share, hidden=2, factors=2), n_items, 0)
     assert net.get_parameter("shallow.weight").shape == (seats, seats)
 
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
@@ -48,7 +48,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """Activation functions by name."""
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Two layers; the input is 0 or 1."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -65,7 +65,7 @@ class Net(encoder.AutoEncoder):
         return self.output(self.activation(self.first(batch)))
 
 
-class AutoRec(encoder.AutoEncoderSpec):
+class AutoRec(autoencoder.AutoEncoderSpec):
     """A one-layer auto-encoder; the first one for recommendation."""
 
     uses_validation: ClassVar[bool] = True
@@ -97,17 +97,19 @@ class AutoRec(encoder.AutoEncoderSpec):
         """Layers n → factors → n."""
         return Net(n_items, self.factors, self.activation)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Minimize the objective with Adam."""
         room = ctx.check_memory(self, data)
         n_users = data.n_active_users
 
-        def loss(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def loss(net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
             return self.penalized_loss(net, batch, n_users)
 
         plan = TrainConfig(self.epochs, self.learning_rate)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(self, data, ctx, encoder.TrainingSetup(loss, plan, size, room, (self.dropout,)))
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        return autoencoder.fit_autoencoder(
+            self, data, ctx, autoencoder.TrainingSetup(loss, plan, size, room, (self.dropout,))
+        )
 
     def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """The objective of a batch, divided by the number of users of the sum."""
@@ -118,7 +120,7 @@ class AutoRec(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES + 2, SCORE_MATRICES[self.loss]),
+            self.batch_size or autoencoder.default_batch_size(n_users),
+            (autoencoder.WEIGHT_COPIES + 2, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return autoencoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
@@ -39,7 +39,7 @@ from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Two layers, and an embedding per user that is added to the hidden layer."""
 
     id_axes: ClassVar[Mapping[str, str]] = {
@@ -62,7 +62,7 @@ class Net(encoder.AutoEncoder):
         return self.output(torch.tanh(sums))
 
 
-class CDAE(encoder.AutoEncoderSpec):
+class CDAE(autoencoder.AutoEncoderSpec):
     """Mult-DAE with an embedding per user."""
 
     query_by: ClassVar[Literal["history", "user_id", "both"]] = "both"
@@ -94,17 +94,17 @@ class CDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, and `n_users` embeddings."""
         return Net(n_items, n_users, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        lesson = encoder.TrainingSetup(
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        lesson = autoencoder.TrainingSetup(
             self.reconstruction_loss, plan, size, room, (self.dropout,), init_weights=init_weights
         )
-        return encoder.fit_autoencoder(self, data, ctx, lesson)
+        return autoencoder.fit_autoencoder(self, data, ctx, lesson)
 
-    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean loss over users, each treated as new with probability `user_dropout`."""
         known = torch.rand(len(batch), generator=moment.generator) >= self.user_dropout
         user = torch.where(known.to(batch.user.device), batch.user, -1)
@@ -113,10 +113,10 @@ class CDAE(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights and user embeddings with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or autoencoder.default_batch_size(n_users),
+            (autoencoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return autoencoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
 
 
 def init_weights(net: Net, matrix: csr_array, noise: torch.Generator) -> None:

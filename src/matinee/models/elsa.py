@@ -32,7 +32,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import normalize_rows, sparse_matmul
 from matinee.nn.losses import cosine
@@ -43,7 +43,7 @@ from matinee.spec import SearchRange
 F32: TypeAlias = NDArray[np.float32]
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Parameters whose normalized rows are A; after training, A itself."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
@@ -62,7 +62,7 @@ class Net(encoder.AutoEncoder):
         )
 
 
-class ELSA(encoder.AutoEncoderSpec):
+class ELSA(autoencoder.AutoEncoderSpec):
     """A low-rank form of EASE with memory linear in the number of items."""
 
     uses_validation: ClassVar[bool] = True
@@ -86,29 +86,33 @@ class ELSA(encoder.AutoEncoderSpec):
         """One matrix (n, factors)."""
         return Net(n_items, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Minimize the cosine loss with Adam."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(self.epochs, self.learning_rate)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, F32], epochs: int) -> encoder.TrainedAutoEncoder:
+        def shape(state: dict[str, F32], epochs: int) -> autoencoder.TrainedAutoEncoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return encoder.TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
+            return autoencoder.TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
 
-        lesson = encoder.TrainingSetup(self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        lesson = autoencoder.TrainingSetup(
+            self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights
+        )
+        return autoencoder.fit_network(self, data, ctx, lesson, shape)
 
-    def cosine_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def cosine_loss(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean cosine loss of scores and targets over users."""
         return cosine(net(batch), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and normalized copy, and the scores of a batch."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 11))
+        size = self.batch_size or autoencoder.default_batch_size(n_users)
+        return autoencoder.estimate_training_memory(
+            self, n_users, n_items, n_rows, size, (autoencoder.WEIGHT_COPIES + 5, 11)
+        )
 
 
 def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:

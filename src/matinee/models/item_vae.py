@@ -44,7 +44,7 @@ from torch import Tensor
 from matinee.contract import FitContext
 from matinee.data import Interactions, Vocabulary
 from matinee.fitted import LowRank
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch, make_batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
 from matinee.nn.losses import kl, linear_anneal, multinomial
@@ -55,7 +55,7 @@ F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Encoder and decoder over the transposed log: the axis "i" of items counts users here."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -81,7 +81,7 @@ class Net(encoder.AutoEncoder):
         return self.output(self.features(batch))
 
 
-class ItemVAE(encoder.AutoEncoderSpec):
+class ItemVAE(autoencoder.AutoEncoderSpec):
     """A variational auto-encoder over items; its errors differ from those of user-based models."""
 
     uses_validation: ClassVar[bool] = True
@@ -138,11 +138,11 @@ class ItemVAE(encoder.AutoEncoderSpec):
             return LowRank(spec, data.items, left, right, data.popularity.astype(np.float32), has_bias_row=True)
 
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(transposed_log.n_active_users)
-        lesson = encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,))
-        return encoder.fit_network(self, transposed_log, ctx, lesson, shape)
+        size = self.batch_size or autoencoder.default_batch_size(transposed_log.n_active_users)
+        lesson = autoencoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,))
+        return autoencoder.fit_network(self, transposed_log, ctx, lesson, shape)
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean over items of −log-likelihood + β · KL with one sample of z; −ELBO if β = 1."""
         mean, log_variance = net.encode(batch)
         z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
@@ -153,8 +153,8 @@ class ItemVAE(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state and logits of a batch; H and two factor matrices; the transposed log."""
-        trained = encoder.estimate_training_memory(
-            self, n_items, n_users, n_rows, self.batch_size or encoder.default_batch_size(n_items)
+        trained = autoencoder.estimate_training_memory(
+            self, n_items, n_users, n_rows, self.batch_size or autoencoder.default_batch_size(n_items)
         )
         return trained + 32 * self.hidden * n_items + 16 * self.hidden**2 + 32 * n_rows
 
@@ -169,13 +169,13 @@ def transposed_data(data: Interactions) -> Interactions:
 @torch.no_grad()
 def item_features(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Interactions, device: str = "cpu") -> F32:
     """Features H (n, hidden) of the items of a transposed log; 0 without interactions."""
-    net = encoder.meta_network(spec, transposed_log.n_items, 0)
+    net = autoencoder.meta_network(spec, transposed_log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, assign=True)
     net = cast(Net, net.to(device).eval())
     with_rows = np.flatnonzero(np.diff(transposed_log.matrix.indptr))
     H = np.zeros((transposed_log.n_users, spec.hidden), dtype=np.float32)
-    for low in range(0, len(with_rows), encoder.BLOCK):
-        rows = with_rows[low : low + encoder.BLOCK]
+    for low in range(0, len(with_rows), autoencoder.BLOCK):
+        rows = with_rows[low : low + autoencoder.BLOCK]
         H[rows] = net.features(make_batch(transposed_log.matrix, rows, device=device)).cpu().numpy()
     return H
 

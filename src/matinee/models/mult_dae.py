@@ -24,7 +24,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
@@ -33,7 +33,7 @@ from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Layers n → widths → n."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -49,7 +49,7 @@ class Net(encoder.AutoEncoder):
         return self.output(self.middle(torch.tanh(self.first(batch))))
 
 
-class MultDAE(encoder.AutoEncoderSpec):
+class MultDAE(autoencoder.AutoEncoderSpec):
     """A denoising auto-encoder with a multinomial loss."""
 
     uses_validation: ClassVar[bool] = True
@@ -78,16 +78,16 @@ class MultDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, with `hidden` on both sides if above 0."""
         return Net(n_items, (self.hidden, self.factors, self.hidden) if self.hidden else (self.factors,))
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        return autoencoder.fit_autoencoder(
             self.resolved(data.n_active_users),
             data,
             ctx,
-            encoder.TrainingSetup(self.reconstruction_loss, plan, size, room, (self.dropout,)),
+            autoencoder.TrainingSetup(self.reconstruction_loss, plan, size, room, (self.dropout,)),
         )
 
     def resolved(self, n_users: int) -> MultDAE:
@@ -95,17 +95,17 @@ class MultDAE(encoder.AutoEncoderSpec):
         return (
             self
             if self.hidden is not None
-            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
+            else self.model_copy(update={"hidden": autoencoder.default_hidden_size(n_users)})
         )
 
-    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean loss over users."""
         return LOSSES[self.loss](net(batch), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or autoencoder.default_batch_size(n_users),
+            (autoencoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)
+        return autoencoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
 from matinee.nn.losses import LOSSES, SCORE_MATRICES, kl, linear_anneal
@@ -42,7 +42,7 @@ from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Encoder and decoder."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -70,7 +70,7 @@ class Net(encoder.AutoEncoder):
         return self.decode(self.encode(batch)[0])
 
 
-class MultVAE(encoder.AutoEncoderSpec):
+class MultVAE(autoencoder.AutoEncoderSpec):
     """A variational auto-encoder with a multinomial likelihood; the usual neural baseline."""
 
     uses_validation: ClassVar[bool] = True
@@ -105,16 +105,16 @@ class MultVAE(encoder.AutoEncoderSpec):
         """Layers n → hidden → factors → hidden → n, or n → factors → n."""
         return Net(n_items, self.hidden or 0, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Maximize the ELBO with Adam."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        return autoencoder.fit_autoencoder(
             self.resolved(data.n_active_users),
             data,
             ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,)),
+            autoencoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,)),
         )
 
     def resolved(self, n_users: int) -> MultVAE:
@@ -122,10 +122,10 @@ class MultVAE(encoder.AutoEncoderSpec):
         return (
             self
             if self.hidden is not None
-            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
+            else self.model_copy(update={"hidden": autoencoder.default_hidden_size(n_users)})
         )
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean over users of reconstruction loss + β · KL with one sample of z; −ELBO if β = 1."""
         mean, log_variance = net.encode(batch)
         z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
@@ -137,7 +137,7 @@ class MultVAE(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or autoencoder.default_batch_size(n_users),
+            (autoencoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)
+        return autoencoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

@@ -38,7 +38,7 @@ from matinee.data import Interactions
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch, make_batch
 from matinee.nn.blocks import freeze_diagonal, sparse_matmul
 from matinee.nn.losses import multinomial
@@ -51,7 +51,7 @@ SCALE_USERS = 1024
 """Maximum number of users for the initial scale."""
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """The weights B, the logarithm of the scale, and the constant weights of EASE."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
@@ -68,7 +68,7 @@ class Net(encoder.AutoEncoder):
         return sparse_matmul(self.weight, batch)
 
 
-class MultiEASE(encoder.AutoEncoderSpec):
+class MultiEASE(autoencoder.AutoEncoderSpec):
     """EASE fine-tuned for ranking; never below EASE on the validation split."""
 
     uses_validation: ClassVar[bool] = True
@@ -105,13 +105,13 @@ class MultiEASE(encoder.AutoEncoderSpec):
             spec = self.model_copy(update={"epochs": epochs})
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def posterior(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def posterior(net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
             return self.map_loss(net, batch, data.n_active_users)
 
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
         plan = TrainConfig(self.epochs, self.learning_rate, eval_initial=True)
-        lesson = encoder.TrainingSetup(posterior, plan, size, room, (self.dropout,), init_weights=self.init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        lesson = autoencoder.TrainingSetup(posterior, plan, size, room, (self.dropout,), init_weights=self.init_weights)
+        return autoencoder.fit_network(self, data, ctx, lesson, shape)
 
     def map_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean over users of −log likelihood plus the penalty divided by `n_users`."""
@@ -133,8 +133,10 @@ class MultiEASE(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, EASE and the penalty, and the scores of a batch."""
-        size = max(self.batch_size or encoder.default_batch_size(n_users), min(SCALE_USERS, n_users))
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 5))
+        size = max(self.batch_size or autoencoder.default_batch_size(n_users), min(SCALE_USERS, n_users))
+        return autoencoder.estimate_training_memory(
+            self, n_users, n_items, n_rows, size, (autoencoder.WEIGHT_COPIES + 5, 5)
+        )
 
 
 def fit_log_scale(net: Net, seen: csr_array) -> float:

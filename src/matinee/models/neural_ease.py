@@ -33,7 +33,7 @@ from torch import Tensor
 from matinee.contract import FitContext
 from matinee.data import Interactions
 from matinee.fitted import ItemItem
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import freeze_diagonal, sparse_matmul
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
@@ -42,7 +42,7 @@ from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """The weights W."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
@@ -57,7 +57,7 @@ class Net(encoder.AutoEncoder):
         return sparse_matmul(self.weight, batch)
 
 
-class NeuralEASE(encoder.AutoEncoderSpec):
+class NeuralEASE(autoencoder.AutoEncoderSpec):
     """EASE with a choice of losses, trained by gradient descent."""
 
     uses_validation: ClassVar[bool] = True
@@ -92,13 +92,13 @@ class NeuralEASE(encoder.AutoEncoderSpec):
             spec = self.model_copy(update={"epochs": epochs or self.epochs})
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def penalised(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def penalised(net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
             return self.penalized_loss(net, batch, data.n_active_users)
 
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
         plan = TrainConfig(self.epochs, self.learning_rate)
-        lesson = encoder.TrainingSetup(penalised, plan, size, room, (self.dropout,), init_weights=init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        lesson = autoencoder.TrainingSetup(penalised, plan, size, room, (self.dropout,), init_weights=init_weights)
+        return autoencoder.fit_network(self, data, ctx, lesson, shape)
 
     def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean loss over users plus the penalty divided by `n_users`."""
@@ -108,10 +108,10 @@ class NeuralEASE(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and penalty, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES + 4, SCORE_MATRICES[self.loss]),
+            self.batch_size or autoencoder.default_batch_size(n_users),
+            (autoencoder.WEIGHT_COPIES + 4, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return autoencoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
 
 
 def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:

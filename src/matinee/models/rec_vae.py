@@ -45,7 +45,7 @@ from torch.nn import functional
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Residual, SparseLinear
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
@@ -104,7 +104,7 @@ class Posterior(torch.nn.Module):
         return mean, log_variance.clamp(-10.0, 10.0)
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """Encoder, linear decoder, and a copy of the encoder from the start of the epoch."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"posterior.first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -140,7 +140,7 @@ class Net(encoder.AutoEncoder):
         return cast(Normal, self.old_stats[batch.user].chunk(2, dim=1))
 
 
-class RecVAE(encoder.AutoEncoderSpec):
+class RecVAE(autoencoder.AutoEncoderSpec):
     """A deep encoder regularized towards its previous state, and a linear decoder, trained alternately."""
 
     uses_validation: ClassVar[bool] = True
@@ -180,20 +180,20 @@ class RecVAE(encoder.AutoEncoderSpec):
         """Layers n → five of `hidden` → factors → n."""
         return Net(n_items, self.hidden, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Maximize the ELBO with Adam, encoder and decoder alternately."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
         dropout = (*[self.dropout] * self.encoder_passes, 0.0)
-        return encoder.fit_autoencoder(
+        return autoencoder.fit_autoencoder(
             self,
             data,
             ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, dropout, init_weights=init_weights),
+            autoencoder.TrainingSetup(self.negative_elbo, plan, size, room, dropout, init_weights=init_weights),
         )
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean loss over users of the current pass, with one sample of z.
 
         Encoder passes minimize reconstruction loss + β_u · KL, the decoder pass the reconstruction loss.
@@ -220,12 +220,12 @@ class RecVAE(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state, the old encoder and its posteriors, scores and activations of a batch."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
+        size = self.batch_size or autoencoder.default_batch_size(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
         kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
         return (
-            encoder.estimate_training_memory(
-                self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss])
+            autoencoder.estimate_training_memory(
+                self, n_users, n_items, n_rows, size, (autoencoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss])
             )
             + 4 * kept
         )
@@ -236,7 +236,7 @@ def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
     net.n_users = seen.shape[0]
 
 
-def _sample(of: Normal, moment: encoder.StepInfo) -> Tensor:
+def _sample(of: Normal, moment: autoencoder.StepInfo) -> Tensor:
     """One sample of z (b, d) per user."""
     mean, log_variance = of
     return mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)

@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn import autoencoder
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Residual, SparseLinear, freeze_diagonal, sparse_matmul
 from matinee.nn.losses import focal_from_log_prob, kl
@@ -90,7 +90,7 @@ class ItemItemLayer(nn.Module):
         freeze_diagonal(self.weight)
 
 
-class Net(encoder.AutoEncoder):
+class Net(autoencoder.AutoEncoder):
     """The deep and the shallow path."""
 
     id_axes: ClassVar[Mapping[str, str]] = {
@@ -130,7 +130,7 @@ class Net(encoder.AutoEncoder):
         return self.log_probs(self.encode(batch)[0], batch)
 
 
-class VASP(encoder.AutoEncoderSpec):
+class VASP(autoencoder.AutoEncoderSpec):
     """A deep variational auto-encoder times a shallow item–item model, trained together."""
 
     uses_validation: ClassVar[bool] = True
@@ -181,21 +181,23 @@ class VASP(encoder.AutoEncoderSpec):
         depths = (self.encoder_layers, self.decoder_layers)
         return Net(n_items, max(1, round(share * n_items)), (self.hidden, self.factors), depths)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
         """Minimize the loss with Adam."""
         room = ctx.check_memory(self, data)
         plan = TrainConfig(
             self.epochs, self.learning_rate, self.weight_decay, schedule="cosine", decay_epochs=LR_DECAY_EPOCHS
         )
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
+        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        return autoencoder.fit_autoencoder(
             self,
             data,
             ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, split_halves=True, init_weights=init_weights),
+            autoencoder.TrainingSetup(
+                self.negative_elbo, plan, size, room, split_halves=True, init_weights=init_weights
+            ),
         )
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
         """Mean over halves of focal loss + β · mean KL per dimension, with one sample of z."""
         mean, log_variance = net.encode(batch)
         z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
@@ -206,8 +208,10 @@ class VASP(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch with two rows per user."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, 2 * size, (encoder.WEIGHT_COPIES, 20))
+        size = self.batch_size or autoencoder.default_batch_size(n_users)
+        return autoencoder.estimate_training_memory(
+            self, n_users, n_items, n_rows, 2 * size, (autoencoder.WEIGHT_COPIES, 20)
+        )
 
 
 def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
