@@ -223,9 +223,7 @@ def test_takes_repeat_when_asked() -> None:
     repeats = made.summary()["repeats"]
     assert isinstance(repeats, int)
     assert 0.25 < repeats / 6_000 < 0.32
-    assert (
-        len(Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3, duplicates="merge").read()) == 6_000 - repeats
-    )
+    assert len(Simulate(users=200, items=100, rows=6_000, repeat_rate=0.3, duplicates="merge").read()) == 6_000 - repeats
 
 
 def test_parts_of_a_series_are_one_taste_and_come_out_in_turn() -> None:
