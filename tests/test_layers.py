@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "matinee"
 
 FLOORS = [
-    {"errors", "spec", "kernel", "memory", "environment", "process", "threads"},
+    {"errors", "spec", "kernel", "hashing", "memory", "environment", "process", "threads"},
     {"data"},
     {"contract"},
     {"topk"},

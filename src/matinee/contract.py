@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -86,42 +87,74 @@ def ignore_event(what: str, said: Mapping[str, Any]) -> None:
     """Nobody keeps what a fit has to say: the default."""
 
 
+def never_stop(epochs: int, metric: float) -> bool:
+    """Whether to stop training: never, the default."""
+    return False
+
+
 @dataclass(frozen=True)
 class FitContext:
-    """All a fit is given that is neither data nor hyper-parameter."""
+    """All inputs of a fit other than data and hyperparameters."""
 
     seed: int = 0
-    """All randomness of the fit comes from here."""
+    """The seed of all random numbers of the fit."""
 
     device: str = "cpu"
-    """Where tensors live: "cpu" or "cuda". Models without a network ignore it."""
+    """Device of the tensors, "cpu" or "cuda". Models without a network ignore it."""
 
     progress: Progress = no_progress
-    """Told how far a long step has come."""
+    """Called when a long step starts; it gives the function that counts its progress."""
 
     validate: Callable[[FittedModel], float] | None = None
-    """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
+    """The task's metric on the validation split, larger is better; None means no validation."""
+
+    should_stop: Callable[[int, float], bool] = never_stop
+    """Called after each evaluation with (epochs, metric); training ends with its best weights if it returns True.
+
+    A training that is resumed calls it again for its last evaluation.
+    """
 
     threads: int | None = None
     """Threads of a fit and of its lists; None means all cores this process may use."""
 
     memory_limit: int | None = None
-    """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
+    """Maximum number of bytes of a fit; None means the free memory. A fit that is predicted to need more is refused."""
 
     log_event: EventSink = ignore_event
-    """Told what a long fit went through, for whoever keeps a log of it."""
+    """Called with an event name and its values when a training stage ends."""
 
     checkpoint_dir: Path | None = None
-    """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""
+    """Folder of the checkpoints from which an interrupted fit resumes; None means none are written."""
+
+    stage: tuple[str, ...] = ()
+    """Names of the stages from the whole fit to this part of it, see `child`."""
 
     def rng(self, *key: int) -> np.random.Generator:
-        """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+        """A new generator for (seed, stage, key); equal keys give equal draws, in any order of calls."""
+        stages = (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) for name in self.stage)
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(*stages, *key)))
+
+    def child(self, name: str) -> FitContext:
+        """The context of one stage of a fit, such as pre-training.
+
+        It has its own checkpoint folder and random numbers; `name` precedes its events and progress texts. `validate`
+        and `should_stop` are those of the fit: `replace(ctx.child(name), validate=None)` disables both.
+        """
+        return replace(
+            self,
+            stage=(*self.stage, name),
+            checkpoint_dir=None if self.checkpoint_dir is None else self.checkpoint_dir / name,
+            progress=partial(_stage_progress, self.progress, name),
+            log_event=partial(_log_stage_event, self.log_event, name),
+        )
 
     def check_memory(self, spec: ModelSpec, data: Interactions) -> int:
-        """The bytes `spec` predicts to need. Refuses now what it cannot learn from `data`, or has no memory for."""
+        """The bytes that `spec` is predicted to need for `data`.
+
+        Raises `UnsupportedError` if it cannot be fitted to `data`, `InsufficientMemoryError` if memory is insufficient.
+        """
         if not isinstance(data, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
-            todo = "Read tables and files with matinee.read; of a split, give split.learn."
+            todo = "Read tables and files with matinee.read; of a split, use split.train."
             raise SpecError(f"{spec.kind}.fit", f"found {type(data).__name__}", "Interactions", todo)
         spec.check_data(data)
         needed = spec.estimate_memory(data.n_users, data.n_items, len(data))
@@ -130,6 +163,14 @@ class FitContext:
             what = f"{spec.kind} on {data.n_users:,} users × {data.n_items:,} items"
             raise InsufficientMemoryError(what, needed, available, spec.memory_advice)
         return needed
+
+
+def _stage_progress(progress: Progress, stage: str, what: str, total: int) -> AbstractContextManager[Advance]:
+    return progress(f"{stage}: {what}", total)
+
+
+def _log_stage_event(log_event: EventSink, stage: str, name: str, values: Mapping[str, Any]) -> None:
+    log_event(f"{stage}/{name}", values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,14 +27,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import autoencoder
+from matinee.data.canonical import CanonicalData
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import normalize_rows, sparse_matmul
+from matinee.nn.fit import StepInfo, TrainingSetup, fit_network, meta_network
 from matinee.nn.losses import cosine
 from matinee.nn.params import BatchSize, Epochs
 from matinee.nn.train import TrainConfig
@@ -43,7 +52,7 @@ from matinee.spec import SearchRange
 F32: TypeAlias = NDArray[np.float32]
 
 
-class Net(autoencoder.AutoEncoder):
+class Net(AutoEncoder):
     """Parameters whose normalized rows are A; after training, A itself."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
@@ -62,7 +71,7 @@ class Net(autoencoder.AutoEncoder):
         )
 
 
-class ELSA(autoencoder.AutoEncoderSpec):
+class ELSA(AutoEncoderSpec):
     """A low-rank form of EASE with memory linear in the number of items."""
 
     uses_validation: ClassVar[bool] = True
@@ -86,36 +95,33 @@ class ELSA(autoencoder.AutoEncoderSpec):
         """One matrix (n, factors)."""
         return Net(n_items, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> autoencoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the cosine loss with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate)
-        size = self.batch_size or autoencoder.default_batch_size(data.n_active_users)
+        memory = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, F32], epochs: int) -> autoencoder.TrainedAutoEncoder:
+        def build(state: dict[str, F32], epochs: int) -> TrainedAutoEncoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return autoencoder.TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
+            return TrainedAutoEncoder(self, data.items, {"weight": A}, popularity, epochs, ctx.device)
 
-        lesson = autoencoder.TrainingSetup(
-            self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights
-        )
-        return autoencoder.fit_network(self, data, ctx, lesson, shape)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device, Net.l2_normalize_input)
+        steps, config = batches.steps(data.n_active_users), TrainConfig(self.epochs, self.learning_rate)
+        setup = TrainingSetup(self.cosine_loss, batches, steps, config, memory, init_weights)
+        return fit_network(self, meta_network(self.net, data.n_items, 0), data, ctx, setup, build)
 
-    def cosine_loss(self, net: Net, batch: Batch, moment: autoencoder.StepInfo) -> Tensor:
+    def cosine_loss(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean cosine loss of scores and targets over users."""
         return cosine(net(batch), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and normalized copy, and the scores of a batch."""
-        size = self.batch_size or autoencoder.default_batch_size(n_users)
-        return autoencoder.estimate_training_memory(
-            self, n_users, n_items, n_rows, size, (autoencoder.WEIGHT_COPIES + 5, 11)
-        )
+        size = self.batch_size or default_batch_size(n_users)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES + 5, 11))
 
 
-def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Initialize rows with random directions and length 1."""
     torch.nn.init.normal_(net.weight, generator=generator)
     with torch.no_grad():

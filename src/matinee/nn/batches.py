@@ -123,38 +123,3 @@ def _batch(
     np.cumsum(np.bincount(at, minlength=len(user)), out=offsets[1:])
     arrays = (user, *asked, offsets, item, weight.astype(np.float32))
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
-
-
-def canonical_order(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
-    """The log as a network is to see it: people and items in an order that depends on who took what, not on codes.
-
-    Gives the rearranged matrix, people without an entry left out, the person each of its rows is, and the item each of
-    its columns is, (n,). Random weights and batches are then the same whatever the ids are, so that new names give the
-    same scores. Popular items come first; the order among equals is that of hashes refined by those of their neighbours
-    (Weisfeiler and Leman, 1968), which leaves equal only what three rounds cannot tell apart.
-    """
-    taken = csr_array((np.ones(matrix.nnz, dtype=np.uint64), matrix.indices, matrix.indptr), shape=matrix.shape)
-    count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.uint64)
-    turned = taken.T
-    item = _mix(count)
-    user = _mix(np.asarray(taken @ item))
-    for _ in range(2):
-        item = _mix(item + np.asarray(turned @ user))
-        user = _mix(user + np.asarray(taken @ item))
-    some = np.flatnonzero(np.diff(matrix.indptr))
-    rows = some[np.argsort(user[some], kind="stable")]
-    columns = np.lexsort((item, -count.astype(np.int64)))
-    place = np.empty(len(columns), dtype=np.int32)
-    place[columns] = np.arange(len(columns), dtype=np.int32)
-    made = matrix[rows]
-    made = csr_array((made.data, place[made.indices], made.indptr), shape=made.shape)
-    made.sort_indices()
-    return made, rows, columns
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of each number (SplitMix64's finaliser); sums of hashes wrap around."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.errors import UnsupportedError
+from matinee.hashing import GOLDEN, mix64
 from matinee.kernel import kernel, parallel_kernel, prange
 
 I32: TypeAlias = NDArray[np.int32]
@@ -111,11 +112,8 @@ def hardest_negative(candidates: Tensor, scores: Tensor) -> Tensor:
 
 @kernel
 def _bits(seed: np.uint64, counter: np.uint64) -> np.uint64:
-    """Number `counter` of the stream `seed` (SplitMix64: Steele, Lea and Flood, OOPSLA 2014)."""
-    x = seed + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    """Number `counter` of the stream `seed` of splitmix64."""
+    return mix64(seed + (counter + np.uint64(1)) * GOLDEN)
 
 
 @kernel
