@@ -17,7 +17,7 @@ from matinee.fitted import save
 from matinee.models.cdae import CDAE
 from matinee.models.mult_dae import MultDAE
 from matinee.nn.batches import make_batch
-from matinee.nn.autoencoder import StepInfo
+from matinee.nn.fit import StepInfo
 from matinee.nn.losses import LOSSES
 from tests.logs import log_of, random_log
 

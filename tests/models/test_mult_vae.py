@@ -13,7 +13,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.batches import make_batch
-from matinee.nn.autoencoder import StepInfo
+from matinee.nn.fit import StepInfo
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
 

@@ -24,7 +24,7 @@ from matinee.topk import recommend
 TABLES = {
     "seed": 5,
     "data": {"kind": "simulate", "users": 120, "items": 60, "rows": 3000},
-    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5"], "depth": 20},
+    "task": {"k": 5, "metric": "recall@5", "extra_metrics": ["ndcg@5"], "stored_k": 20},
     "split": {"kind": "mixture", "n_random": 3, "n_last": 2},
     "model": [{"kind": "mult_dae", "factors": 8, "epochs": 8, "learning_rate": 0.01}],
 }
@@ -60,8 +60,8 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
     assert run.producer.refit.epochs == settled.epochs
     assert run.producer.spec.epochs == 8
     assert not list(tmp_path.rglob("*checkpoint*"))
-    lists = recommend(stopped, stop.ask, 5)
-    by_hand = evaluate(lists, stop.answer, ["recall@5"])["recall@5"]
+    lists = recommend(stopped, stop.query, 5)
+    by_hand = evaluate(lists, stop.target, ["recall@5"])["recall@5"]
     assert stop_ctx.validate(stopped) == pytest.approx(by_hand)
     assert by_hand > 0
 
@@ -69,11 +69,11 @@ def test_epochs_are_found_on_the_stop_fold_and_the_model_learns_from_everything(
 def test_the_stop_fold_knows_no_answer(prepared):
     """No pair that the run is judged by is learnt from or validated on before."""
     split = prepared.split
-    row = np.repeat(split.answer.user, split.answer.count)
-    answers = set(zip(row.tolist(), split.answer.item.tolist(), strict=True))
+    row = np.repeat(split.target.user, split.target.count)
+    answers = set(zip(row.tolist(), split.target.item.tolist(), strict=True))
     stop = split.validation_split()
-    held = np.repeat(stop.answer.user, stop.answer.count)
-    for user, item in ((stop.train.user, stop.train.item), (held, stop.answer.item)):
+    held = np.repeat(stop.target.user, stop.target.count)
+    for user, item in ((stop.train.user, stop.train.item), (held, stop.target.item)):
         assert not answers & set(zip(user.tolist(), item.tolist(), strict=True))
 
 
