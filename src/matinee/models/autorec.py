@@ -139,6 +139,6 @@ class AutoRec(AutoEncoderSpec):
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
             self.batch_size or default_batch_size(n_users),
-            (WEIGHT_COPIES + 2, SCORE_MATRICES[self.loss]),
+            (WEIGHT_COPIES + 3, SCORE_MATRICES[self.loss]),
         )
         return estimate_training_memory(self, n_users, n_items, n_rows, size, copies)

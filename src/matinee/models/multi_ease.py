@@ -144,7 +144,7 @@ class MultiEASE(AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, EASE and the penalty, and the scores of a batch."""
         size = max(self.batch_size or default_batch_size(n_users), min(SCALE_USERS, n_users))
-        return estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES + 5, 5))
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES + 8, 5))
 
 
 def fit_log_scale(net: Net, matrix: csr_array) -> float:

@@ -49,6 +49,9 @@ from matinee.nn.params import BatchSize, Epochs, Loss
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
+SCORING = 2**24
+"""Bytes of the buffers that score an item-item model in validation."""
+
 
 class Net(AutoEncoder):
     """The weights W."""
@@ -118,9 +121,9 @@ class NeuralEASE(AutoEncoderSpec):
         """Weights with their optimizer state and penalty, and the scores of a batch."""
         size, copies = (
             self.batch_size or default_batch_size(n_users),
-            (WEIGHT_COPIES + 4, SCORE_MATRICES[self.loss]),
+            (WEIGHT_COPIES + 7, SCORE_MATRICES[self.loss]),
         )
-        return estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, copies) + SCORING
 
 
 def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:

@@ -26,7 +26,7 @@ F32: TypeAlias = NDArray[np.float32]
 HIDDEN_FROM_USERS = 50_000
 """Number of users from which a hidden layer is used by default."""
 
-WEIGHT_COPIES = 11
+WEIGHT_COPIES = 8
 """Copies of the weights at the peak: gradient, moments, best weights, and those of the checkpoint."""
 
 BLOCK, BLOCK_SCORES = 1024, 2**22
@@ -214,4 +214,4 @@ def estimate_training_memory(
     """
     net = meta_network(spec.net, n_items, n_users if spec.query_by != "history" else 0)
     weights = sum(parameter.numel() for parameter in net.parameters())
-    return 4 * (copies[0] * weights + copies[1] * size * n_items) + 48 * n_rows
+    return 4 * (copies[0] * weights + copies[1] * size * n_items) + 24 * n_rows

@@ -91,7 +91,7 @@ def mse(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
 LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": focal, "mse": mse}
 """The losses of whole lists by name, for models whose mathematics allows any of them."""
 
-SCORE_MATRICES: Mapping[str, int] = {"multinomial": 5, "bce": 5, "focal": 10, "mse": 7}
+SCORE_MATRICES: Mapping[str, int] = {"multinomial": 5, "bce": 7, "focal": 12, "mse": 9}
 """How many matrices (b, n) are held at once where they judge, the scores and their gradient among them."""
 
 
