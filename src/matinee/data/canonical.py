@@ -60,7 +60,7 @@ class CanonicalOrder:
 
 @dataclass(frozen=True, eq=False)
 class CanonicalData:
-    """A training set in canonical order; `matrix` and `log` are computed when they are first read."""
+    """A training set in canonical order; both forms are computed when first read."""
 
     data: Interactions
     order: CanonicalOrder

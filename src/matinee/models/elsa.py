@@ -53,7 +53,7 @@ F32: TypeAlias = NDArray[np.float32]
 
 
 class Net(AutoEncoder):
-    """Parameters whose normalized rows are A; after training, A itself."""
+    """Unnormalized rows of A; after training, A itself."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
     l2_normalize_input: ClassVar[bool] = False

@@ -34,7 +34,7 @@ BLOCK, BLOCK_SCORES = 1024, 2**22
 
 
 NO_USERS = Vocabulary.of(pl.Series("user", [], dtype=pl.Int64))
-"""The users of a model whose scores do not depend on the user id."""
+"""The users of a model with scores that do not depend on the user id."""
 
 
 class AutoEncoder(ScoringNetwork[Batch]):
@@ -54,7 +54,7 @@ class AutoEncoderSpec(NetworkSpec):
 
     @abstractmethod
     def net(self, n_items: int, n_users: int) -> AutoEncoder:
-        """The network without initial weights; `n_users` is 0 if scores do not depend on the user id."""
+        """The network without initial weights; `n_users` is 0 with `query_by` "history"."""
 
 
 N = TypeVar("N", bound=AutoEncoder)
@@ -144,7 +144,7 @@ class TrainedAutoEncoder:
 
 @dataclass(frozen=True)
 class DropoutBatches:
-    """All users once per epoch in random order, entries of their input dropped with probability `dropout`."""
+    """All users once per epoch in random order, input entries dropped at random."""
 
     batch_size: int
     dropout: float

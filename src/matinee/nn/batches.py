@@ -76,7 +76,7 @@ def make_batch(
 
 
 def half_split_batches(matrix: csr_array, size: int, rng: np.random.Generator, device: str = "cpu") -> Iterator[Batch]:
-    """Batches with every row of the matrix, shuffled and split at random into input and target halves.
+    """Batches of all rows, shuffled, split at random into input and target halves.
 
     A batch of b users has 2b rows: the input of row r is the larger half, that of row b + r the other. Entries have the
     weight 1. Input and target halves are disjoint. Users with one item contribute one row.

@@ -53,7 +53,7 @@ class TrainingHistory:
 def save_checkpoint(
     folder: Path, fingerprint: str, net: nn.Module, optimizer: Optimizer, best: State | None, history: TrainingHistory
 ) -> None:
-    """Write a checkpoint of the training `fingerprint`; it replaces the previous one when it is complete."""
+    """Write a checkpoint; it replaces the previous one when it is complete."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
     for index, state in optimizer.state_dict()["state"].items():

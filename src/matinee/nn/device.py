@@ -17,7 +17,7 @@ def resolve_device(name: str) -> str:
     """`name` if this machine has that device; raises `SpecError` otherwise."""
     devices = available_devices()
     if name not in devices:
-        raise SpecError("--device", f"found {name!r}", f"a device of this machine: {', '.join(devices)}")
+        raise SpecError("--device", f"found {name!r}", f"what this machine has: {', '.join(devices)}")
     return name
 
 

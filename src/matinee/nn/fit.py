@@ -36,7 +36,7 @@ class ScoringNetwork(nn.Module, Generic[B]):
     id_axes: ClassVar[Mapping[str, str]]
     """What each axis of a parameter counts, one letter per axis: "i" items, "u" users, "." neither.
 
-    {"first.weight": "i."} has a row per item. Required for every parameter whose size depends on their numbers.
+    {"first.weight": "i."} has a row per item. Required for every parameter with a size that depends on them.
     """
 
     @abstractmethod
@@ -61,7 +61,7 @@ class NetworkSpec(ModelSpec):
 
     @abstractmethod
     def net(self, n_items: int, n_users: int) -> ScoringNetwork[Any]:
-        """The network without initial weights; `n_users` is 0 if scores do not depend on the user id."""
+        """The network without initial weights; `n_users` is 0 with `query_by` "history"."""
 
 
 N = TypeVar("N", bound=ScoringNetwork[Any])
@@ -142,7 +142,7 @@ def fit_network(
     setup: TrainingSetup[N, B],
     build: Callable[[dict[str, F32], int], F],
 ) -> F:
-    """The fitted model that `build` returns for the trained weights and the best number of epochs.
+    """The model that `build` returns for the trained weights and best epochs.
 
     `net` has no weights yet, see `meta_network`; its user axes count users with interactions. `build` receives weights
     in the order of the log's codes, and 0 epochs during training.

@@ -47,7 +47,7 @@ FREED_MEMORY = SharedSetting[bool](lambda: _return_memory, _keep_memory, all)
 
 @contextmanager
 def keep_freed_memory(ceiling: int) -> Generator[Callable[[], None]]:
-    """A context in which freed memory stays with the process; yields a function to call between steps.
+    """A context that keeps freed memory; yields a function to call between steps.
 
     glibc returns freed blocks over 32 MB to the kernel. Steps allocate blocks of the same sizes again, and page faults
     of the new ones cost half an epoch at 466 users × 41,000 items. While the context is active, freed blocks are kept.
@@ -90,11 +90,11 @@ PRECISION = SharedSetting[bool](_save_precision, _reduce_precision, lambda value
 
 
 def bf16_matmul(quick: bool = True) -> AbstractContextManager[None]:
-    """A context in which products of float32 matrices may use bf16 units, twice to three times as fast.
+    """A context in which products of float32 matrices may use bf16 units.
 
-    Factors are rounded to 8 bits (TF32 on CUDA), sums are not; weights, losses and optimizer state stay float32. Use it
-    for training only, where this error is far below the noise of a batch. torch has one such setting per process: if
-    contexts of several threads overlap, factors are rounded only while all contexts allow it, so a validation in one
-    thread is exact while another thread trains.
+    They are two to three times as fast. Factors are rounded to 8 bits (TF32 on CUDA), sums are not; weights, losses and
+    optimizer state stay float32. Use it for training only, where this error is far below the noise of a batch. torch
+    has one such setting per process: if contexts of several threads overlap, factors are rounded only while all
+    contexts allow it, so a validation in one thread is exact while another thread trains.
     """
     return PRECISION.at(quick)

@@ -94,7 +94,9 @@ def train(
     ctx: FitContext,
     build_model: Callable[[], FittedModel],
 ) -> TrainingHistory:
-    """The history of training `net` in place, which ends with its best weights, without validation the last.
+    """Train `net` in place and return the history.
+
+    The network ends with its best weights, without validation with the last ones.
 
     `batches(epoch)` are the batches of an epoch, a function of its number alone, so an interrupted training resumes to
     the same end; `step(batch, now)` is the loss of a batch after `now` epochs; `build_model()` is the model with the
