@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from matinee.data.codes import check_codes, check_offsets
 from matinee.data.vocabulary import raw_ids
 from matinee.errors import InsufficientMemoryError, SpecError, UnsupportedError
 from matinee.memory import free_memory as free_memory
-from matinee.observer import SILENT
+from matinee.observer import SILENT, StageObserver
 from matinee.observer import Observer as Observer
 from matinee.shared import SharedWork
 from matinee.spec import Spec
@@ -72,42 +73,73 @@ class Task(Spec):
         return np.bincount(rows, minlength=train.n_items) > 0
 
 
+def never_stop(epochs: int, metric: float) -> bool:
+    """Whether to stop training: never, the default."""
+    return False
+
+
 @dataclass(frozen=True)
 class FitContext:
-    """All a fit is given that is neither data nor hyper-parameter."""
+    """All inputs of a fit other than data and hyperparameters."""
 
     seed: int = 0
-    """All randomness of the fit comes from here."""
+    """The seed of all random numbers of the fit."""
 
     device: str = "cpu"
-    """Where tensors live: "cpu" or "cuda". Models without a network ignore it."""
+    """Device of the tensors, "cpu" or "cuda". Models without a network ignore it."""
 
     observer: Observer = SILENT
     """Receives the progress, the messages and the events of the fit."""
 
     validate: Callable[[FittedModel], float] | None = None
-    """The task's metric on the stop fold, larger is better; None when nothing may be validated."""
+    """The task's metric on the validation split, larger is better; None means no validation."""
+
+    should_stop: Callable[[int, float], bool] = never_stop
+    """Called after each evaluation with (epochs, metric); training ends with its best weights if it returns True.
+
+    A training that is resumed calls it again for its last evaluation.
+    """
 
     threads: int | None = None
     """Threads of a fit and of its lists; None means all cores this process may use."""
 
     memory_limit: int | None = None
-    """Bytes a fit may take, None for what is free then; what is predicted to need more is refused beforehand."""
+    """Maximum number of bytes of a fit; None means the free memory. A fit that is predicted to need more is refused."""
 
     checkpoint_dir: Path | None = None
-    """Where a long fit keeps its state, so that it goes on after a kill; None keeps nothing."""
+    """Folder of the checkpoints from which an interrupted fit resumes; None means none are written."""
+
+    stage: tuple[str, ...] = ()
+    """Names of the stages from the whole fit to this part of it, see `child`."""
 
     shared: SharedWork | None = None
     """Intermediate results that fits share, such as a Gram matrix; None means that each fit computes its own."""
 
     def rng(self, *key: int) -> np.random.Generator:
-        """A fresh generator for (seed, key): the same key gives the same draws, in any order of calls."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+        """A new generator for (seed, stage, key); equal keys give equal draws, in any order of calls."""
+        stages = (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) for name in self.stage)
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(*stages, *key)))
+
+    def child(self, name: str) -> FitContext:
+        """The context of one stage of a fit, such as pre-training.
+
+        It has its own checkpoint folder and random numbers; `name` precedes its events and progress texts. `validate`
+        and `should_stop` are those of the fit: `replace(ctx.child(name), validate=None)` disables both.
+        """
+        return replace(
+            self,
+            stage=(*self.stage, name),
+            checkpoint_dir=None if self.checkpoint_dir is None else self.checkpoint_dir / name,
+            observer=StageObserver(self.observer, name),
+        )
 
     def check_memory(self, spec: ModelSpec, data: Interactions) -> int:
-        """The bytes `spec` predicts to need. Refuses now what it cannot learn from `data`, or has no memory for."""
+        """The bytes that `spec` is predicted to need for `data`.
+
+        Raises `UnsupportedError` if it cannot be fitted to `data`, `InsufficientMemoryError` if memory is insufficient.
+        """
         if not isinstance(data, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
-            todo = "Read tables and files with matinee.read; of a split, give split.learn."
+            todo = "Read tables and files with matinee.read; of a split, use split.train."
             raise SpecError(f"{spec.kind}.fit", f"found {type(data).__name__}", "Interactions", todo)
         spec.check_data(data)
         needed = spec.estimate_memory(data.n_users, data.n_items, len(data))

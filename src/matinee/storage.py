@@ -28,7 +28,7 @@ MODEL_TYPES: Mapping[str, type] = MappingProxyType(
     {model.__name__: model for model in (PopularityScorer, ItemItem, DotProduct, UserNeighbours)}
 )
 
-TORCH_MODEL_TYPES: Mapping[str, str] = MappingProxyType({"TrainedAutoEncoder": "matinee.nn.encoder"})
+TORCH_MODEL_TYPES: Mapping[str, str] = MappingProxyType({"TrainedAutoEncoder": "matinee.nn.autoencoder"})
 """Types that need torch and their modules, imported only when such a model is loaded."""
 
 VALUE_TYPES: tuple[type, ...] = (BinaryQuery, DecayedQuery, PairQuery, SimilarityRule, LinearFoldIn, UserTable)

@@ -113,7 +113,7 @@ def test_nothing_is_hidden_unless_asked_for(monkeypatch):
     log, shown, objective = random_log(), [], AutoRec.penalized_loss
 
     def noting(self, net, batch, people):
-        shown.append((len(batch.input_item), len(batch.item), sorted(set(batch.weight.tolist()))))
+        shown.append((len(batch.input_item), len(batch.target_item), sorted(set(batch.input_weight.tolist()))))
         return objective(self, net, batch, people)
 
     monkeypatch.setattr(AutoRec, "penalized_loss", noting)

@@ -16,7 +16,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.cdae import CDAE
 from matinee.models.mult_dae import MultDAE
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo
 from matinee.nn.losses import LOSSES
 from matinee.storage import save
 from tests.logs import log_of, random_log

@@ -10,7 +10,7 @@ from matinee.contract import FitContext
 from matinee.data import Histories
 from matinee.models.elsa import ELSA
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo
 from tests.logs import log_of, random_log
 
 TOY = {"factors": 8, "epochs": 40, "learning_rate": 0.03, "dropout": 0.0}

@@ -13,8 +13,7 @@ from matinee.fitted import DotProduct, LinearFoldIn
 from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
-from matinee.storage import load, save
+from matinee.nn.fit import StepInfo
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 
@@ -211,7 +210,7 @@ def test_every_knob_does_something(knob):
 
 def test_a_batch_goes_by_the_number_of_items(monkeypatch):
     asked = []
-    monkeypatch.setattr(item_vae.encoder, "default_batch_size", lambda n: asked.append(n) or 16)
+    monkeypatch.setattr(item_vae, "default_batch_size", lambda n: asked.append(n) or 16)
     SMALL.fit(random_log(), FitContext(memory_limit=10**9))
     SMALL.estimate_memory(500, 1000, 3000)
     assert asked == [40, 40, 1000]  # of 60 people and 40 items: asked before the fit and for it

@@ -9,7 +9,7 @@ import torch
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo
 from tests.logs import random_log
 
 TOY = {"factors": 16, "epochs": 60, "learning_rate": 0.01}

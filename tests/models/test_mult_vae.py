@@ -13,7 +13,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
 
@@ -85,11 +85,11 @@ def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(kind, monkeyp
     log = random_log()
     wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
     few, some = kind(factors=3, epochs=1), kind(factors=3, epochs=1, hidden=4)
-    assert some.fit(log).spec.hidden == 4
-    monkeypatch.setattr("matinee.nn.encoder.HIDDEN_FROM_USERS", 61)
-    assert [few.fit(data).spec.hidden for data in (log, wide)] == [0, 0]
-    monkeypatch.setattr("matinee.nn.encoder.HIDDEN_FROM_USERS", 60)
-    assert [few.fit(data).spec.hidden for data in (log, wide)] == [600, 600]
+    assert some.fit(log).refit_spec().hidden == 4
+    monkeypatch.setattr("matinee.nn.autoencoder.HIDDEN_FROM_USERS", 61)
+    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [0, 0]
+    monkeypatch.setattr("matinee.nn.autoencoder.HIDDEN_FROM_USERS", 60)
+    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [600, 600]
 
 
 def test_a_knob_changes_the_loss_it_names():
@@ -117,6 +117,6 @@ def test_every_loss_of_lists_can_be_chosen(kind):
 
 
 def test_a_batch_is_a_64th_of_the_people_within_bounds():
-    from matinee.nn.encoder import default_batch_size
+    from matinee.nn.autoencoder import default_batch_size
 
     assert [default_batch_size(n) for n in (60, 1_000, 2_000, 31_360, 100_000)] == [16, 16, 31, 490, 500]

@@ -10,10 +10,11 @@ from scipy.optimize import minimize, minimize_scalar
 from matinee.contract import FitContext
 from matinee.models.ease import EASE
 from matinee.models.multi_ease import MultiEASE, fit_log_scale
-from matinee.nn import encoder
 from matinee.nn.batches import make_batch
+from matinee.nn.fit import meta_network
 from matinee.nn.train import TrainConfig
 from tests.logs import random_log
+from tests.nn.orders import in_own_order
 
 TOY = {"ease_l2": 1.0, "l2_to_ease": 1.0, "epochs": 10, "learning_rate": 0.001}
 
@@ -41,8 +42,8 @@ def ridge(x, l2):
 
 def started(spec, log):
     """The network as training finds it, in the log's own order."""
-    net = encoder.meta_network(spec, log.n_items, 0).to_empty(device="cpu")
-    spec.init_weights(net, log.matrix, torch.Generator())
+    net = meta_network(spec.net, log.n_items, 0).to_empty(device="cpu")
+    spec.init_weights(net, in_own_order(log), torch.Generator())
     return net
 
 

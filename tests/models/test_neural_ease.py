@@ -14,6 +14,7 @@ from matinee.models.neural_ease import NeuralEASE, init_weights
 from matinee.nn.batches import make_batch
 from matinee.nn.losses import LOSSES
 from tests.logs import random_log
+from tests.nn.orders import in_own_order
 
 TOY = {"epochs": 30, "learning_rate": 0.02, "l2": 1.0}
 LIMIT = {"batch_size": 50, "epochs": 400, "learning_rate": 0.02, "l2": 4.0}
@@ -58,7 +59,7 @@ def test_the_gradient_of_the_diagonal_is_zero_and_no_other():
     log = random_log()
     spec = NeuralEASE(loss="mse")
     net = spec.net(40, 0)
-    init_weights(net, log.matrix, torch.Generator())
+    init_weights(net, in_own_order(log), torch.Generator())
     assert not net.weight.any()
     spec.penalized_loss(net, make_batch(log.matrix, np.arange(60), normal=False), 60).backward()
     x = log.matrix.toarray().astype(np.float64)

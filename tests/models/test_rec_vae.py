@@ -16,12 +16,13 @@ from scipy.stats import norm
 
 from matinee.data import Histories
 from matinee.models import rec_vae
-from matinee.models.rec_vae import RecVAE, composite_kl, init_weights, without_dropout
+from matinee.models.rec_vae import PassBatch, RecVAE, composite_kl, init_weights, without_dropout
 from matinee.nn.batches import make_batch
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo
 from matinee.nn.losses import LOSSES
 from matinee.nn.train import TrainConfig
 from tests.logs import random_log
+from tests.nn.orders import in_own_order
 
 TOY = {"factors": 8, "hidden": 32, "epochs": 12, "learning_rate": 0.01}
 SMALL = RecVAE(factors=3, hidden=5, epochs=2, learning_rate=0.01)
@@ -73,7 +74,7 @@ def wild(log, seed):
 def dense(batch, n):
     """What each row of a batch is shown, as it is weighed, (b, n)."""
     offsets, shown = batch.offsets.numpy(), batch.input_item.numpy()
-    return csr_array((batch.weight.double().numpy(), shown, offsets), shape=(len(batch), n)).toarray()
+    return csr_array((batch.input_weight.double().numpy(), shown, offsets), shape=(len(batch), n)).toarray()
 
 
 def mixture(z, old, weights=WEIGHTS):
@@ -97,7 +98,7 @@ def test_the_encoders_loss_is_the_arithmetic(beta):
     log = random_log(seed=3)
     spec = SMALL.model_copy(update={"gamma": 0.02, "beta": beta})
     net, was = wild(log, 5)
-    init_weights(net, log.matrix, torch.Generator())
+    init_weights(net, in_own_order(log), torch.Generator())
     net.snapshot()
     other, state = wild(log, 6)
     net.load_state_dict(other.state_dict())
@@ -113,7 +114,7 @@ def test_the_encoders_loss_is_the_arithmetic(beta):
     said = norm.logpdf(z, mean, np.exp(log_variance / 2)) - np.log(mixture(z, encoded(was, unit(x))))
     weight = 0.02 * x.sum(axis=1) if beta is None else 0.3
     for turn in (0, 1):  # in the second pass the old encoder is not asked again
-        made = spec.negative_elbo(net, batch, StepInfo(3.0, torch.Generator().manual_seed(9), turn))
+        made = spec.negative_elbo(net, PassBatch(batch, turn), StepInfo(3.0, torch.Generator().manual_seed(9)))
         assert made.item() == pytest.approx((nll + weight * said.sum(axis=1)).mean(), rel=1e-4)
         net.old_encoder = {}
     assert abs((weight * said.sum(axis=1)).mean()) > 0.01 * nll.mean()
@@ -128,7 +129,7 @@ def test_the_decoders_loss_is_the_reconstruction_alone():
     noise = torch.randn((3, 3), generator=torch.Generator().manual_seed(9)).double().numpy()
     wanted = -(x * log_softmax(decoded(state, mean + np.exp(log_variance / 2) * noise), axis=1)).sum(axis=1).mean()
     made = SMALL.negative_elbo(
-        net, make_batch(log.matrix, user), StepInfo(3.0, torch.Generator().manual_seed(9), phase=3)
+        net, PassBatch(make_batch(log.matrix, user), 3), StepInfo(3.0, torch.Generator().manual_seed(9))
     )
     assert made.item() == pytest.approx(wanted, rel=1e-4)
 
@@ -187,7 +188,7 @@ def noted(monkeypatch):
         state = {name: p.detach().clone() for name, p in net.state_dict().items()}
         noise = torch.Generator().set_state(moment.generator.get_state())
         loss = bound(self, net, batch, moment)
-        steps.append((moment, batch, noise, state, dict(net.old_encoder)))
+        steps.append((batch, batch.batch, noise, state, dict(net.old_encoder)))
         return loss
 
     monkeypatch.setattr(RecVAE, "negative_elbo", noting)
@@ -199,14 +200,14 @@ def test_encoder_and_decoder_take_turns(monkeypatch):
     steps = noted(monkeypatch)
     spec = SMALL.model_copy(update={"weight_decay": 0.1, "batch_size": 30})
     model = spec.fit(random_log())
-    assert [step[0].phase for step in steps] == [0, 0, 1, 1, 2, 2, 3, 3] * 2
+    assert [step[0].number for step in steps] == [0, 0, 1, 1, 2, 2, 3, 3] * 2
     assert [step[0].epoch_start for step in steps] == [True, *[False] * 7] * 2
     after = [step[3] for step in steps[1:]]
     for (moment, batch, _, before, _), then in zip(steps, after, strict=False):
         moved = {name for name in before if not torch.equal(before[name], then[name])}
         of_encoder = {name for name in before if name.startswith("posterior.")}
-        assert moved == ({"output.weight", "output.bias"} if moment.phase == 3 else of_encoder)
-        assert (len(batch.input_item) == len(batch.item)) == (moment.phase == 3)
+        assert moved == ({"output.weight", "output.bias"} if moment.number == 3 else of_encoder)
+        assert (len(batch.input_item) == len(batch.target_item)) == (moment.number == 3)
     for n, step in enumerate(steps):
         found = steps[n // 8 * 8][3]
         assert step[4].keys() == {name.removeprefix("posterior.") for name in found if name.startswith("posterior.")}
@@ -257,13 +258,13 @@ def test_training_is_that_of_two_optimisers(monkeypatch):
     n, start = log.n_items, steps[0][3]
     now, old, output = Twin(n, 5, 3).double(), Twin(n, 5, 3).double(), torch.nn.Linear(3, n).double()
     now.take(start, 3)
-    output.load_state_dict({"kl_weight": start["output.weight"], "bias": start["output.bias"]})
+    output.load_state_dict({"weight": start["output.weight"], "bias": start["output.bias"]})
     optimisers = torch.optim.Adam(now.parameters(), lr=0.01), torch.optim.Adam(output.parameters(), lr=0.01)
     for at, (moment, batch, noise, _, _) in enumerate(steps[:-1]):
         if at % 12 == 0:
             old.load_state_dict(now.state_dict())
         x = torch.zeros(len(batch), n, dtype=torch.float64).index_put_(
-            (batch.row, batch.item), torch.tensor(1.0).double()
+            (batch.target_row, batch.target_item), torch.tensor(1.0).double()
         )
         mean, log_variance = now(torch.from_numpy(dense(batch, n)))
         z = mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=noise).double()
@@ -276,7 +277,7 @@ def test_training_is_that_of_two_optimisers(monkeypatch):
         for optimiser in optimisers:
             optimiser.zero_grad()
         (nll + 0.1 * x.sum(dim=1) * kl).mean().backward()
-        optimisers[moment.phase == 3].step()
+        optimisers[moment.number == 3].step()
     end = steps[-1][3]
     now_end = Twin(n, 5, 3).double()
     now_end.take(end, 3)
@@ -294,7 +295,7 @@ def test_the_whole_batch_is_the_batch_without_dropout():
     made = without_dropout(make_batch(matrix, user, np.random.default_rng(0), 0.7))
     wanted = make_batch(matrix, user)
     assert wanted.offsets.diff()[1] == 0
-    for name in ("user", "row", "item", "offsets", "shown"):
+    for name in ("user", "target_row", "target_item", "offsets", "input_item"):
         assert torch.equal(getattr(made, name), getattr(wanted, name)), name
     torch.testing.assert_close(made.input_weight, wanted.input_weight)
 
@@ -304,10 +305,12 @@ def test_the_whole_batch_is_the_batch_without_dropout():
 def test_empty_rows_do_no_harm(beta, turn):
     matrix = csr_array(random_log().matrix.toarray() * (np.arange(60) % 2)[:, None])
     net, _ = wild(random_log(), 1)
-    init_weights(net, matrix, torch.Generator())
+    net.n_users = 60
     spec = SMALL.model_copy(update={"beta": beta})
     batch = make_batch(matrix, np.arange(6), np.random.default_rng(0), 0.5)
-    loss = spec.negative_elbo(net, batch, StepInfo(0.0, torch.Generator().manual_seed(0), turn, epoch_start=True))
+    loss = spec.negative_elbo(
+        net, PassBatch(batch, turn, epoch_start=True), StepInfo(0.0, torch.Generator().manual_seed(0))
+    )
     loss.backward()
     assert np.isfinite(loss.item())
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)

@@ -10,12 +10,14 @@ import torch
 
 from matinee.contract import FitContext
 from matinee.data import Histories
+from matinee.models import vasp
 from matinee.models.vasp import MAX_ITEMS, VASP, init_weights
-from matinee.nn import encoder
+from matinee.nn.autoencoder import TrainedAutoEncoder
 from matinee.nn.batches import half_split_batches, make_batch
 from matinee.nn.blocks import init_parameters
-from matinee.nn.encoder import StepInfo
+from matinee.nn.fit import StepInfo, meta_network
 from tests.logs import random_log
+from tests.nn.orders import in_own_order
 
 TOY = {"factors": 8, "hidden": 24, "epochs": 20, "learning_rate": 0.02}
 SMALL = VASP(factors=3, hidden=5, epochs=6, learning_rate=0.02, shallow_item_share=0.5)
@@ -133,7 +135,7 @@ def test_every_weight_learns():
     log = random_log()
     spec = DEEP.model_copy(update={"epochs": 1})
     net = loaded(spec, spec.fit(log), log.n_items)
-    init_weights(net, log.matrix, torch.Generator())
+    init_weights(net, in_own_order(log), torch.Generator())
     for batch in half_split_batches(log.matrix, 60, np.random.default_rng(1)):
         spec.negative_elbo(net, batch, StepInfo(0.0, torch.Generator().manual_seed(0))).backward()
     for name, p in net.named_parameters():
@@ -181,7 +183,7 @@ def test_half_of_the_seats_is_the_whole_with_nothing_between_others():
     wide[np.ix_(some, some)] = model.state["shallow.weight"][np.ix_(seat[some], seat[some])]
     state = model.state | {"shallow.weight": wide, "shallow.slot": np.arange(n, dtype=np.float32)}
     whole = SMALL.model_copy(update={"shallow_item_share": 1.0})
-    again = encoder.TrainedAutoEncoder(whole, model.items, state, model.popularity)
+    again = TrainedAutoEncoder(whole, model.items, state, model.popularity, model.epochs)
     np.testing.assert_allclose(again.score(log.histories()), model.score(log.histories()), rtol=1e-5, atol=1e-6)
 
 
@@ -191,7 +193,7 @@ def test_at_first_norms_have_scale_one_and_the_shallow_path_says_nothing():
     for p in net.parameters():
         torch.nn.init.constant_(p, 0.3)
     init_parameters(net, torch.Generator())
-    init_weights(net, log.matrix, torch.Generator())
+    init_weights(net, in_own_order(log), torch.Generator())
     for norm in (*net.encoder.norms, *net.decoder.norms):
         assert (norm.weight == 1).all()
         assert (norm.bias == 0).all()
@@ -212,7 +214,7 @@ def test_at_first_norms_have_scale_one_and_the_shallow_path_says_nothing():
     ],
 )
 def test_how_many_have_a_seat(share, n_items, seats):
-    net = encoder.meta_network(VASP(shallow_item_share=share, hidden=2, factors=2), n_items, 0)
+    net = meta_network(VASP(shallow_item_share=share, hidden=2, factors=2).net, n_items, 0)
     assert net.get_parameter("shallow.weight").shape == (seats, seats)
 
 
@@ -233,9 +235,9 @@ def test_what_is_learnt_from_is_halves(monkeypatch):
     def noting(self, net, batch, moment):
         row = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))
         shown = set(zip(row.tolist(), batch.input_item.tolist(), strict=True))
-        asked = set(zip(batch.row.tolist(), batch.item.tolist(), strict=True))
+        asked = set(zip(batch.target_row.tolist(), batch.target_item.tolist(), strict=True))
         assert not shown & asked
-        assert (batch.weight == 1).all()
+        assert (batch.input_weight == 1).all()
         drawn.append((int(moment.epoch), len(shown), len(asked)))
         return bound(self, net, batch, moment)
 
@@ -252,12 +254,12 @@ def test_the_rate_falls_from_the_first_epoch_to_the_hundredth_whatever_the_epoch
     class Stop(Exception):
         pass
 
-    def noting(spec, data, ctx, lesson):
-        plans.append(lesson.plan)
+    def noting(spec, data, ctx, setup):
+        plans.append(setup.config)
         raise Stop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoder, "fit_autoencoder", noting)
+        patch.setattr(vasp, "fit_autoencoder", noting)
         for epochs in (5, 100):
             with pytest.raises(Stop):
                 VASP(epochs=epochs, learning_rate=0.002).fit(random_log())

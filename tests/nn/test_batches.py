@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from matinee.nn.batches import Batch, batches, canonical_order, half_split_batches, make_batch
+from matinee.data.canonical import canonical_order
+from matinee.nn.batches import Batch, batches, half_split_batches, make_batch
 from tests.logs import random_log
 
 
@@ -78,10 +79,9 @@ def test_new_names_change_nothing(seed):
     x[5] = 0  # somebody without an entry is left out
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(len(x)), rng.permutation(x.shape[1])
-    (one, people, items), (other, _, renamed) = (
-        canonical_order(csr_array(x)),
-        canonical_order(csr_array(x[rows][:, columns])),
-    )
+    order, other_order = canonical_order(csr_array(x)), canonical_order(csr_array(x[rows][:, columns]))
+    one, other = order.reorder(csr_array(x)), other_order.reorder(csr_array(x[rows][:, columns]))
+    people, items, renamed = order.user, order.item, other_order.item
     np.testing.assert_array_equal(one.toarray(), other.toarray())
     np.testing.assert_array_equal(items, columns[renamed])
     np.testing.assert_array_equal(one.toarray(), x[people][:, items])

@@ -8,7 +8,7 @@ import torch
 
 from matinee.nn.batches import make_batch
 from matinee.nn.blocks import normalize_rows, sparse_matmul
-from matinee.nn.train import bf16_matmul
+from matinee.nn.memory import bf16_matmul
 from tests.logs import random_log
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from matinee.contract import FitContext
 from matinee.errors import TrainingError
 from matinee.nn.checkpoint import TrainingHistory
-from matinee.nn.train import DEFAULT_BYTES, KEEP_BYTES, TrainConfig, bf16_matmul, keep_freed_memory, resident, train
-from tests.observers import RecordingObserver
+from matinee.nn.memory import DEFAULT_BYTES, KEEP_BYTES, bf16_matmul, keep_freed_memory, resident
+from matinee.nn.train import TrainConfig, train
 
 UPDATES = 5
 PLAN = TrainConfig(
@@ -253,7 +253,7 @@ def test_a_metric_that_is_no_number_stops_it(bad):
     looks = iter([0.1, bad, 0.3])
     ctx, net = FitContext(validate=lambda net: next(looks)), Net()
     x = torch.ones(2, 3)
-    with pytest.raises(TrainingError, match=r"'toy': its metric on the stop fold was (nan|inf) after 2 epochs"):
+    with pytest.raises(TrainingError, match=r"'toy': its metric on the validation split was (nan|inf) after 2 epochs"):
         train(
             net, lambda e: [x] * UPDATES, lambda x, now: net(x, now).square().mean(), replace(PLAN, epochs=3), ctx, Net
         )
@@ -341,7 +341,7 @@ def test_a_system_that_does_not_say_what_it_holds_trains_all_the_same(tmp_path, 
     from matinee.models.mult_vae import MultVAE
     from tests.logs import random_log
 
-    monkeypatch.setattr("matinee.nn.train.STATM", tmp_path / "statm")
+    monkeypatch.setattr("matinee.nn.memory.STATM", tmp_path / "statm")
     assert resident() == 0
     MultVAE(factors=3, epochs=1).fit(random_log())
 
@@ -432,7 +432,7 @@ def test_memory_is_kept_until_the_last_of_two_overlapping_trainings_ends(monkeyp
         def malloc_trim(self, pad):
             calls.append("trim")
 
-    monkeypatch.setattr("matinee.nn.train.ctypes.CDLL", lambda name: Recorder())
+    monkeypatch.setattr("matinee.nn.memory.ctypes.CDLL", lambda name: Recorder())
     overlapping(lambda: keep_freed_memory(2**40), lambda: keep_freed_memory(2**40))
     assert set(calls[:-3]) == {KEEP_BYTES}
     assert calls[-3:] == [DEFAULT_BYTES, DEFAULT_BYTES, "trim"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.hashing import GOLDEN, mix64
 from matinee.kernel import kernel, parallel_kernel, prange
 
 BLOCK = 8
@@ -23,26 +24,17 @@ def bootstrap_sums(rows: NDArray[np.float64], resamples: int, seed: int) -> NDAr
 
 
 @kernel
-def _mix(z: np.uint64) -> np.uint64:
-    """The finaliser of splitmix64."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@kernel
 def draw(count: NDArray[np.int32], seed: np.uint64, replicate: int) -> None:
     """Add to `count` (m,) how often this replicate draws each user.
 
     The m draws are independent and uniform.
     """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    state = _mix(_mix(seed + golden) + np.uint64(replicate) * golden)
+    state = mix64(mix64(seed + GOLDEN) + np.uint64(replicate) * GOLDEN)
     m = np.uint64(len(count))
     half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
     for i in range(0, len(count), 2):
-        state += golden
-        word = _mix(state)
+        state += GOLDEN
+        word = mix64(state)
         count[np.int64(((word >> half) * m) >> half)] += 1
         if i + 1 < len(count):
             count[np.int64(((word & low) * m) >> half)] += 1

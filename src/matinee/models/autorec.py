@@ -32,9 +32,19 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss
 from matinee.nn.train import TrainConfig
@@ -48,7 +58,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """Activation functions by name."""
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Two layers; the input is 0 or 1."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -60,12 +70,20 @@ class Net(encoder.AutoEncoder):
         self.output = torch.nn.Linear(factors, n_items)
         self.activation = ACTIVATIONS[activation]
 
+    def encode(self, batch: Batch) -> Tensor:
+        """Hidden layer (b, factors)."""
+        return self.activation(self.first(batch))
+
+    def item_vectors(self) -> tuple[Tensor, Tensor]:
+        """W (n, factors) and b (n,)."""
+        return self.output.weight, self.output.bias
+
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n)."""
-        return self.output(self.activation(self.first(batch)))
+        return self.output(self.encode(batch))
 
 
-class AutoRec(encoder.AutoEncoderSpec):
+class AutoRec(AutoEncoderSpec):
     """A one-layer auto-encoder; the first one for recommendation."""
 
     uses_validation: ClassVar[bool] = True
@@ -97,17 +115,19 @@ class AutoRec(encoder.AutoEncoderSpec):
         """Layers n → factors → n."""
         return Net(n_items, self.factors, self.activation)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the objective with Adam."""
-        room = ctx.check_memory(self, data)
+        memory = ctx.check_memory(self, data)
         n_users = data.n_active_users
 
-        def loss(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def loss(net: Net, batch: Batch, info: StepInfo) -> Tensor:
             return self.penalized_loss(net, batch, n_users)
 
-        plan = TrainConfig(self.epochs, self.learning_rate)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(self, data, ctx, encoder.TrainingSetup(loss, plan, size, room, (self.dropout,)))
+        size = self.batch_size or default_batch_size(n_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device, Net.l2_normalize_input)
+        config = TrainConfig(self.epochs, self.learning_rate)
+        setup = TrainingSetup(loss, batches, batches.steps(n_users), config, memory)
+        return fit_autoencoder(self, data, ctx, setup)
 
     def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """The objective of a batch, divided by the number of users of the sum."""
@@ -118,7 +138,7 @@ class AutoRec(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES + 2, SCORE_MATRICES[self.loss]),
+            self.batch_size or default_batch_size(n_users),
+            (WEIGHT_COPIES + 3, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, copies)

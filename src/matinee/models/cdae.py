@@ -25,21 +25,31 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.data.canonical import CanonicalData
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Two layers, and an embedding per user that is added to the hidden layer."""
 
     id_axes: ClassVar[Mapping[str, str]] = {
@@ -55,14 +65,21 @@ class Net(encoder.AutoEncoder):
         self.output = torch.nn.Linear(factors, n_items)
         self.user_embedding = torch.nn.Embedding(n_users, factors)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits (b, n); user −1 is a new user and has no embedding."""
+    def encode(self, batch: Batch) -> Tensor:
+        """Hidden layer z (b, factors); user −1 is a new user and has no embedding."""
         known = torch.nonzero(batch.user >= 0)[:, 0]
-        sums = self.first(batch).index_add(0, known, self.user_embedding(batch.user[known]))
-        return self.output(torch.tanh(sums))
+        return torch.tanh(self.first(batch).index_add(0, known, self.user_embedding(batch.user[known])))
+
+    def item_vectors(self) -> tuple[Tensor, Tensor]:
+        """W₂ (n, factors) and b₂ (n,)."""
+        return self.output.weight, self.output.bias
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (b, n)."""
+        return self.output(self.encode(batch))
 
 
-class CDAE(encoder.AutoEncoderSpec):
+class CDAE(AutoEncoderSpec):
     """Mult-DAE with an embedding per user."""
 
     query_by: ClassVar[Literal["history", "user_id", "both"]] = "both"
@@ -94,31 +111,31 @@ class CDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, and `n_users` embeddings."""
         return Net(n_items, n_users, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        lesson = encoder.TrainingSetup(
-            self.reconstruction_loss, plan, size, room, (self.dropout,), init_weights=init_weights
-        )
-        return encoder.fit_autoencoder(self, data, ctx, lesson)
+        memory = ctx.check_memory(self, data)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device)
+        steps = batches.steps(data.n_active_users)
+        config = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        setup = TrainingSetup(self.reconstruction_loss, batches, steps, config, memory, init_weights)
+        return fit_autoencoder(self, data, ctx, setup)
 
-    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean loss over users, each treated as new with probability `user_dropout`."""
-        known = torch.rand(len(batch), generator=moment.generator) >= self.user_dropout
+        known = torch.rand(len(batch), generator=info.generator) >= self.user_dropout
         user = torch.where(known.to(batch.user.device), batch.user, -1)
         return LOSSES[self.loss](net(replace(batch, user=user)), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights and user embeddings with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or default_batch_size(n_users),
+            (WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
 
 
-def init_weights(net: Net, matrix: csr_array, noise: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Set the user embeddings to 0; other weights keep their initial values."""
     torch.nn.init.zeros_(net.user_embedding.weight)

@@ -27,14 +27,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.data.canonical import CanonicalData
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+    with_epochs,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import normalize_rows, sparse_matmul
+from matinee.nn.fit import StepInfo, TrainingSetup, fit_network, meta_network
 from matinee.nn.losses import cosine
 from matinee.nn.params import BatchSize, Epochs
 from matinee.nn.train import TrainConfig
@@ -43,8 +53,8 @@ from matinee.spec import SearchRange
 F32: TypeAlias = NDArray[np.float32]
 
 
-class Net(encoder.AutoEncoder):
-    """Parameters whose normalized rows are A; after training, A itself."""
+class Net(AutoEncoder):
+    """Unnormalized rows of A; after training, A itself."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "i."}
     l2_normalize_input: ClassVar[bool] = False
@@ -62,7 +72,7 @@ class Net(encoder.AutoEncoder):
         )
 
 
-class ELSA(encoder.AutoEncoderSpec):
+class ELSA(AutoEncoderSpec):
     """A low-rank form of EASE with memory linear in the number of items."""
 
     uses_validation: ClassVar[bool] = True
@@ -86,33 +96,34 @@ class ELSA(encoder.AutoEncoderSpec):
         """One matrix (n, factors)."""
         return Net(n_items, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the cosine loss with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
+        memory = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, F32], epochs: int) -> encoder.TrainedAutoEncoder:
+        def build(state: dict[str, F32], epochs: int) -> TrainedAutoEncoder:
             length = np.linalg.norm(state["weight"], axis=1, keepdims=True)
-            spec = encoder.with_epochs(self, epochs)
+            spec = with_epochs(self, epochs)
             A = state["weight"] / np.maximum(length, np.float32(1e-12))
-            return encoder.TrainedAutoEncoder(spec, data.items, {"weight": A}, popularity, ctx.device)
+            return TrainedAutoEncoder(spec, data.items, {"weight": A}, popularity, ctx.device)
 
-        lesson = encoder.TrainingSetup(self.cosine_loss, plan, size, room, (self.dropout,), init_weights=init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device, Net.l2_normalize_input)
+        steps, config = batches.steps(data.n_active_users), TrainConfig(self.epochs, self.learning_rate)
+        setup = TrainingSetup(self.cosine_loss, batches, steps, config, memory, init_weights)
+        return fit_network(self, meta_network(self.net, data.n_items, 0), data, ctx, setup, build)
 
-    def cosine_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def cosine_loss(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean cosine loss of scores and targets over users."""
         return cosine(net(batch), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and normalized copy, and the scores of a batch."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 11))
+        size = self.batch_size or default_batch_size(n_users)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES + 5, 11))
 
 
-def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Initialize rows with random directions and length 1."""
     torch.nn.init.normal_(net.weight, generator=generator)
     with torch.no_grad():

@@ -32,7 +32,7 @@ eq. 1 and 2 with users and items exchanged; item rows: Sedhain et al., AutoRec, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, TypeAlias, cast
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -44,9 +44,18 @@ from torch import Tensor
 from matinee.contract import FitContext
 from matinee.data import Interactions, Vocabulary
 from matinee.fitted import DotProduct, LinearFoldIn
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    BLOCK,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    default_batch_size,
+    estimate_training_memory,
+    with_epochs,
+)
 from matinee.nn.batches import Batch, make_batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.fit import StepInfo, TrainingSetup, fit_network, meta_network
 from matinee.nn.losses import kl, linear_anneal, multinomial
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
@@ -55,7 +64,7 @@ F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Encoder and decoder over the transposed log: the axis "i" of items counts users here."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -67,21 +76,21 @@ class Net(encoder.AutoEncoder):
         self.decoder = TanhMLP((factors, hidden), last=True)
         self.output = torch.nn.Linear(hidden, n_users)
 
-    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def posterior_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """μ and log σ², (b, factors) each; log σ² is kept in −10 … 10."""
         mean, log_variance = self.posterior(torch.tanh(self.first(batch))).chunk(2, dim=1)
         return mean, log_variance.clamp(-10.0, 10.0)
 
     def features(self, batch: Batch) -> Tensor:
         """Item features h (b, hidden) at z = μ."""
-        return self.decoder(self.encode(batch)[0])
+        return self.decoder(self.posterior_of(batch)[0])
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits of users (b, U) at z = μ."""
         return self.output(self.features(batch))
 
 
-class ItemVAE(encoder.AutoEncoderSpec):
+class ItemVAE(AutoEncoderSpec):
     """A variational auto-encoder over items; its errors differ from those of user-based models."""
 
     uses_validation: ClassVar[bool] = True
@@ -124,11 +133,11 @@ class ItemVAE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> DotProduct:
         """Maximize the ELBO with Adam, then solve one ridge regression."""
-        room = ctx.check_memory(self, data)
+        memory = ctx.check_memory(self, data)
         transposed_log = transposed_data(data)
 
-        def shape(state: dict[str, F32], epochs: int) -> DotProduct:
-            spec = encoder.with_epochs(self, epochs)
+        def build(state: dict[str, F32], epochs: int) -> DotProduct:
+            spec = with_epochs(self, epochs)
             factors, bias = ridge_readout(
                 item_features(self, state, transposed_log, ctx.device),
                 data.popularity,
@@ -138,24 +147,27 @@ class ItemVAE(encoder.AutoEncoderSpec):
             popularity = data.popularity.astype(np.float32)
             return DotProduct(spec, data.items, factors, popularity, LinearFoldIn(factors), bias)
 
-        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(transposed_log.n_active_users)
-        lesson = encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,))
-        return encoder.fit_network(self, transposed_log, ctx, lesson, shape)
+        size = self.batch_size or default_batch_size(transposed_log.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device)
+        steps = batches.steps(transposed_log.n_active_users)
+        config = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        setup = TrainingSetup(self.negative_elbo, batches, steps, config, memory)
+        net = meta_network(self.net, transposed_log.n_items, 0)
+        return fit_network(self, net, transposed_log, ctx, setup, build)
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean over items of −log-likelihood + β · KL with one sample of z; −ELBO if β = 1."""
-        mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        mean, log_variance = net.posterior_of(batch)
+        z = mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)
         reconstruction = multinomial(net.output(net.decoder(z)), batch.target_row, batch.target_item)
         return (
-            reconstruction + linear_anneal(moment.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
+            reconstruction + linear_anneal(info.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
         ).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state and logits of a batch; H and two factor matrices; the transposed log."""
-        trained = encoder.estimate_training_memory(
-            self, n_items, n_users, n_rows, self.batch_size or encoder.default_batch_size(n_items)
+        trained = estimate_training_memory(
+            self, n_items, n_users, n_rows, self.batch_size or default_batch_size(n_items)
         )
         return trained + 32 * self.hidden * n_items + 16 * self.hidden**2 + 32 * n_rows
 
@@ -170,13 +182,13 @@ def transposed_data(data: Interactions) -> Interactions:
 @torch.no_grad()
 def item_features(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Interactions, device: str = "cpu") -> F32:
     """Features H (n, hidden) of the items of a transposed log; 0 without interactions."""
-    net = encoder.meta_network(spec, transposed_log.n_items, 0)
+    net = meta_network(spec.net, transposed_log.n_items, 0)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, assign=True)
-    net = cast(Net, net.to(device).eval())
+    net = net.to(device).eval()
     with_rows = np.flatnonzero(np.diff(transposed_log.matrix.indptr))
     H = np.zeros((transposed_log.n_users, spec.hidden), dtype=np.float32)
-    for low in range(0, len(with_rows), encoder.BLOCK):
-        rows = with_rows[low : low + encoder.BLOCK]
+    for low in range(0, len(with_rows), BLOCK):
+        rows = with_rows[low : low + BLOCK]
         H[rows] = net.features(make_batch(transposed_log.matrix, rows, device=device)).cpu().numpy()
     return H
 

@@ -24,16 +24,27 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    default_hidden_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Layers n → widths → n."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -44,12 +55,20 @@ class Net(encoder.AutoEncoder):
         self.middle = TanhMLP(widths, last=True)
         self.output = torch.nn.Linear(widths[-1], n_items)
 
+    def encode(self, batch: Batch) -> Tensor:
+        """The last hidden layer (b, d)."""
+        return self.middle(torch.tanh(self.first(batch)))
+
+    def item_vectors(self) -> tuple[Tensor, Tensor]:
+        """Weights (n, d) and biases (n,) of the last layer."""
+        return self.output.weight, self.output.bias
+
     def forward(self, batch: Batch) -> Tensor:
         """Logits (b, n)."""
-        return self.output(self.middle(torch.tanh(self.first(batch))))
+        return self.output(self.encode(batch))
 
 
-class MultDAE(encoder.AutoEncoderSpec):
+class MultDAE(AutoEncoderSpec):
     """A denoising auto-encoder with a multinomial loss."""
 
     uses_validation: ClassVar[bool] = True
@@ -78,34 +97,30 @@ class MultDAE(encoder.AutoEncoderSpec):
         """Layers n → factors → n, with `hidden` on both sides if above 0."""
         return Net(n_items, (self.hidden, self.factors, self.hidden) if self.hidden else (self.factors,))
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
-            self.resolved(data.n_active_users),
-            data,
-            ctx,
-            encoder.TrainingSetup(self.reconstruction_loss, plan, size, room, (self.dropout,)),
-        )
+        memory = ctx.check_memory(self, data)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device)
+        steps = batches.steps(data.n_active_users)
+        config = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        setup = TrainingSetup(self.reconstruction_loss, batches, steps, config, memory)
+        return fit_autoencoder(self.resolved(data.n_active_users), data, ctx, setup)
 
     def resolved(self, n_users: int) -> MultDAE:
         """The spec with `hidden` set for this number of users."""
-        return (
-            self
-            if self.hidden is not None
-            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
-        )
+        if self.hidden is not None:
+            return self
+        return self.model_copy(update={"hidden": default_hidden_size(n_users)})
 
-    def reconstruction_loss(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def reconstruction_loss(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean loss over users."""
         return LOSSES[self.loss](net(batch), batch.target_row, batch.target_item).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or default_batch_size(n_users),
+            (WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

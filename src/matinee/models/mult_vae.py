@@ -33,16 +33,27 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    default_hidden_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import SparseLinear, TanhMLP
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import LOSSES, SCORE_MATRICES, kl, linear_anneal
 from matinee.nn.params import BatchSize, Epochs, InputDropout, LearningRate, Loss, WeightDecay
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Encoder and decoder."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -54,7 +65,7 @@ class Net(encoder.AutoEncoder):
         self.decoder = TanhMLP((factors, hidden) if hidden else (factors,), last=True)
         self.output = torch.nn.Linear(hidden or factors, n_items)
 
-    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def posterior_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """μ and log σ², (b, factors) each; log σ² is kept in −10 … 10."""
         sums = self.first(batch)
         both = sums if self.posterior is None else self.posterior(torch.tanh(sums))
@@ -65,12 +76,20 @@ class Net(encoder.AutoEncoder):
         """Logits (b, n)."""
         return self.output(self.decoder(z))
 
+    def encode(self, batch: Batch) -> Tensor:
+        """The last hidden layer (b, d) at z = μ."""
+        return self.decoder(self.posterior_of(batch)[0])
+
+    def item_vectors(self) -> tuple[Tensor, Tensor]:
+        """Weights (n, d) and biases (n,) of the last layer."""
+        return self.output.weight, self.output.bias
+
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n) at z = μ."""
-        return self.decode(self.encode(batch)[0])
+        return self.output(self.encode(batch))
 
 
-class MultVAE(encoder.AutoEncoderSpec):
+class MultVAE(AutoEncoderSpec):
     """A variational auto-encoder with a multinomial likelihood; the usual neural baseline."""
 
     uses_validation: ClassVar[bool] = True
@@ -105,39 +124,35 @@ class MultVAE(encoder.AutoEncoderSpec):
         """Layers n → hidden → factors → hidden → n, or n → factors → n."""
         return Net(n_items, self.hidden or 0, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Maximize the ELBO with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
-            self.resolved(data.n_active_users),
-            data,
-            ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, (self.dropout,)),
-        )
+        memory = ctx.check_memory(self, data)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device)
+        steps = batches.steps(data.n_active_users)
+        config = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        setup = TrainingSetup(self.negative_elbo, batches, steps, config, memory)
+        return fit_autoencoder(self.resolved(data.n_active_users), data, ctx, setup)
 
     def resolved(self, n_users: int) -> MultVAE:
         """The spec with `hidden` set for this number of users."""
-        return (
-            self
-            if self.hidden is not None
-            else self.model_copy(update={"hidden": encoder.default_hidden_size(n_users)})
-        )
+        if self.hidden is not None:
+            return self
+        return self.model_copy(update={"hidden": default_hidden_size(n_users)})
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean over users of reconstruction loss + β · KL with one sample of z; −ELBO if β = 1."""
-        mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        mean, log_variance = net.posterior_of(batch)
+        z = mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)
         reconstruction = LOSSES[self.loss](net.decode(z), batch.target_row, batch.target_item)
         return (
-            reconstruction + linear_anneal(moment.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
+            reconstruction + linear_anneal(info.epoch, self.anneal_epochs, self.beta) * kl(mean, log_variance)
         ).mean()
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
+            self.batch_size or default_batch_size(n_users),
+            (WEIGHT_COPIES, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self.resolved(n_users), n_users, n_items, n_rows, size, copies)

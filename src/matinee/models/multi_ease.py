@@ -35,12 +35,21 @@ from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
+from matinee.data.canonical import CanonicalData
 from matinee.fitted import ItemItem
 from matinee.linear.gram import gram
 from matinee.linear.spd import invert
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    default_batch_size,
+    estimate_training_memory,
+)
 from matinee.nn.batches import Batch, make_batch
 from matinee.nn.blocks import freeze_diagonal, sparse_matmul
+from matinee.nn.fit import StepInfo, TrainingSetup, fit_network, meta_network
 from matinee.nn.losses import multinomial
 from matinee.nn.params import BatchSize
 from matinee.nn.train import TrainConfig
@@ -51,7 +60,7 @@ SCALE_USERS = 1024
 """Maximum number of users for the initial scale."""
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """The weights B, the logarithm of the scale, and the constant weights of EASE."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
@@ -68,7 +77,7 @@ class Net(encoder.AutoEncoder):
         return sparse_matmul(self.weight, batch)
 
 
-class MultiEASE(encoder.AutoEncoderSpec):
+class MultiEASE(AutoEncoderSpec):
     """EASE fine-tuned for ranking; never below EASE on the validation split."""
 
     uses_validation: ClassVar[bool] = True
@@ -98,29 +107,30 @@ class MultiEASE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Fit EASE, then minimize the negative log posterior with Adam."""
-        room = ctx.check_memory(self, data)
+        memory = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, F32], epochs: int) -> ItemItem:
+        def build(state: dict[str, F32], epochs: int) -> ItemItem:
             spec = self.model_copy(update={"epochs": epochs})
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def posterior(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def loss(net: Net, batch: Batch, info: StepInfo) -> Tensor:
             return self.map_loss(net, batch, data.n_active_users)
 
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        plan = TrainConfig(self.epochs, self.learning_rate, eval_initial=True)
-        lesson = encoder.TrainingSetup(posterior, plan, size, room, (self.dropout,), init_weights=self.init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device)
+        config = TrainConfig(self.epochs, self.learning_rate, eval_initial=True)
+        setup = TrainingSetup(loss, batches, batches.steps(data.n_active_users), config, memory, self.init_weights)
+        return fit_network(self, meta_network(self.net, data.n_items, 0), data, ctx, setup, build)
 
     def map_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean over users of −log likelihood plus the penalty divided by `n_users`."""
         loss = multinomial(net.log_scale.exp() * net(batch), batch.target_row, batch.target_item).mean()
         return loss + self.l2_to_ease / n_users * (net.weight - net.ease).square().sum()
 
-    def init_weights(self, net: Net, seen: csr_array, generator: torch.Generator) -> None:
+    def init_weights(self, net: Net, data: CanonicalData, generator: torch.Generator) -> None:
         """Initialize with the weights of EASE and the scale of maximum likelihood."""
-        P = gram(seen)
+        P = gram(data.matrix)
         P[np.diag_indices_from(P)] += np.float32(self.ease_l2)
         P = invert(P)
         P /= -P.diagonal().copy()
@@ -128,22 +138,22 @@ class MultiEASE(encoder.AutoEncoderSpec):
         net.ease.copy_(torch.from_numpy(P))
         with torch.no_grad():
             net.weight.copy_(net.ease)
-            net.log_scale.fill_(fit_log_scale(net, seen))
+            net.log_scale.fill_(fit_log_scale(net, data.matrix))
         freeze_diagonal(net.weight)
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, EASE and the penalty, and the scores of a batch."""
-        size = max(self.batch_size or encoder.default_batch_size(n_users), min(SCALE_USERS, n_users))
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES + 5, 5))
+        size = max(self.batch_size or default_batch_size(n_users), min(SCALE_USERS, n_users))
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES + 8, 5))
 
 
-def fit_log_scale(net: Net, seen: csr_array) -> float:
-    """Logarithm of the scale of maximum likelihood for the rows of `seen`, at most SCALE_USERS of them.
+def fit_log_scale(net: Net, matrix: csr_array) -> float:
+    """Logarithm of the scale of maximum likelihood for the rows of `matrix`, at most SCALE_USERS of them.
 
     The likelihood is concave in the scale; its slope Σ_u Σ_i (x_ui − L_u p_ui) s_ui has one zero.
     """
-    rows = np.arange(0, seen.shape[0], max(1, -(-seen.shape[0] // SCALE_USERS)))
-    batch = make_batch(seen, rows)
+    rows = np.arange(0, matrix.shape[0], max(1, -(-matrix.shape[0] // SCALE_USERS)))
+    batch = make_batch(matrix, rows)
     scores = net(batch)
     count = batch.target_row.bincount(minlength=len(rows)).to(scores.dtype)
     found = scores[batch.target_row, batch.target_item].sum()

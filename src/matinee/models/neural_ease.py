@@ -27,22 +27,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
+from matinee.data.canonical import CanonicalData
 from matinee.fitted import ItemItem
-from matinee.nn import encoder
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    DropoutBatches,
+    default_batch_size,
+    estimate_training_memory,
+    with_epochs,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import freeze_diagonal, sparse_matmul
+from matinee.nn.fit import StepInfo, TrainingSetup, fit_network, meta_network
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss
 from matinee.nn.train import TrainConfig
 from matinee.spec import SearchRange
 
+SCORING = 2**24
+"""Bytes of the buffers that score an item-item model in validation."""
 
-class Net(encoder.AutoEncoder):
+
+class Net(AutoEncoder):
     """The weights W."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"weight": "ii"}
@@ -57,7 +69,7 @@ class Net(encoder.AutoEncoder):
         return sparse_matmul(self.weight, batch)
 
 
-class NeuralEASE(encoder.AutoEncoderSpec):
+class NeuralEASE(AutoEncoderSpec):
     """EASE with a choice of losses, trained by gradient descent."""
 
     uses_validation: ClassVar[bool] = True
@@ -85,20 +97,21 @@ class NeuralEASE(encoder.AutoEncoderSpec):
 
     def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> ItemItem:
         """Minimize the loss with Adam."""
-        room = ctx.check_memory(self, data)
+        memory = ctx.check_memory(self, data)
         popularity = data.popularity.astype(np.float32)
 
-        def shape(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
-            spec = encoder.with_epochs(self, epochs)
+        def build(state: dict[str, NDArray[np.float32]], epochs: int) -> ItemItem:
+            spec = with_epochs(self, epochs)
             return ItemItem(spec, data.items, state["weight"], popularity)
 
-        def penalised(net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+        def loss(net: Net, batch: Batch, info: StepInfo) -> Tensor:
             return self.penalized_loss(net, batch, data.n_active_users)
 
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        plan = TrainConfig(self.epochs, self.learning_rate)
-        lesson = encoder.TrainingSetup(penalised, plan, size, room, (self.dropout,), init_weights=init_weights)
-        return encoder.fit_network(self, data, ctx, lesson, shape)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = DropoutBatches(size, self.dropout, ctx.device, Net.l2_normalize_input)
+        steps, config = batches.steps(data.n_active_users), TrainConfig(self.epochs, self.learning_rate)
+        setup = TrainingSetup(loss, batches, steps, config, memory, init_weights)
+        return fit_network(self, meta_network(self.net, data.n_items, 0), data, ctx, setup, build)
 
     def penalized_loss(self, net: Net, batch: Batch, n_users: int) -> Tensor:
         """Mean loss over users plus the penalty divided by `n_users`."""
@@ -108,13 +121,13 @@ class NeuralEASE(encoder.AutoEncoderSpec):
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state and penalty, and the scores of a batch."""
         size, copies = (
-            self.batch_size or encoder.default_batch_size(n_users),
-            (encoder.WEIGHT_COPIES + 4, SCORE_MATRICES[self.loss]),
+            self.batch_size or default_batch_size(n_users),
+            (WEIGHT_COPIES + 7, SCORE_MATRICES[self.loss]),
         )
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, size, copies)
+        return estimate_training_memory(self, n_users, n_items, n_rows, size, copies) + SCORING
 
 
-def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Set the weights to 0 and freeze the diagonal."""
     torch.nn.init.zeros_(net.weight)
     freeze_diagonal(net.weight)

@@ -17,7 +17,7 @@ An epoch has `encoder_passes` passes over the users that update only the encoder
 dropout that updates only the decoder. Adam has separate moments per weight, so one optimizer is enough. The batch size
 follows `mult_vae`.
 
-Cost of an epoch with E encoder passes and half of a history dropped, for U people, N entries, w = (4h + 2d) h:
+Cost of an epoch with E encoder passes and half of a history dropped, for U users, N entries, w = (4h + 2d) h:
 
     4 (E + 1) U n d in the decoder + (6E + 4) U w in the dense layers + 2 (E + 2) N h in the sparse one
 
@@ -32,22 +32,32 @@ with Implicit Feedback, WSDM 2020. arXiv:1912.11160
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, TypeAlias, cast
 
+import numpy as np
 import torch
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
-from matinee.nn.batches import Batch
+from matinee.data.canonical import CanonicalData
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
+from matinee.nn.batches import Batch, batches
 from matinee.nn.blocks import Residual, SparseLinear
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import LOSSES, SCORE_MATRICES
 from matinee.nn.params import BatchSize, Epochs, Loss, WeightDecay
 from matinee.nn.train import TrainConfig
@@ -89,6 +99,41 @@ def without_dropout(batch: Batch) -> Batch:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class PassBatch:
+    """A batch of one pass over the users."""
+
+    batch: Batch
+    number: int
+    """The pass within the epoch, from 0; the last one updates the decoder."""
+
+    epoch_start: bool = False
+    """Whether it is the first batch of the epoch."""
+
+
+@dataclass(frozen=True)
+class AlternatingBatches:
+    """The passes of an epoch: `encoder_passes` with dropout, then one without."""
+
+    batch_size: int
+    dropout: float
+    device: str
+    encoder_passes: int
+
+    def __call__(self, data: CanonicalData, epoch: int, rng: np.random.Generator) -> Iterator[PassBatch]:
+        """The batches of an epoch, all users once per pass."""
+        start = True
+        for number in range(self.encoder_passes + 1):
+            dropout = self.dropout if number < self.encoder_passes else 0.0
+            for batch in batches(data.matrix, self.batch_size, rng, dropout, self.device):
+                yield PassBatch(batch, number, start)
+                start = False
+
+    def steps(self, n_users: int) -> int:
+        """Number of batches of an epoch."""
+        return (self.encoder_passes + 1) * -(-n_users // self.batch_size)
+
+
 class Posterior(torch.nn.Module):
     """Encoder: densely connected layers of equal width."""
 
@@ -104,7 +149,7 @@ class Posterior(torch.nn.Module):
         return mean, log_variance.clamp(-10.0, 10.0)
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """Encoder, linear decoder, and a copy of the encoder from the start of the epoch."""
 
     id_axes: ClassVar[Mapping[str, str]] = {"posterior.first.weight": "i.", "output.weight": "i.", "output.bias": "i"}
@@ -117,9 +162,17 @@ class Net(encoder.AutoEncoder):
         self.n_users = 0
         self.old_stats = torch.empty(0, 2 * factors)  # μ and log σ² of the old encoder per user
 
+    def encode(self, batch: Batch) -> Tensor:
+        """μ (b, d)."""
+        return self.posterior(batch)[0]
+
+    def item_vectors(self) -> tuple[Tensor, Tensor]:
+        """W (n, d) and b (n,)."""
+        return self.output.weight, self.output.bias
+
     def forward(self, batch: Batch) -> Tensor:
         """Scores (b, n) at z = μ."""
-        return self.output(self.posterior(batch)[0])
+        return self.output(self.encode(batch))
 
     def decode_fixed(self, z: Tensor) -> Tensor:
         """Logits (b, n) of the decoder, without a gradient of its weights."""
@@ -131,16 +184,16 @@ class Net(encoder.AutoEncoder):
         self.old_stats = self.output.weight.new_zeros(self.n_users, self.old_stats.shape[1])
 
     @torch.no_grad()
-    def old_posterior(self, batch: Batch, phase: int) -> Normal:
+    def old_posterior(self, batch: Batch, number: int) -> Normal:
         """Posterior of the old encoder, computed in the first pass of an epoch and read in the others."""
-        if phase == 0:
+        if number == 0:
             mean, log_variance = functional_call(self.posterior, self.old_encoder, (without_dropout(batch),))
             self.old_stats[batch.user] = torch.cat([mean, log_variance], dim=1)
             return mean, log_variance
         return cast(Normal, self.old_stats[batch.user].chunk(2, dim=1))
 
 
-class RecVAE(encoder.AutoEncoderSpec):
+class RecVAE(AutoEncoderSpec):
     """A deep encoder regularized towards its previous state, and a linear decoder, trained alternately."""
 
     uses_validation: ClassVar[bool] = True
@@ -180,36 +233,35 @@ class RecVAE(encoder.AutoEncoderSpec):
         """Layers n → five of `hidden` → factors → n."""
         return Net(n_items, self.hidden, self.factors)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Maximize the ELBO with Adam, encoder and decoder alternately."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        dropout = (*[self.dropout] * self.encoder_passes, 0.0)
-        return encoder.fit_autoencoder(
-            self,
-            data,
-            ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, dropout, init_weights=init_weights),
-        )
+        memory = ctx.check_memory(self, data)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        schedule = AlternatingBatches(size, self.dropout, ctx.device, self.encoder_passes)
+        steps = schedule.steps(data.n_active_users)
+        config = TrainConfig(self.epochs, self.learning_rate, self.weight_decay)
+        setup = TrainingSetup(self.negative_elbo, schedule, steps, config, memory, init_weights)
+        return fit_autoencoder(self, data, ctx, setup)
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, pass_batch: PassBatch, info: StepInfo) -> Tensor:
         """Mean loss over users of the current pass, with one sample of z.
 
         Encoder passes minimize reconstruction loss + β_u · KL, the decoder pass the reconstruction loss.
         """
-        if moment.epoch_start:
+        batch = pass_batch.batch
+        if pass_batch.epoch_start:
             net.snapshot()
         loss = LOSSES[self.loss]
-        if moment.phase == self.encoder_passes:
+        if pass_batch.number == self.encoder_passes:
             with torch.no_grad():
-                z = _sample(net.posterior(batch), moment)
+                z = _sample(net.posterior(batch), info)
             return loss(net.output(z), batch.target_row, batch.target_item).mean()
         posterior = cast(Normal, net.posterior(batch))
-        z = _sample(posterior, moment)
+        z = _sample(posterior, info)
         reconstruction = loss(net.decode_fixed(z), batch.target_row, batch.target_item)
         return (
-            reconstruction + self.kl_weight(batch) * composite_kl(z, posterior, net.old_posterior(batch, moment.phase))
+            reconstruction
+            + self.kl_weight(batch) * composite_kl(z, posterior, net.old_posterior(batch, pass_batch.number))
         ).mean()
 
     def kl_weight(self, batch: Batch) -> Tensor:
@@ -220,23 +272,21 @@ class RecVAE(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with optimizer state, the old encoder and its posteriors, scores and activations of a batch."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
+        size = self.batch_size or default_batch_size(n_users)
         old = sum(p.numel() for p in Posterior(1, self.hidden, self.factors).parameters()) + self.hidden * (n_items - 1)
         kept = old + 2 * self.factors * n_users + 4 * LAYERS * size * self.hidden
         return (
-            encoder.estimate_training_memory(
-                self, n_users, n_items, n_rows, size, (encoder.WEIGHT_COPIES, SCORE_MATRICES[self.loss])
-            )
+            estimate_training_memory(self, n_users, n_items, n_rows, size, (WEIGHT_COPIES, SCORE_MATRICES[self.loss]))
             + 4 * kept
         )
 
 
-def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Set the number of users; weights keep their default initial values."""
-    net.n_users = seen.shape[0]
+    net.n_users = data.n_users
 
 
-def _sample(of: Normal, moment: encoder.StepInfo) -> Tensor:
+def _sample(of: Normal, info: StepInfo) -> Tensor:
     """One sample of z (b, d) per user."""
     mean, log_variance = of
-    return mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+    return mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)

@@ -31,15 +31,25 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn import functional
 
 from matinee.contract import FitContext
 from matinee.data import Interactions
-from matinee.nn import encoder
+from matinee.data.canonical import CanonicalData
+from matinee.nn.autoencoder import (
+    WEIGHT_COPIES,
+    AutoEncoder,
+    AutoEncoderSpec,
+    HalfSplitBatches,
+    TrainedAutoEncoder,
+    default_batch_size,
+    estimate_training_memory,
+    fit_autoencoder,
+)
 from matinee.nn.batches import Batch
 from matinee.nn.blocks import Residual, SparseLinear, freeze_diagonal, sparse_matmul
+from matinee.nn.fit import StepInfo, TrainingSetup
 from matinee.nn.losses import focal_from_log_prob, kl
 from matinee.nn.params import BatchSize
 from matinee.nn.train import TrainConfig
@@ -90,7 +100,7 @@ class ItemItemLayer(nn.Module):
         freeze_diagonal(self.weight)
 
 
-class Net(encoder.AutoEncoder):
+class Net(AutoEncoder):
     """The deep and the shallow path."""
 
     id_axes: ClassVar[Mapping[str, str]] = {
@@ -100,6 +110,7 @@ class Net(encoder.AutoEncoder):
         "skip.weight": "i.",
         "skip.bias": "i",
         "shallow.slot": "i",
+        "shallow.weight": "..",
     }
     l2_normalize_input: ClassVar[bool] = False
 
@@ -115,7 +126,7 @@ class Net(encoder.AutoEncoder):
         self.skip = nn.Linear(factors, n_items)
         self.shallow = ItemItemLayer(n_items, n_slots)
 
-    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def posterior_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """μ and log σ², (b, factors) each; log σ² is kept in −10 … 10."""
         mean, log_variance = self.posterior(self.encoder(self.first(batch))).chunk(2, dim=1)
         return mean, log_variance.clamp(-10.0, 10.0)
@@ -127,10 +138,10 @@ class Net(encoder.AutoEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Log ŷ (b, n) at z = μ."""
-        return self.log_probs(self.encode(batch)[0], batch)
+        return self.log_probs(self.posterior_of(batch)[0], batch)
 
 
-class VASP(encoder.AutoEncoderSpec):
+class VASP(AutoEncoderSpec):
     """A deep variational auto-encoder times a shallow item–item model, trained together."""
 
     uses_validation: ClassVar[bool] = True
@@ -181,24 +192,22 @@ class VASP(encoder.AutoEncoderSpec):
         depths = (self.encoder_layers, self.decoder_layers)
         return Net(n_items, max(1, round(share * n_items)), (self.hidden, self.factors), depths)
 
-    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> encoder.TrainedAutoEncoder:
+    def fit(self, data: Interactions, ctx: FitContext = FitContext()) -> TrainedAutoEncoder:
         """Minimize the loss with Adam."""
-        room = ctx.check_memory(self, data)
-        plan = TrainConfig(
+        memory = ctx.check_memory(self, data)
+        size = self.batch_size or default_batch_size(data.n_active_users)
+        batches = HalfSplitBatches(size, ctx.device)
+        steps = batches.steps(data.n_active_users)
+        config = TrainConfig(
             self.epochs, self.learning_rate, self.weight_decay, schedule="cosine", decay_epochs=LR_DECAY_EPOCHS
         )
-        size = self.batch_size or encoder.default_batch_size(data.n_active_users)
-        return encoder.fit_autoencoder(
-            self,
-            data,
-            ctx,
-            encoder.TrainingSetup(self.negative_elbo, plan, size, room, split_halves=True, init_weights=init_weights),
-        )
+        setup = TrainingSetup(self.negative_elbo, batches, steps, config, memory, init_weights)
+        return fit_autoencoder(self, data, ctx, setup)
 
-    def negative_elbo(self, net: Net, batch: Batch, moment: encoder.StepInfo) -> Tensor:
+    def negative_elbo(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
         """Mean over halves of focal loss + β · mean KL per dimension, with one sample of z."""
-        mean, log_variance = net.encode(batch)
-        z = mean + torch.exp(0.5 * log_variance) * moment.randn_like(mean)
+        mean, log_variance = net.posterior_of(batch)
+        z = mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)
         reconstruction = focal_from_log_prob(
             net.log_probs(z, batch), batch.target_row, batch.target_item, self.alpha, self.gamma
         )
@@ -206,10 +215,10 @@ class VASP(encoder.AutoEncoderSpec):
 
     def estimate_memory(self, n_users: int, n_items: int, n_rows: int) -> int:
         """Weights with their optimizer state, and the scores of a batch with two rows per user."""
-        size = self.batch_size or encoder.default_batch_size(n_users)
-        return encoder.estimate_training_memory(self, n_users, n_items, n_rows, 2 * size, (encoder.WEIGHT_COPIES, 20))
+        size = self.batch_size or default_batch_size(n_users)
+        return estimate_training_memory(self, n_users, n_items, n_rows, 2 * size, (WEIGHT_COPIES, 20))
 
 
-def init_weights(net: Net, seen: csr_array, generator: torch.Generator) -> None:
+def init_weights(net: Net, data: CanonicalData, generator: torch.Generator) -> None:
     """Initialize the shallow layer; other weights keep their default initial values."""
     net.shallow.init_weights()

@@ -1,4 +1,4 @@
-"""People in batches, straight from the rows of a CSR matrix: nothing dense, no loop over people."""
+"""Batches of users from the rows of a CSR matrix, without dense rows or a loop over users."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """b people: the pairs they took, which are the target, and what of them the network is shown.
+    """Input and target pairs of b users.
 
-    Shown is item `shown[offsets[r]:offsets[r + 1]]` with `weight`, what is left after dropout, as an embedding bag
-    takes it.
+    The input of row r is `input_item[offsets[r]:offsets[r + 1]]` with `input_weight`, the format of an embedding bag.
     """
 
     user: Tensor
-    """Who they are, (b,): a row of the matrix in training, a code of the trained people when asked, −1 somebody new."""
+    """Row of the training matrix during training, (b,); user code (−1: new user) when scoring."""
     target_row: Tensor
-    """Which row of the batch each taken pair belongs to, (t,), ascending."""
+    """Row of the batch of each target pair, (t,), ascending."""
     target_item: Tensor
-    """(t,)"""
+    """Item of each target pair, (t,)."""
     offsets: Tensor
-    """(b + 1,)"""
+    """Start of the input of each row, (b + 1,)."""
     input_item: Tensor
-    """(s,)"""
+    """Input items, (s,)."""
     input_weight: Tensor
-    """(s,) float32"""
+    """Weights of the input items, (s,) float32."""
 
     def __len__(self) -> int:
         return len(self.user)
@@ -46,9 +45,9 @@ def batches(
     *,
     normal: bool = True,
 ) -> Iterator[Batch]:
-    """Every row of the matrix once; shuffled, and entries dropped, where a generator is given.
+    """Batches with every row of the matrix once; a generator shuffles rows and drops entries.
 
-    An entry weighs 1/‖x‖₂, or 1 where not `normal`, and 1/(1 − dropout) of that if it survives the dropout.
+    The weight of an entry is 1/‖x‖₂, or 1 without `normal`, divided by 1 − dropout if it is not dropped.
     """
     order = np.arange(matrix.shape[0]) if rng is None else rng.permutation(matrix.shape[0])
     for start in range(0, len(order), size):
@@ -64,23 +63,23 @@ def make_batch(
     *,
     normal: bool = True,
 ) -> Batch:
-    """The given rows (b,) of the matrix as a batch."""
+    """The batch of the given rows (b,) of the matrix."""
     row, item, count = _gather_rows(matrix, user)
-    kept = 1.0 - (dropout if rng is not None else 0.0)
-    weight = (1.0 / np.sqrt(np.maximum(count, 1)) if normal else np.ones(len(user))) / kept
-    shown, at = item, row
+    keep_rate = 1.0 - (dropout if rng is not None else 0.0)
+    weight = (1.0 / np.sqrt(np.maximum(count, 1)) if normal else np.ones(len(user))) / keep_rate
+    input_item, input_row = item, row
     if rng is not None and dropout > 0:
-        stays = rng.random(len(row), dtype=np.float32) < kept
-        shown, at = item[stays], row[stays]
-    return _batch(np.array(user, dtype=np.int64), (row, item), (at, shown, weight[at]), device)
+        keep = rng.random(len(row), dtype=np.float32) < keep_rate
+        input_item, input_row = item[keep], row[keep]
+    input_pairs = (input_row, input_item, weight[input_row])
+    return _batch(np.array(user, dtype=np.int64), (row, item), input_pairs, device)
 
 
 def half_split_batches(matrix: csr_array, size: int, rng: np.random.Generator, device: str = "cpu") -> Iterator[Batch]:
-    """Every row of the matrix, shuffled, cut in two at random: one half of each is shown, the other asked for.
+    """Batches of all rows, shuffled, split at random into input and target halves.
 
-    A batch of b people has 2b rows: row r is shown the half that is larger, if one is, and row b + r the other. Entries
-    weigh 1. Nothing shown is asked for, so that copying teaches nothing. Who took one item has one row less, since
-    after it there would be nothing to ask for.
+    A batch of b users has 2b rows: the input of row r is the larger half, that of row b + r the other. Entries have the
+    weight 1. Input and target halves are disjoint. Users with one item contribute one row.
 
     Vančura and Kordík, Deep Variational Autoencoder with Shallow Parallel Path (VASP), ICANN 2021, §3.4.
     """
@@ -88,22 +87,22 @@ def half_split_batches(matrix: csr_array, size: int, rng: np.random.Generator, d
     for start in range(0, len(order), size):
         user = order[start : start + size]
         row, item, count = _gather_rows(matrix, user)
-        chance = rng.permutation(len(row))
-        place = np.empty(len(row), dtype=np.int64)
-        place[np.lexsort((chance, row))] = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        first = 2 * place < count[row]
+        priority = rng.permutation(len(row))
+        position = np.empty(len(row), dtype=np.int64)
+        position[np.lexsort((priority, row))] = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        first = 2 * position < count[row]
         several = count > 1
-        to = np.concatenate([np.cumsum(several) - 1, several.sum() + np.arange(len(user))])  # which row each half is in
-        shown = np.concatenate([np.flatnonzero(first & several[row]), np.flatnonzero(~first)])
-        asked = np.concatenate([np.flatnonzero(~first), np.flatnonzero(first)])
-        at = to[row[shown] + np.where(first[shown], 0, len(user))]
-        of = to[row[asked] + np.where(first[asked], len(user), 0)]
-        whose = np.concatenate([user[several], user]).astype(np.int64)
-        yield _batch(whose, (of, item[asked]), (at, item[shown], np.ones(len(shown))), device)
+        batch_row = np.concatenate([np.cumsum(several) - 1, several.sum() + np.arange(len(user))])  # of each half
+        inputs = np.concatenate([np.flatnonzero(first & several[row]), np.flatnonzero(~first)])
+        targets = np.concatenate([np.flatnonzero(~first), np.flatnonzero(first)])
+        input_row = batch_row[row[inputs] + np.where(first[inputs], 0, len(user))]
+        target_row = batch_row[row[targets] + np.where(first[targets], len(user), 0)]
+        users = np.concatenate([user[several], user]).astype(np.int64)
+        yield _batch(users, (target_row, item[targets]), (input_row, item[inputs], np.ones(len(inputs))), device)
 
 
 def _gather_rows(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
-    """The entries of some rows: which row of the batch (t,), which item (t,), and how many each row has (b,)."""
+    """Entries of some rows: position in `user` (t,), item (t,), and entries per row (b,)."""
     starts, count = matrix.indptr[user].astype(np.int64), np.diff(matrix.indptr)[user].astype(np.int64)
     ends = np.cumsum(count)
     row = np.repeat(np.arange(len(user)), count)
@@ -113,48 +112,13 @@ def _gather_rows(matrix: csr_array, user: NDArray[np.integer]) -> tuple[NDArray[
 
 def _batch(
     user: NDArray[np.int64],
-    asked: tuple[NDArray[np.int64], NDArray[np.int64]],
-    shown: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]],
+    target: tuple[NDArray[np.int64], NDArray[np.int64]],
+    input_pairs: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]],
     device: str,
 ) -> Batch:
-    """A batch of pairs asked for, (row, item), and shown, (row, item, weight); rows ascend in both."""
-    at, item, weight = shown
+    """The batch of target pairs (row, item) and input pairs (row, item, weight), rows ascending."""
+    row, item, weight = input_pairs
     offsets = np.zeros(len(user) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(at, minlength=len(user)), out=offsets[1:])
-    arrays = (user, *asked, offsets, item, weight.astype(np.float32))
+    np.cumsum(np.bincount(row, minlength=len(user)), out=offsets[1:])
+    arrays = (user, *target, offsets, item, weight.astype(np.float32))
     return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
-
-
-def canonical_order(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
-    """The log as a network is to see it: people and items in an order that depends on who took what, not on codes.
-
-    Gives the rearranged matrix, people without an entry left out, the person each of its rows is, and the item each of
-    its columns is, (n,). Random weights and batches are then the same whatever the ids are, so that new names give the
-    same scores. Popular items come first; the order among equals is that of hashes refined by those of their neighbours
-    (Weisfeiler and Leman, 1968), which leaves equal only what three rounds cannot tell apart.
-    """
-    taken = csr_array((np.ones(matrix.nnz, dtype=np.uint64), matrix.indices, matrix.indptr), shape=matrix.shape)
-    count = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.uint64)
-    turned = taken.T
-    item = _mix(count)
-    user = _mix(np.asarray(taken @ item))
-    for _ in range(2):
-        item = _mix(item + np.asarray(turned @ user))
-        user = _mix(user + np.asarray(taken @ item))
-    some = np.flatnonzero(np.diff(matrix.indptr))
-    rows = some[np.argsort(user[some], kind="stable")]
-    columns = np.lexsort((item, -count.astype(np.int64)))
-    place = np.empty(len(columns), dtype=np.int32)
-    place[columns] = np.arange(len(columns), dtype=np.int32)
-    made = matrix[rows]
-    made = csr_array((made.data, place[made.indices], made.indptr), shape=made.shape)
-    made.sort_indices()
-    return made, rows, columns
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of each number (SplitMix64's finaliser); sums of hashes wrap around."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Parts networks are built of, and how weights start."""
+"""Layers of networks and the initial values of their weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from matinee.nn.batches import Batch
 
 
 class SparseLinear(nn.Module):
-    """A dense layer on sparse input: Σ weight_s W_s + b over what each row of a batch is shown, (b, d).
+    """A linear layer on sparse input: Σ weight_s W_s + b over the input of each row, (b, d).
 
-    W (n, d) has a row an item. Work and memory go with the entries shown; the input (b, n) is never made.
+    W (n, d) has a row per item. Time and memory are linear in the input entries; no dense input (b, n) is built.
     """
 
     def __init__(self, n_items: int, width: int) -> None:
@@ -33,73 +33,78 @@ class SparseLinear(nn.Module):
 
 
 def sparse_matmul(weight: Tensor, batch: Batch) -> Tensor:
-    """Σ weight_s W_s over what each row of a batch is shown, (b, d), for W (n, d); differentiable in W."""
+    """Σ weight_s W_s over the input of each row, (b, d), for W (n, d); differentiable in W."""
     return cast(Tensor, _SparseMatmul.apply(weight, batch.input_item, batch.offsets, batch.input_weight))
 
 
 class _SparseMatmul(torch.autograd.Function):
-    """The gradient of a bag is the bag of the transpose: one pass that writes each row once, nothing filled with 0."""
+    """Embedding bag; its gradient is the bag of the transposed input, which writes each row once."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, shown: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
-        ctx.save_for_backward(shown, offsets, share)
-        ctx.n_items = len(weight)
-        return _embedding_bag(weight, shown, offsets, share)
+    def forward(ctx: Any, table: Tensor, item: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(item, offsets, weight)
+        ctx.n_items = len(table)
+        return _embedding_bag(table, item, offsets, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        shown, offsets, share = ctx.saved_tensors
-        return _embedding_bag(grad, *_transpose_bag(shown, offsets, share, ctx.n_items)), None, None, None
+        item, offsets, weight = ctx.saved_tensors
+        return _embedding_bag(grad, *_transpose_bag(item, offsets, weight, ctx.n_items)), None, None, None
 
 
-def _transpose_bag(shown: Tensor, offsets: Tensor, share: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which rows each item is shown to, items ascending, as a bag: row, offsets (n + 1,), share."""
-    if shown.device.type == "cpu":  # SciPy counts where a GPU sorts: four times as fast
+def _transpose_bag(item: Tensor, offsets: Tensor, weight: Tensor, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The transposed bag, items ascending: row, offsets (n + 1,), weight."""
+    if item.device.type == "cpu":  # counting sort of SciPy, four times as fast
         shape = (len(offsets) - 1, n_items)
-        made = csr_array((share.numpy(), shown.numpy(), offsets.numpy()), shape=shape).tocsc()
-        arrays = made.indices.astype(np.int64), made.indptr.astype(np.int64), made.data
+        transposed = csr_array((weight.numpy(), item.numpy(), offsets.numpy()), shape=shape).tocsc()
+        arrays = transposed.indices.astype(np.int64), transposed.indptr.astype(np.int64), transposed.data
         return cast(tuple[Tensor, Tensor, Tensor], tuple(torch.from_numpy(array) for array in arrays))
     row = torch.repeat_interleave(offsets.diff())
-    order = torch.argsort(shown, stable=True)
-    turned = torch.zeros(n_items + 1, dtype=torch.int64, device=shown.device)
-    torch.cumsum(torch.bincount(shown, minlength=n_items), 0, out=turned[1:])
-    return row[order], turned, share[order]
+    order = torch.argsort(item, stable=True)
+    starts = torch.zeros(n_items + 1, dtype=torch.int64, device=item.device)
+    torch.cumsum(torch.bincount(item, minlength=n_items), 0, out=starts[1:])
+    return row[order], starts, weight[order]
 
 
-def _embedding_bag(table: Tensor, row: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
+def _embedding_bag(table: Tensor, row: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
     return functional.embedding_bag(
-        row, table.contiguous(), offsets, mode="sum", per_sample_weights=share.to(table.dtype), include_last_offset=True
+        row,
+        table.contiguous(),
+        offsets,
+        mode="sum",
+        per_sample_weights=weight.to(table.dtype),
+        include_last_offset=True,
     )
 
 
 def normalize_rows(weight: Tensor) -> Tensor:
-    """The rows of W (n, d) divided by their lengths, with one matrix kept for the gradient and one made of it."""
+    """The rows of W (n, d) divided by their lengths; the backward pass needs two matrices."""
     return cast(Tensor, _NormalizeRows.apply(weight))
 
 
 class _NormalizeRows(torch.autograd.Function):
-    """Of a = w / ‖w‖ with the gradient g: (g − (g·a) a) / ‖w‖ is what w gets. A row of zeros stays one."""
+    """a = w / ‖w‖; the gradient g of a gives (g − (g·a) a) / ‖w‖ for w. Rows of zeros stay zero."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(weight, dim=1, keepdim=True).clamp_min_(1e-12)
-        made = weight / length
-        ctx.save_for_backward(made, length)
-        return made
+        unit = weight / length
+        ctx.save_for_backward(unit, length)
+        return unit
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        made, length = ctx.saved_tensors
-        along = torch.linalg.vecdot(grad, made, dim=1)[:, None]
-        return torch.addcmul(grad, made, along, value=-1.0).div_(length)
+        unit, length = ctx.saved_tensors
+        along = torch.linalg.vecdot(grad, unit, dim=1)[:, None]
+        return torch.addcmul(grad, unit, along, value=-1.0).div_(length)
 
 
 def freeze_diagonal(weight: nn.Parameter) -> None:
-    """Hold the diagonal of an item × item matrix where it is: its gradient becomes 0 after each backward pass.
+    """Set the gradient of the diagonal of an item × item matrix to 0 after each backward pass.
 
-    Subtracting what an item says of itself would leave roundings, which Adam, dividing by their size, blows up.
+    Subtracting the diagonal from the scores instead leaves rounding errors, which Adam amplifies by its division.
     """
     weight.register_post_accumulate_grad_hook(_freeze_diagonal)
 
@@ -110,7 +115,7 @@ def _freeze_diagonal(weight: Tensor) -> None:
 
 
 class TanhMLP(nn.Module):
-    """Dense layers of the given widths with tanh after each but, unless `last`, the last."""
+    """Linear layers of the given widths, each followed by tanh, the last one only with `last`."""
 
     def __init__(self, widths: Sequence[int], *, last: bool) -> None:
         super().__init__()
@@ -118,18 +123,18 @@ class TanhMLP(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (b, widths[0]) to (b, widths[−1])."""
-        for place, layer in enumerate(self.layers):
+        """The output (b, widths[−1]) for x (b, widths[0])."""
+        for i, layer in enumerate(self.layers):
             x = layer(x)
-            if self.last or place + 1 < len(self.layers):
+            if self.last or i + 1 < len(self.layers):
                 x = torch.tanh(x)
         return x
 
 
 class Residual(nn.Module):
-    """Layers of one width, each added to by all before it: h_k = LN(swish(W_k h_{k−1} + b_k + Σ_{1≤j<k} h_j)).
+    """Densely connected layers of one width: h_k = LN(swish(W_k h_{k−1} + b_k + Σ_{1≤j<k} h_j)).
 
-    The first product, W_1 h_0 + b_1, is given, since what it is taken from may be sparse. Shenbin et al., RecVAE, 2020.
+    The first product, W_1 h_0 + b_1, is the input, because h_0 may be sparse. Shenbin et al., RecVAE, 2020.
     """
 
     def __init__(self, width: int, depth: int, eps: float) -> None:
@@ -140,17 +145,17 @@ class Residual(nn.Module):
     def forward(self, first: Tensor) -> Tensor:
         """h_depth (b, width) of W_1 h_0 + b_1 (b, width)."""
         h = self.norms[0](functional.silu(first))
-        before = h
+        total = h
         for layer, norm in zip(self.layers, self.norms[1:], strict=True):
-            h = norm(functional.silu(layer(h) + before))
-            before = before + h
+            h = norm(functional.silu(layer(h) + total))
+            total = total + h
         return h
 
 
 def init_parameters(net: nn.Module, generator: torch.Generator) -> None:
-    """Fill every parameter: matrices by Glorot and Bengio (AISTATS 2010), normal; vectors normal of deviation 0.001.
+    """Set initial weights: Glorot normal for matrices, normal with deviation 0.001 for vectors.
 
-    Layer normalisation starts as the identity.
+    Layer normalization is initialized as the identity. Glorot and Bengio, AISTATS 2010.
     """
     with torch.no_grad():
         for parameter in net.parameters():

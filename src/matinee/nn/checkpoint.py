@@ -1,6 +1,6 @@
-"""A training that was stopped, kept in a folder so that it goes on: weights, optimiser, and how far it came.
+"""Checkpoints of a training: weights, optimizer state and history in one file, without pickle.
 
-No generator is kept: the draws of an epoch are decided by (seed, epoch). No pickle either.
+Random generators are not stored, because the draws of an epoch are a function of (seed, epoch).
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ State: TypeAlias = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """How far a training came."""
+    """Losses and metrics of a training."""
 
     losses: tuple[float, ...] = ()
     """Mean loss of each epoch run."""
 
     metrics: tuple[tuple[int, float], ...] = ()
-    """(epochs run, what `validate` said) at each evaluation."""
+    """(epochs run, validation metric) of each evaluation."""
 
     @property
     def epochs_run(self) -> int:
-        """How many epochs were run."""
+        """Number of epochs run."""
         return len(self.losses)
 
     @property
     def best_epoch(self) -> int:
-        """After how many epochs the metric was best, the first of equals; without evaluations, all that ran."""
+        """Epochs after which the metric was best, the first of equals; without evaluations, all epochs."""
         return max(self.metrics, key=lambda one: (one[1], -one[0]))[0] if self.metrics else self.epochs_run
 
     @property
     def evals_since_best(self) -> int:
-        """How many evaluations have passed since the best."""
+        """Number of evaluations since the best one."""
         return sum(at > self.best_epoch for at, _ in self.metrics)
 
     def values(self, epoch: int) -> dict[str, float]:
@@ -57,30 +57,30 @@ class TrainingHistory:
 
 
 def save_checkpoint(
-    folder: Path, mark: str, net: nn.Module, optimiser: Optimizer, best: State | None, story: TrainingHistory
+    folder: Path, fingerprint: str, net: nn.Module, optimizer: Optimizer, best: State | None, history: TrainingHistory
 ) -> None:
-    """Write a checkpoint; the one before stands until this one is whole. `mark` says of which fit it is."""
+    """Write a checkpoint; it replaces the previous one when it is complete."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
-    for place, kept in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in kept.items()}
-    half = folder / "checkpoint.half"
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+    partial = folder / "checkpoint.half"
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    about = {"mark": mark, "story": json.dumps(asdict(story))}
+    metadata = {"fingerprint": fingerprint, "history": json.dumps(asdict(history))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(whole, half, about | {"sha256": _hash(whole, about)})
-        with half.open("rb") as file:
+        save_file(whole, partial, metadata | {"sha256": _hash(whole, metadata)})
+        with partial.open("rb") as file:
             os.fsync(file.fileno())
-        half.replace(folder / "checkpoint.safetensors")
+        partial.replace(folder / "checkpoint.safetensors")
     except (OSError, SafetensorError) as error:
-        found = f"the state of the training cannot be kept here ({error})"
+        found = f"the checkpoint of a training cannot be written ({error})"
         raise RunError(folder, found, "Free space or use another folder, then run again.") from error
 
 
-def _hash(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
-    """Of names, shapes and content: a damaged checkpoint is not taken up."""
-    digest = hashlib.sha256(json.dumps([about["mark"], about["story"]]).encode())
+def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """A hash of metadata, names, shapes and content, by which a damaged checkpoint is detected."""
+    digest = hashlib.sha256(json.dumps([metadata["fingerprint"], metadata["history"]]).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
@@ -88,30 +88,33 @@ def _hash(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
 
 
 def load_checkpoint(
-    folder: Path, mark: str, net: nn.Module, optimiser: Optimizer
+    folder: Path, fingerprint: str, net: nn.Module, optimizer: Optimizer
 ) -> tuple[TrainingHistory, State | None]:
-    """Put net and optimiser where the checkpoint of the same fit left them; a new story where none is intact."""
+    """The history and best weights of a checkpoint, after loading its net and optimizer state.
+
+    Without an intact checkpoint of the same training the history is empty, and nothing is loaded.
+    """
     path = folder / "checkpoint.safetensors"
     try:
         with safe_open(path, "pt") as file:
-            said = file.metadata() or {}
-        if said.get("mark") != mark:
+            metadata = file.metadata() or {}
+        if metadata.get("fingerprint") != fingerprint:
             return TrainingHistory(), None
         tensors = load_file(path)
-        if said.get("sha256") != _hash(tensors, said):
+        if metadata.get("sha256") != _hash(tensors, metadata):
             return TrainingHistory(), None
     except (OSError, KeyError, SafetensorError):
         return TrainingHistory(), None
-    parts: dict[str, State] = {"net": {}, "best": {}, "optimiser": {}}
+    parts: dict[str, State] = {"net": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
     net.load_state_dict(parts["net"])
     state: dict[int, State] = {}
-    for name, tensor in parts["optimiser"].items():
-        place, _, rest = name.partition(".")
-        state.setdefault(int(place), {})[rest] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    told = json.loads(said["story"])
-    story = TrainingHistory(tuple(told["losses"]), tuple((at, value) for at, value in told["metrics"]))
-    return story, parts["best"] or None
+    for name, tensor in parts["optimizer"].items():
+        index, _, rest = name.partition(".")
+        state.setdefault(int(index), {})[rest] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    values = json.loads(metadata["history"])
+    history = TrainingHistory(tuple(values["losses"]), tuple((at, value) for at, value in values["metrics"]))
+    return history, parts["best"] or None

@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""Devices of tensors."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from matinee.errors import InsufficientMemoryError, SpecError
 
 
 def available_devices() -> list[str]:
-    """What this machine has, by name: "cpu", and with a GPU "cuda", "cuda:0" and so on."""
+    """Names of the devices of this machine: "cpu", and with GPUs "cuda", "cuda:0", …."""
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
     return ["cpu", *(["cuda"] if gpus else []), *gpus]
 
 
 def resolve_device(name: str) -> str:
-    """The name of a device, if it is one and this machine has it; raises `SpecError` otherwise."""
-    have = available_devices()
-    if name not in have:
-        raise SpecError("--device", f"found {name!r}", f"what this machine has: {', '.join(have)}")
+    """`name` if this machine has that device; raises `SpecError` otherwise."""
+    devices = available_devices()
+    if name not in devices:
+        raise SpecError("--device", f"found {name!r}", f"what this machine has: {', '.join(devices)}")
     return name
 
 
 def check_gpu_memory(kind: str, needed: int, device: str, advice: str) -> None:
-    """Refuse what needs more bytes than are free on a GPU; memory of the CPU is looked at by `Context.admit`."""
+    """Raise `InsufficientMemoryError` if a GPU has fewer than `needed` free bytes.
+
+    `FitContext.check_memory` checks the memory of the CPU.
+    """
     if device == "cpu":
         return
     free, _ = torch.cuda.mem_get_info(device)

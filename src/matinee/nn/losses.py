@@ -1,11 +1,11 @@
-"""Losses as functions of logits, each in a form that neither overflows nor takes the logarithm of a rounded zero.
+"""Losses as functions of logits, in forms without overflow or logarithms of rounded zeros.
 
-All give one number a row, (b,): reduce over people afterwards, so that learning rate and weight decay do not depend
-on the size of a batch. σ is the logistic function, sp(x) = log(1 + eˣ) softplus; log σ(x) = −sp(−x).
+All return one number per row, (b,). Average over users afterwards, so learning rate and weight decay do not depend on
+the batch size. σ is the logistic function, sp(x) = log(1 + eˣ) softplus; log σ(x) = −sp(−x).
 
-Two families. *Lists* take scores of the whole catalogue (b, n) and the pairs that were taken, row (t,) and item (t,),
-each pair once; they are interchangeable and stand in `LOSSES`. *Draws* take the score of one positive (b,) and of m
-drawn negatives (b, m).
+Two families: *list losses* of scores of the whole catalogue (b, n) and target pairs, row (t,) and item (t,), each pair
+once; they are interchangeable and listed in `LOSSES`. *Sampled losses* of the score of one positive (b,) and of m drawn
+negatives (b, m).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Lists: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def segment_sum(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
-    """Σ of values (t,) by their row (t,): (n_rows,). On CUDA `index_add` would add in an order left to chance."""
+    """Sums (n_rows,) of values (t,) by their row (t,); deterministic on CUDA, where `index_add` is not."""
     sums = torch.zeros(n_rows, dtype=values.dtype, device=values.device)
     if values.device.type == "cpu":
         return sums.index_add(0, row, values)
@@ -32,7 +32,7 @@ def segment_sum(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
 
 
 class _Multinomial(torch.autograd.Function):
-    """Keeps one matrix, the log softmax."""
+    """Multinomial loss that stores one matrix, the log softmax."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class _Multinomial(torch.autograd.Function):
 
 
 def multinomial(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """−Σ_i x_i log softmax(s)_i; its gradient is L · softmax(s) − x, L how many were taken.
+    """−Σ_i x_i log softmax(s)_i; its gradient is L · softmax(s) − x, L = Σ_i x_i.
 
     Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, eq. 2.
     """
@@ -59,17 +59,19 @@ def multinomial(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
 
 
 def softmax(scores: Tensor, item: Tensor) -> Tensor:
-    """What `multinomial` is for a single draw, −log of the softmax at the one item (b,) each row took."""
+    """−log softmax at the one target item (b,) of each row: `multinomial` of a single item."""
     return torch.logsumexp(scores, dim=1) - scores.gather(1, item[:, None])[:, 0]
 
 
 def bce(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """Binary cross-entropy −Σ_i x_i log σ(s_i) + (1 − x_i) log σ(−s_i) = Σ_i sp(s_i) − Σ_{i taken} s_i."""
+    """Binary cross-entropy −Σ_i x_i log σ(s_i) + (1 − x_i) log σ(−s_i) = Σ_i sp(s_i) − Σ_{i: x_i = 1} s_i."""
     return softplus(scores).sum(dim=1) - segment_sum(scores[row, item], row, len(scores))
 
 
 def focal(scores: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Σ α σ(−s)^γ sp(−s) over the taken + Σ (1 − α) σ(s)^γ sp(s) over the others; γ = 0, α = ½ is half of `bce`.
+    """Focal loss Σ α σ(−s)^γ sp(−s) over targets + Σ (1 − α) σ(s)^γ sp(s) over the others.
+
+    γ = 0, α = ½ is half of `bce`.
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, eq. 5.
     """
@@ -79,27 +81,27 @@ def focal(scores: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma:
 
 
 def _focus(scores: Tensor, gamma: float) -> Tensor:
-    """σ(s)^γ sp(s), the power taken of the logarithm: its gradient is finite where σ(s) is 0."""
+    """σ(s)^γ sp(s), computed by the logarithm so that the gradient is finite at σ(s) = 0."""
     return torch.exp(-gamma * softplus(-scores)) * softplus(scores)
 
 
 def mse(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """Σ_i (x_i − s_i)² = Σ_i s_i² + Σ_{i taken} (1 − 2 s_i)."""
+    """Σ_i (x_i − s_i)² = Σ_i s_i² + Σ_{i: x_i = 1} (1 − 2 s_i)."""
     return scores.square().sum(dim=1) + segment_sum(1.0 - 2.0 * scores[row, item], row, len(scores))
 
 
 LOSSES: Mapping[str, Lists] = {"multinomial": multinomial, "bce": bce, "focal": focal, "mse": mse}
-"""The losses of whole lists by name, for models whose mathematics allows any of them."""
+"""List losses by name, for models that allow any of them."""
 
-SCORE_MATRICES: Mapping[str, int] = {"multinomial": 5, "bce": 5, "focal": 10, "mse": 7}
-"""How many matrices (b, n) are held at once where they judge, the scores and their gradient among them."""
+SCORE_MATRICES: Mapping[str, int] = {"multinomial": 5, "bce": 7, "focal": 12, "mse": 9}
+"""Matrices (b, n) in memory at once during a step, including scores and their gradient."""
 
 
 def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """‖x/‖x‖ − s/‖s‖‖² = 2 (1 − cos(x, s)), which does not ask how long either is.
+    """‖x/‖x‖ − s/‖s‖‖² = 2 (1 − cos(x, s)), independent of both lengths.
 
-    The cosine with nothing, s = 0 or x = 0, is 0; gradients are finite there. It stands beside `LOSSES`, not in it: it
-    is at most 4 however much was taken, so that a KL or a penalty tuned for a likelihood would outweigh it.
+    The cosine is 0 if s = 0 or x = 0, with finite gradients. It is not in `LOSSES`: it is at most 4 for histories of
+    any length, so a KL term or penalty tuned for a likelihood would dominate it.
     Vančura et al., ELSA, RecSys 2022.
     """
     largest = scores.detach().abs().amax(dim=1, keepdim=True)  # squares of scores of any size stay in range
@@ -131,11 +133,11 @@ def gbce(positive: Tensor, negative: Tensor, calibration: float, rate: float) ->
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, log_expected: Tensor) -> Tensor:
-    """−s⁺ + log(e^{s⁺} + Σ_j e^{s_j − log E_j}): E_j (b, m), how often negative j is expected among the m draws, m·q_j.
+    """−s⁺ + log(e^{s⁺} + Σ_j e^{s_j − log E_j}): E_j (b, m) = m·q_j.
 
-    The sum is then an unbiased estimate of the softmax's. The positive stands in it with certainty and is not
-    corrected; a draw that must not count has log E = inf. With every other item drawn once (log E = 0) this is
-    `softmax`. Bengio and Senécal, IEEE Trans. Neural Networks 2008.
+    E_j is the expected count of negative j among the m draws. The sum is an unbiased estimate of the softmax's. The
+    positive is always included and not corrected; log E = inf excludes a draw. With every other item drawn once (log E
+    = 0) this is `softmax`. Bengio and Senécal, IEEE Trans. Neural Networks 2008.
     """
     together = torch.cat([positive[:, None], negative - log_expected], dim=1)
     return torch.logsumexp(together, dim=1) - positive
@@ -152,21 +154,21 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def linear_anneal(now: float, over: float, cap: float) -> float:
-    """The weight of the KL at moment `now`: from 0 in a straight line to `cap`, reached after `over`."""
+    """The weight of the KL term at `now`: linear from 0 to `cap` at `over`."""
     return cap if now >= over else cap * now / over
 
 
 def focal_from_log_prob(log_p: Tensor, row: Tensor, item: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """`focal` of chances given by their logarithm (b, n) ≤ 0, as of a product of sigmoids: of one it is `focal` itself.
+    """`focal` of probabilities by their logarithms (b, n) ≤ 0, as of a product of sigmoids.
 
-    Σ −α (1 − p)^γ log p over the taken + Σ −(1 − α) p^γ log(1 − p) over the others. Neither a chance that underflows
-    nor one that rounds to 1 is lost; one whose logarithm is 0 counts as 1 − 1e-38 and costs 87.
+    Σ −α (1 − p)^γ log p over targets + Σ −(1 − α) p^γ log(1 − p) over the others. Exact for probabilities that
+    underflow or round to 1; a logarithm of 0 is treated as 1 − 1e-38, with a loss of 87.
     """
     return cast(Tensor, _FocalFromLogProb.apply(log_p, row, item, alpha, gamma))
 
 
 class _FocalFromLogProb(torch.autograd.Function):
-    """Keeps one matrix, the logarithms; its gradient is written out so that no factor of it is infinite."""
+    """Focal loss that stores one matrix, the logarithms; no factor of its gradient is infinite."""
 
     @staticmethod
     def forward(ctx: Any, log_p: Tensor, row: Tensor, item: Tensor, alpha: float, gamma: float) -> Tensor:

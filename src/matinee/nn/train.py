@@ -1,15 +1,10 @@
-"""The one training loop of the house: a plain function that can be read from top to bottom."""
+"""The training loop of every network."""
 
 from __future__ import annotations
 
-import ctypes
 import math
-import mmap
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
@@ -20,64 +15,68 @@ from torch.optim import AdamW
 from matinee.contract import FitContext, FittedModel
 from matinee.errors import TrainingError
 from matinee.nn.checkpoint import State, TrainingHistory, load_checkpoint, save_checkpoint
-from matinee.process import SharedSetting
+from matinee.nn.memory import bf16_matmul, keep_freed_memory
 
 B = TypeVar("B")
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Names of settings in glibc's malloc.h."""
-
-STATM = Path("/proc/self/statm")
-
-KEEP_BYTES, DEFAULT_BYTES = 2**31 - 1, 2**25
-"""Bytes: what is kept while training, and where glibc's own adjusting ends."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained. Lengths are in epochs, so that training for fewer goes the same way, only less far."""
+    """The configuration of a training.
+
+    Lengths are in epochs, so training for fewer epochs takes the same steps and ends earlier.
+    """
 
     epochs: int
+    """Maximum number of epochs."""
+
     learning_rate: float
+    """Step size of Adam."""
+
     weight_decay: float = 0.0
-    """Weight decay of the matrices (decoupled, as in AdamW); vectors are left alone."""
+    """Decoupled weight decay of matrices (AdamW); vectors have none."""
 
     max_grad_norm: float = math.inf
-    """The largest norm a gradient may have."""
+    """Maximum norm of the gradient; larger gradients are scaled down."""
 
     warmup: float = 0.0
-    """Over how many epochs the learning rate rises from 0."""
+    """Epochs in which the learning rate rises linearly from 0."""
 
     schedule: Literal["constant", "cosine"] = "constant"
+    """Course of the learning rate after the warm-up."""
+
     decay_epochs: float = 100.0
-    """With "cosine": after how many epochs the learning rate is down at 0."""
+    """Epochs after which the cosine schedule reaches 0."""
 
     eval_every: int = 1
-    """How many epochs lie between two looks at the stop fold."""
+    """Epochs between two evaluations."""
 
     eval_initial: bool = False
-    """Whether the network is looked at before it learns, too; where nothing after is better, it stays so."""
+    """Whether the initial weights are evaluated, too; they are kept if no later ones are better."""
 
     patience: int = 20
-    """After how many looks without a better one training ends; on few people the metric wobbles for ten or more."""
+    """Evaluations without improvement before training stops.
+
+    Validation metrics on few users fluctuate for ten or more.
+    """
 
     checkpoint_every_s: float = 60.0
-    """How long a kill may cost at least: the time between two checkpoints."""
+    """Minimum seconds between two checkpoints."""
 
     kind: str = ""
-    """Of the model, for messages."""
+    """Kind of the model, for messages."""
 
     fingerprint: str = ""
-    """Which fit this is: a checkpoint with another mark is not taken up."""
+    """Identity of the training; a checkpoint with another one is ignored."""
 
     steps_per_epoch: int = 1
-    """Batches in an epoch."""
+    """Number of batches of an epoch."""
 
     memory_ceiling: int = 2**62
-    """Bytes this process may hold before memory that is free, but kept for the next step, is given back."""
+    """Bytes of this process above which freed memory is returned to the system between steps."""
 
     allow_bf16: bool = True
-    """Whether matrix products may round what they multiply to 8 bits (bf16); sums stay float32."""
+    """Whether factors of matrix products may be rounded to bf16; sums stay float32."""
 
     def lr_at(self, now: float) -> float:
         """The learning rate after `now` epochs."""
@@ -87,194 +86,124 @@ class TrainConfig:
         return rate
 
 
-def _save_products() -> Callable[[], None]:
-    before = [place.fp32_precision for place in PLACES]
-
-    def restore() -> None:
-        for place, was in zip(PLACES, before, strict=True):
-            place.fp32_precision = was
-
-    return restore
-
-
-def _round_products(_: bool) -> None:
-    PLACES[0].fp32_precision, PLACES[1].fp32_precision = "bf16", "tf32"
-
-
-PLACES: tuple[Any, ...] = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # pyright: ignore[reportAttributeAccessIssue]
-PRODUCTS = SharedSetting[bool](_save_products, _round_products, lambda asked: all(asked) or None)
-"""Whether products are rounded, for the whole process."""
-
-
-def bf16_matmul(quick: bool = True) -> AbstractContextManager[None]:
-    """Products of float32 matrices may be computed by bf16 units where the machine has them, twice to thrice as fast.
-
-    What is multiplied is rounded to 8 bits, what is summed is not; weights, losses and optimiser stay float32. For
-    training only: noise that small is far below that of a batch. Off for CUDA's TF32 and oneDNN's bf16 afterwards.
-
-    torch has one such setting a process. Where threads overlap, products are rounded while all of them allow it, so
-    that a validation in one thread is exact while another trains.
-    """
-    return PRODUCTS.at(quick)
-
-
-def _keep_memory(_: bool) -> None:
-    libc = ctypes.CDLL(None)
-    libc.mallopt(TRIM_THRESHOLD, KEEP_BYTES)
-    libc.mallopt(MMAP_THRESHOLD, KEEP_BYTES)
-
-
-def _give_memory_back() -> None:
-    libc = ctypes.CDLL(None)
-    libc.mallopt(TRIM_THRESHOLD, DEFAULT_BYTES)
-    libc.mallopt(MMAP_THRESHOLD, DEFAULT_BYTES)
-    libc.malloc_trim(0)
-
-
-PAGES = SharedSetting[bool](lambda: _give_memory_back, _keep_memory, all)
-"""Whether freed memory stays with the process."""
-
-
-@contextmanager
-def keep_freed_memory(ceiling: int) -> Generator[Callable[[], None]]:
-    """Memory that is freed stays with the process while this holds, and is given back afterwards.
-
-    Steps ask for the same blocks again and again. glibc hands those above 32 MB back to the kernel each time, and every
-    page of a new one is a fault: at 466 people × 41,000 items half of an epoch. What is kept is also cut up by smaller
-    blocks until the large ones no longer fit: what this gives, called between steps, gives all of it back where the
-    process holds more than `ceiling` bytes. Other C libraries are left alone. Where threads overlap, memory is kept
-    until the last of them ends.
-    """
-    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        yield lambda: None
-        return
-
-    def tidy() -> None:
-        if resident() > ceiling:
-            libc.malloc_trim(0)
-
-    with PAGES.at(True):  # noqa: FBT003
-        yield tidy
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory; 0 where the system, not being Linux, does not say."""
-    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE if STATM.exists() else 0
-
-
 def train(
     net: nn.Module,
     batches: Callable[[int], Iterable[B]],
     step: Callable[[B, float], Tensor],
-    plan: TrainConfig,
+    config: TrainConfig,
     ctx: FitContext,
     build_model: Callable[[], FittedModel],
 ) -> TrainingHistory:
-    """Train `net` in place and leave it with its best weights, the last ones where nothing validates.
+    """Train `net` in place and return the history.
 
-    `batches(epoch)` are those of an epoch, decided by its number alone, which is what lets a stopped training go on
-    to the same end; `step(batch, now)` is the loss of one after `now` epochs; `made()` is the model as it stands.
-    Raises `ModelFailed`, naming epoch, step and suspect, where the loss or a weight is not finite.
+    The network ends with its best weights, without validation with the last ones.
+
+    `batches(epoch)` are the batches of an epoch, a function of its number alone, so an interrupted training resumes to
+    the same end; `step(batch, now)` is the loss of a batch after `now` epochs; `build_model()` is the model with the
+    current weights. Raises `TrainingError` with epoch, step and parameter if the loss or a weight is not finite.
     """
-    optimiser = AdamW(_parameter_groups(net, plan.weight_decay), lr=plan.learning_rate, fused=True)
-    story, best = TrainingHistory(), None
+    optimizer = AdamW(_parameter_groups(net, config.weight_decay), lr=config.learning_rate, fused=True)
+    history, best = TrainingHistory(), None
     if ctx.checkpoint_dir is not None:
-        story, best = load_checkpoint(ctx.checkpoint_dir, plan.fingerprint, net, optimiser)
-    if plan.eval_initial and ctx.validate is not None and not story.metrics:
-        net.eval()
-        story, best = TrainingHistory((), ((0, _validate(ctx.validate, build_model, plan, 0)),)), _cpu_copy(net)
-    _report(ctx, story, range(story.epochs_run + 1))
-    started = kept = monotonic()
-    first = story.epochs_run
-    with keep_freed_memory(plan.memory_ceiling) as tidy:
-        while story.epochs_run < plan.epochs and story.evals_since_best < plan.patience:
-            epoch, total, epoch_started = story.epochs_run, 0.0, monotonic()
+        history, best = load_checkpoint(ctx.checkpoint_dir, config.fingerprint, net, optimizer)
+    if config.eval_initial and ctx.validate is not None and not history.metrics:
+        history, best = TrainingHistory((), (_evaluate(net, build_model, config, ctx, 0),)), _cpu_copy(net)
+    stopped = bool(history.metrics) and ctx.should_stop(*history.metrics[-1])
+    _report(ctx, history, range(history.epochs_run + 1))
+    started = saved = monotonic()
+    first = history.epochs_run
+    with keep_freed_memory(config.memory_ceiling) as trim:
+        while history.epochs_run < config.epochs and history.evals_since_best < config.patience and not stopped:
+            epoch, total, metrics, epoch_started = history.epochs_run, 0.0, history.metrics, monotonic()
             net.train()
             with (
-                ctx.observer.progress(_progress_text(plan, story, started, first), plan.steps_per_epoch) as advance,
-                bf16_matmul(plan.allow_bf16),
+                ctx.observer.progress(
+                    _progress_text(config, history, started, first), config.steps_per_epoch
+                ) as advance,
+                bf16_matmul(config.allow_bf16),
             ):
                 for n, batch in enumerate(batches(epoch)):
-                    now = epoch + n / plan.steps_per_epoch
+                    now = epoch + n / config.steps_per_epoch
                     loss = step(batch, now)
-                    total += _checked_loss(loss, plan, net, f"epoch {epoch + 1}, step {n + 1}")
-                    _optimizer_step(loss, optimiser, plan, now)
+                    total += _checked_loss(loss, config, net, f"epoch {epoch + 1}, step {n + 1}")
+                    _optimizer_step(loss, optimizer, config, now)
                     advance(1)
-                    tidy()
+                    trim()
             if _first_nonfinite(net):
-                raise _training_error(plan, net, f"a weight was not finite after epoch {epoch + 1}")
-            metrics = story.metrics
-            last = epoch + 1 == plan.epochs
-            if ctx.validate is not None and (last or (epoch + 1) % plan.eval_every == 0):
-                net.eval()
-                metrics = (*metrics, (epoch + 1, _validate(ctx.validate, build_model, plan, epoch + 1)))
-            story = TrainingHistory((*story.losses, total / plan.steps_per_epoch), metrics)
-            _report(ctx, story, [epoch + 1], seconds=round(monotonic() - epoch_started, 4))
-            if metrics and story.best_epoch == story.epochs_run:
+                raise _training_error(config, net, f"a weight was not finite after epoch {epoch + 1}")
+            if ctx.validate is not None and (epoch + 1 == config.epochs or (epoch + 1) % config.eval_every == 0):
+                metrics = (*metrics, _evaluate(net, build_model, config, ctx, epoch + 1))
+                stopped = ctx.should_stop(*metrics[-1])
+            history = TrainingHistory((*history.losses, total / config.steps_per_epoch), metrics)
+            _report(ctx, history, [epoch + 1], seconds=round(monotonic() - epoch_started, 4))
+            if metrics and history.best_epoch == history.epochs_run:
                 best = _cpu_copy(net)
-            if ctx.checkpoint_dir is not None and monotonic() - kept >= plan.checkpoint_every_s:
-                save_checkpoint(ctx.checkpoint_dir, plan.fingerprint, net, optimiser, best, story)
-                kept = monotonic()
+            if ctx.checkpoint_dir is not None and monotonic() - saved >= config.checkpoint_every_s:
+                save_checkpoint(ctx.checkpoint_dir, config.fingerprint, net, optimizer, best, history)
+                saved = monotonic()
     if best is not None:
         net.load_state_dict(best)
     net.eval()
-    return story
+    return history
 
 
-def _parameter_groups(net: nn.Module, l2: float) -> list[dict[str, Any]]:
-    """Matrices decay, vectors do not."""
+def _parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices with weight decay, vectors without."""
     matrices = [p for p in net.parameters() if p.dim() > 1]
     vectors = [p for p in net.parameters() if p.dim() <= 1]
-    return [{"params": matrices, "weight_decay": l2}, {"params": vectors, "weight_decay": 0.0}]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _optimizer_step(loss: Tensor, optimiser: AdamW, plan: TrainConfig, now: float) -> None:
-    """One step down the gradient of `loss`."""
-    optimiser.zero_grad(set_to_none=True)
+def _optimizer_step(loss: Tensor, optimizer: AdamW, config: TrainConfig, now: float) -> None:
+    """One step along the negative gradient of `loss`."""
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    for group in optimiser.param_groups:
-        group["lr"] = plan.lr_at(now)
-    if plan.max_grad_norm < math.inf:
-        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], plan.max_grad_norm)
-    optimiser.step()
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr_at(now)
+    if config.max_grad_norm < math.inf:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    optimizer.step()
 
 
-def _checked_loss(loss: Tensor, plan: TrainConfig, net: nn.Module, place: str) -> float:
-    """The loss as a number; raises where it is none."""
+def _checked_loss(loss: Tensor, config: TrainConfig, net: nn.Module, where: str) -> float:
+    """The loss as a number; raises `TrainingError` if it is not finite."""
     number = float(loss.detach())
     if not math.isfinite(number):
-        raise _training_error(plan, net, f"its loss was {number} in {place}")
+        raise _training_error(config, net, f"its loss was {number} in {where}")
     return number
 
 
-def _validate(
-    validate: Callable[[FittedModel], float], made: Callable[[], FittedModel], plan: TrainConfig, epochs: int
-) -> float:
-    """The metric after so many epochs; raises where it is no number, since nothing is better than that."""
+def _evaluate(
+    net: nn.Module, build_model: Callable[[], FittedModel], config: TrainConfig, ctx: FitContext, epochs: int
+) -> tuple[int, float]:
+    """`epochs` and the validation metric after them; raises `TrainingError` if it is not finite."""
+    assert ctx.validate is not None
+    net.eval()
     with bf16_matmul(quick=False):
-        value = validate(made())
+        value = ctx.validate(build_model())
     if not math.isfinite(value):
-        found = f"its metric on the stop fold was {value} after {epochs} epochs"
-        raise TrainingError(plan.kind, found, "Look at the metric and at who answers in the stop fold.")
-    return value
+        found = f"its metric on the validation split was {value} after {epochs} epochs"
+        raise TrainingError(config.kind, found, "Check the metric and that the validation split has targets.")
+    return epochs, value
 
 
-def _report(ctx: FitContext, story: TrainingHistory, epochs: Iterable[int], **seconds: float) -> None:
+def _report(ctx: FitContext, history: TrainingHistory, epochs: Iterable[int], **seconds: float) -> None:
     """Send an event of each epoch with a loss or a metric."""
     for epoch in epochs:
-        if values := story.values(epoch):
+        if values := history.values(epoch):
             ctx.observer.event("epoch", epoch, {**values, **seconds})
 
 
-def _progress_text(plan: TrainConfig, story: TrainingHistory, started: float, first: int) -> str:
-    """What the bar of the next epoch says: which it is, the loss before it, the best metric, and the time left."""
-    parts = [f"training {plan.kind}, epoch {story.epochs_run + 1} of {plan.epochs}"]
-    if story.losses:
-        parts.append(f"loss {story.losses[-1]:.4g}")
-    if story.metrics:
-        parts.append(f"best {max(value for _, value in story.metrics):.4f} after {story.best_epoch}")
-    if story.epochs_run > first:
-        left = (monotonic() - started) / (story.epochs_run - first) * (plan.epochs - story.epochs_run)
+def _progress_text(config: TrainConfig, history: TrainingHistory, started: float, first: int) -> str:
+    """The progress text of the next epoch: its number, the last loss, the best metric, the remaining time."""
+    parts = [f"training {config.kind}, epoch {history.epochs_run + 1} of {config.epochs}"]
+    if history.losses:
+        parts.append(f"loss {history.losses[-1]:.4g}")
+    if history.metrics:
+        parts.append(f"best {max(value for _, value in history.metrics):.4f} after {history.best_epoch}")
+    if history.epochs_run > first:
+        left = (monotonic() - started) / (history.epochs_run - first) * (config.epochs - history.epochs_run)
         parts.append(f"at most {left / 60:.0f} min left" if left >= 90 else f"at most {left:.0f} s left")
     return ", ".join(parts)
 
@@ -284,13 +213,11 @@ def _cpu_copy(net: nn.Module) -> State:
 
 
 def _first_nonfinite(net: nn.Module) -> str:
-    """The first parameter that is not finite; empty where all are."""
+    """The name of the first parameter that is not finite; empty if all are."""
     return next((name for name, p in net.named_parameters() if not bool(torch.isfinite(p.detach()).all())), "")
 
 
-def _training_error(plan: TrainConfig, net: nn.Module, found: str) -> TrainingError:
+def _training_error(config: TrainConfig, net: nn.Module, found: str) -> TrainingError:
     name = _first_nonfinite(net)
-    suspect = f"parameter {name!r} is not finite" if name else "all parameters are finite, so suspect its input"
-    return TrainingError(
-        plan.kind, f"{found}; {suspect}", "Lower its learning rate, or look for odd values in the log."
-    )
+    cause = f"parameter {name!r} is not finite" if name else "all parameters are finite, so check its input"
+    return TrainingError(config.kind, f"{found}; {cause}", "Reduce its learning rate, or check the values of the log.")

@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.data import Interactions, Vocabulary
+from matinee.hashing import GOLDEN, mix64, mix64_array, uniform_array
 from matinee.kernel import parallel_kernel, prange
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-"""The constants of splitmix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, OOPSLA 2014)."""
 
 
 def user_keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint64]:
@@ -24,14 +21,14 @@ def user_keys(users: Vocabulary, seed: int, purpose: int = 0) -> NDArray[np.uint
         own = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in users.ids]
         ids = np.frombuffer(b"".join(own), dtype="<u8").astype(np.uint64)
     else:
-        ids = _mix(users.ids.to_numpy().astype(np.uint64))
-    salt = _mix(np.array([seed % 2**64], dtype=np.uint64) + GOLDEN * np.array([purpose + 1], dtype=np.uint64))
-    return _mix(ids ^ salt)
+        ids = mix64_array(users.ids.to_numpy().astype(np.uint64))
+    salt = mix64_array(np.array([seed % 2**64], dtype=np.uint64) + GOLDEN * np.array([purpose + 1], dtype=np.uint64))
+    return mix64_array(ids ^ salt)
 
 
 def uniform(key: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Numbers in [0, 1), one per key."""
-    return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform_array(key)
 
 
 def hold_out_items(
@@ -59,13 +56,6 @@ def _read_only(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     view = offsets.view()
     view.flags.writeable = False
     return view
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Finalizer of splitmix64."""
-    x = (x ^ (x >> np.uint64(30))) * FIRST
-    x = (x ^ (x >> np.uint64(27))) * SECOND
-    return x ^ (x >> np.uint64(31))
 
 
 @parallel_kernel
@@ -97,10 +87,7 @@ def _hold_out_items(
         state = key[u]
         for i in range(n_drawn):  # Fisher–Yates, stopped after `n_drawn`
             state = state + GOLDEN
-            z = (state ^ (state >> np.uint64(30))) * FIRST
-            z = (z ^ (z >> np.uint64(27))) * SECOND
-            z = z ^ (z >> np.uint64(31))
-            j = i + np.int64(((z >> np.uint64(32)) * np.uint64(n - i)) >> np.uint64(32))
+            j = i + np.int64(((mix64(state) >> np.uint64(32)) * np.uint64(n - i)) >> np.uint64(32))
             pool[i], pool[j] = pool[j], pool[i]
         drawn = np.sort(pool[:n_drawn])
         for i in range(low, end):

@@ -1,7 +1,6 @@
 """The simulator's inner loops: one random stream and one history per user.
 
-A stream is splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators") started from
-(seed, user), so results do not depend on order or threads.
+A stream is splitmix64 (see `hashing`) started from (seed, user), so results do not depend on order or threads.
 """
 
 from __future__ import annotations
@@ -12,12 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.hashing import GOLDEN, mix64
 from matinee.kernel import kernel, parallel_kernel, prange
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX_A = np.uint64(0xBF58476D1CE4E5B9)
-MIX_B = np.uint64(0x94D049BB133111EB)
-S30, S27, S31, S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
 TRIES = 24
 """Draws that may hit items already taken before the group is given up for everything, and that for what is left."""
@@ -58,16 +53,13 @@ class Behaviour(NamedTuple):
 @kernel
 def _next(state: NDArray[np.uint64]) -> np.uint64:
     state[0] += GOLDEN
-    z = state[0]
-    z = (z ^ (z >> S30)) * MIX_A
-    z = (z ^ (z >> S27)) * MIX_B
-    return z ^ (z >> S31)
+    return mix64(state[0])
 
 
 @kernel
 def _uniform(state: NDArray[np.uint64]) -> float:
     """In [0, 1), 53 bits."""
-    return float(_next(state) >> S11) * (1.0 / 9007199254740992.0)
+    return float(_next(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @kernel

@@ -16,9 +16,7 @@ from matinee.data import Histories, Interactions, Vocabulary
 from matinee.errors import RunError
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
-from matinee.nn import encoder
-from matinee.storage import save
-from matinee.topk import top_k_of_scores
+from matinee.nn import autoencoder
 from tests.logs import random_log
 
 SPEC = MultDAE(factors=4, epochs=3)
@@ -32,8 +30,8 @@ def fitted():
 def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert said["type"] == "TrainedAutoEncoder"
-    assert said["fields"]["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
+    assert said["shape"] == "TrainedAutoEncoder"
+    assert said["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
     again = models.load(tmp_path / "m")
     assert again.spec.epochs == 3
     for name, array in fitted.state.items():
@@ -42,7 +40,9 @@ def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     np.testing.assert_array_equal(again.score(histories), fitted.score(histories))
 
 
-@pytest.mark.parametrize("shape", ["os.system", "nn.encoder.Encoder", "Encodr", "matinee.nn.encoder"])
+@pytest.mark.parametrize(
+    "shape", ["os.system", "nn.autoencoder.TrainedAutoEncoder", "TrainedAutoEncodr", "matinee.nn.autoencoder"]
+)
 def test_a_file_names_no_module(fitted, tmp_path, shape):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
@@ -74,7 +74,7 @@ def test_a_linear_model_is_loaded_without_torch(tmp_path):
 def test_blocks_of_people_change_nothing(fitted, monkeypatch):
     histories = random_log().histories()
     together = fitted.score(histories)
-    monkeypatch.setattr(encoder, "BLOCK", 7)
+    monkeypatch.setattr(autoencoder, "BLOCK", 7)
     np.testing.assert_allclose(fitted.score(histories), together, rtol=1e-5, atol=1e-6)
 
 
