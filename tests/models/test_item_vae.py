@@ -14,6 +14,7 @@ from matinee.models import CATALOGUE, item_vae
 from matinee.models.item_vae import ItemVAE
 from matinee.nn.batches import make_batch
 from matinee.nn.fit import StepInfo
+from matinee.storage import load, save
 from matinee.topk import recommend
 from tests.logs import log_of, random_log
 

@@ -85,11 +85,11 @@ def test_a_hidden_layer_takes_people_enough_unless_it_is_asked_for(kind, monkeyp
     log = random_log()
     wide = Interactions.of((Vocabulary.of(pl.Series(range(600))), log.items), 9 * log.user, log.item, log.time)
     few, some = kind(factors=3, epochs=1), kind(factors=3, epochs=1, hidden=4)
-    assert some.fit(log).refit_spec().hidden == 4
+    assert some.fit(log).spec.hidden == 4
     monkeypatch.setattr("matinee.nn.autoencoder.HIDDEN_FROM_USERS", 61)
-    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [0, 0]
+    assert [few.fit(data).spec.hidden for data in (log, wide)] == [0, 0]
     monkeypatch.setattr("matinee.nn.autoencoder.HIDDEN_FROM_USERS", 60)
-    assert [few.fit(data).refit_spec().hidden for data in (log, wide)] == [600, 600]
+    assert [few.fit(data).spec.hidden for data in (log, wide)] == [600, 600]
 
 
 def test_a_knob_changes_the_loss_it_names():

@@ -183,7 +183,7 @@ def test_half_of_the_seats_is_the_whole_with_nothing_between_others():
     wide[np.ix_(some, some)] = model.state["shallow.weight"][np.ix_(seat[some], seat[some])]
     state = model.state | {"shallow.weight": wide, "shallow.slot": np.arange(n, dtype=np.float32)}
     whole = SMALL.model_copy(update={"shallow_item_share": 1.0})
-    again = TrainedAutoEncoder(whole, model.items, state, model.popularity, model.epochs)
+    again = TrainedAutoEncoder(whole, model.items, state, model.popularity)
     np.testing.assert_allclose(again.score(log.histories()), model.score(log.histories()), rtol=1e-5, atol=1e-6)
 
 

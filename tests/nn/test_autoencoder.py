@@ -17,6 +17,8 @@ from matinee.errors import RunError
 from matinee.models.mult_dae import MultDAE
 from matinee.models.mult_vae import MultVAE
 from matinee.nn import autoencoder
+from matinee.storage import save
+from matinee.topk import top_k_of_scores
 from tests.logs import random_log
 
 SPEC = MultDAE(factors=4, epochs=3)
@@ -30,8 +32,8 @@ def fitted():
 def test_it_is_kept_as_arrays_by_name(fitted, tmp_path):
     save(fitted, tmp_path / "m")
     said = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert said["shape"] == "TrainedAutoEncoder"
-    assert said["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
+    assert said["type"] == "TrainedAutoEncoder"
+    assert said["fields"]["state"] == {"arrays": ["first.weight", "first.bias", "output.weight", "output.bias"]}
     again = models.load(tmp_path / "m")
     assert again.spec.epochs == 3
     for name, array in fitted.state.items():

@@ -19,6 +19,7 @@ from matinee.nn.autoencoder import AutoEncoder
 from matinee.nn.fit import ScoringNetwork, TrainingSetup, fit_network, meta_network
 from matinee.nn.train import TrainConfig
 from tests.logs import random_log
+from tests.observers import RecordingObserver
 
 SPEC = MultDAE(factors=3)
 
@@ -174,15 +175,8 @@ def test_the_noise_of_a_step_depends_on_seed_and_epoch_alone():
 
 
 def test_a_stage_has_its_own_folder_draws_and_log(tmp_path):
-    events, texts = [], []
-
-    def progress(what, total):
-        texts.append(what)
-        from contextlib import nullcontext
-
-        return nullcontext(lambda done: None)
-
-    ctx = FitContext(seed=3, checkpoint_dir=tmp_path, progress=progress, log_event=lambda *event: events.append(event))
+    observer = RecordingObserver()
+    ctx = FitContext(seed=3, checkpoint_dir=tmp_path, observer=observer)
     first, second = ctx.child("pretrain"), ctx.child("finetune")
     draws = [one.rng(1).integers(2**62) for one in (ctx, first, second, first.child("finetune"), ctx.child("pretrain"))]
     assert draws[1] == draws[4]
@@ -192,8 +186,8 @@ def test_a_stage_has_its_own_folder_draws_and_log(tmp_path):
     assert FitContext().child("a").checkpoint_dir is None
     fit(random_log(), first.child("a"))
     assert [path.name for path in (tmp_path / "pretrain" / "a").iterdir()] == ["checkpoint.safetensors"]
-    assert events[0][0] == "pretrain/a/training"
-    assert texts[0].startswith("pretrain: a: training mult_dae, epoch 1 of 3")
+    assert [step for step, _ in observer.of("pretrain/a/epoch")] == [1, 2, 3]
+    assert observer.steps[0][0].startswith("pretrain: a: training mult_dae, epoch 1 of 3")
 
 
 def two_stages(log, ctx):

@@ -19,6 +19,7 @@ from matinee.errors import TrainingError
 from matinee.nn.checkpoint import TrainingHistory
 from matinee.nn.memory import DEFAULT_BYTES, KEEP_BYTES, bf16_matmul, keep_freed_memory, resident
 from matinee.nn.train import TrainConfig, train
+from tests.observers import RecordingObserver
 
 UPDATES = 5
 PLAN = TrainConfig(
