@@ -278,7 +278,7 @@ def test_a_stopped_training_is_stopped_again_after_a_kill(tmp_path):
 @pytest.mark.parametrize("kind", ["autorec", "cdae", "mult_dae", "mult_vae", "rec_vae"])
 def test_scores_of_auto_encoders_with_a_linear_output_are_products(kind):
     from matinee import models
-    from tests.test_zoo import toy
+    from tests.toys import toy
 
     log = random_log()
     net = meta_network(toy(kind).net, log.n_items, log.n_users).to_empty(device="cpu")
