@@ -97,28 +97,28 @@ def stages(path: Path, rate: dict[str, float]) -> list[dict[str, Any]]:
         "mixture split", lambda: matinee.split.mixture(log, n_random=7, n_last=3, seed=7),
         lambda _: 4 * 20 * size / rate["bytes"], 1.0, "log read twice and written twice",
     )  # fmt: skip
-    X = split.learn.matrix
+    X = split.train.matrix
     lengths = np.diff(X.indptr).astype(np.float64)
-    n = split.learn.n_items
+    n = split.train.n_items
     adds = 0.5 * float((lengths * (lengths + 1)).sum())
     _, scattered = timed(lambda: gram(X))
     inverse = _inverse_alone(X)
     model = stage(
-        "EASE fit", lambda: matinee.models.get("ease")(l2=500).fit(split.learn),
+        "EASE fit", lambda: matinee.models.get("ease")(l2=500).fit(split.train),
         lambda _: n**3 / rate["flops"] + adds / (rate["flops"] / 64), 5.0,
         f"n³ flops + ½ΣL² adds; alone: Gram {scattered:.2f} s, inverse {inverse:.2f} s",
     )  # fmt: skip
     lists = stage(
-        "exact top-10 for everybody, seen masked", lambda: matinee.recommend(model, split.ask, 10),
+        "exact top-10 for everybody, seen masked", lambda: matinee.recommend(model, split.query, 10),
         lambda _: X.nnz * n / rate["adds"], 4.0, "nnz · n adds from the first-level cache",
     )  # fmt: skip
     stage(
         "metrics with 1,000 resamples",
-        lambda: _all_intervals(matinee.evaluate(lists, split.answer, METRICS)),
+        lambda: _all_intervals(matinee.evaluate(lists, split.target, METRICS)),
         lambda _: 1000 * len(lists) * 4 * 8 * 3 / rate["bytes"], 2.0, "a row of values read a draw",
     )  # fmt: skip
     stage(
-        "top-100 for everybody", lambda: matinee.recommend(model, split.ask, 100, Mask()),
+        "top-100 for everybody", lambda: matinee.recommend(model, split.query, 100, Mask()),
         lambda _: X.nnz * n / rate["adds"], 8.0, "as above: what a run keeps",
     )  # fmt: skip
     return rows

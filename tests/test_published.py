@@ -32,8 +32,8 @@ def ncf():
 def scored(split, kind, k, names, **knobs):
     """What a model is worth on a split, by the plain definitions."""
     model = matinee.models.get(kind)(**knobs).fit(split.train)
-    lists = matinee.recommend(model, split.ask, k, matinee.Mask(candidates=split.candidates))
-    evaluation = matinee.evaluate(lists, split.answer, names, profile="plain")
+    lists = matinee.recommend(model, split.query, k, matinee.Mask(candidates=split.candidates))
+    evaluation = matinee.evaluate(lists, split.target, names, profile="plain")
     return [evaluation[name] for name in names]
 
 

@@ -41,7 +41,7 @@ def watched(monkeypatch):
         return estimate_memory(self, *sizes)
 
     monkeypatch.setattr(EASE, "estimate_memory", watch)
-    for module in ("matinee.runs.execute", "matinee.runs.submission"):
+    for module in ("matinee.runs.job", "matinee.runs.submission"):
         ranked = import_module(module).recommend
 
         def recommend(*arguments, ranked=ranked):

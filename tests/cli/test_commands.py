@@ -81,7 +81,7 @@ def test_from_a_file_to_a_checked_submission(here, capsys):
     assert "best" in shown.out
     assert "checked: 600 rows, 120 users, 5 items each" in shown.out.replace("\n", " ")
     assert typed("run", "exp.toml") == 0
-    assert "done before" in capsys.readouterr().err
+    assert "finished before" in capsys.readouterr().err
     assert typed("leaderboard", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["kind"] for row in rows} == {"ease", "popularity"}
@@ -284,10 +284,10 @@ def test_a_submission_reports_that_the_log_has_changed(here, capsys):
     changes = ["--set", 'data={kind = "delimited", path = "log.csv"}', "--set", 'split={kind = "random", n = 2}']
     assert typed("run", "exp.toml", *changes) == 0
     assert typed("submit") == 0
-    assert "not the one this run was judged on" not in capsys.readouterr().out
+    assert "differs from the one this run was evaluated on" not in capsys.readouterr().out
     Path("log.csv").write_text("\n".join(["user,item", *rows, "3,39"]) + "\n")
     assert typed("submit") == 0
-    assert "the log is not the one this run was judged on" in capsys.readouterr().out.replace("\n", " ")
+    assert "the log differs from the one this run was evaluated on" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name", ["ensemble", "best", "outside", "ease"])

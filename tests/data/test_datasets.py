@@ -343,7 +343,8 @@ def test_both_sources_of_ml_100k_give_the_same_log(
     first = Dataset(name="tiny").read()
     monkeypatch.setenv("MATINEE_DATA", str(wheel))
     second = Dataset(name="ml-100k").read()
-    assert first.fingerprint == second.fingerprint
+    bare = [replace(one, item_attributes=None, user_attributes=None).fingerprint for one in (first, second)]
+    assert bare[0] == bare[1]
     assert first.item_attributes is not None
     assert second.item_attributes is not None
     assert set(first.item_attributes.columns) == set(second.item_attributes.columns) == {"title", "year", "genres"}

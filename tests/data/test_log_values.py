@@ -294,7 +294,7 @@ class TestAttributes:
         few = Attributes(facts.keys, {"kind": facts["year"], "year": facts["year"]})
         with pytest.raises(DataError, match="attributes: without 'genres', 'title'; expected the columns kind, genres"):
             few.conform(facts.schema)
-        with pytest.raises(DataError, match="'kind' is of the type Number; expected Category"):
+        with pytest.raises(DataError, match="'kind' is of the type Numeric; expected Categorical"):
             few.with_columns({"genres": facts["genres"], "title": facts["title"]}).conform(facts.schema)
 
     def test_from_no_rows_everything_is_missing(self):

@@ -72,7 +72,7 @@ def test_fold_is_that_of_the_slow_twin_in_any_row_order(rows, weighted, rng):
     rng.shuffle(order)
     shuffled = [rows[n] for n in order]
     moved = [weights[n] for n in order] if weights else None
-    for repeats in ("keep", "fold"):
+    for repeats in ("keep", "merge"):
         one, other = log_of(rows, weights, duplicates=repeats), log_of(shuffled, moved, duplicates=repeats)
         assert one.fingerprint == other.fingerprint
 

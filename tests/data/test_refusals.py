@@ -157,7 +157,7 @@ def test_filters_that_leave_nothing_say_what_there_was(csv):
     assert "2014-05-13 00:00:00 to 2014-05-14 00:00:00 UTC" in message
     message = refusal(path, k_core=2)
     assert "no row is left of the 2 rows by 1 users on 2 items" in message
-    assert "Choose a smaller core" in message
+    assert "Set a smaller k_core" in message
 
 
 def test_filters_that_need_what_is_not_there(csv):
@@ -212,7 +212,7 @@ def test_rows_are_named_where_there_are_no_lines(tmp_path):
 def test_a_kind_that_cannot_be_guessed(csv, tmp_path):
     message = refusal(csv("0 1 2\n1 3\n", "s.txt"))
     assert "s.txt: the kind is not clear" in message
-    assert "sequences, user_lists. Say kind = '…'." in message
+    assert "sequences, user_lists. Set kind = '…'." in message
     assert "log.zip" not in message
     assert "what the folder holds (s.txt)" in refusal(tmp_path)
 

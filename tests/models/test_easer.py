@@ -21,11 +21,11 @@ def test_every_column_is_ridge_on_what_does_not_hold_it(wanted):
     log = random_log(seed=1)
     X, n = log.matrix.toarray().astype(np.float64), log.n_items
     model = EASER(pairs=wanted, l2=8.0, l2_pairs=40.0).fit(log)
-    Y, penalty = regressors(X, model.pairs), np.repeat([8.0, 40.0], [n, len(model.pairs)])
-    assert 0 < len(model.pairs) <= wanted
+    Y, penalty = regressors(X, model.query.pairs), np.repeat([8.0, 40.0], [n, len(model.query.pairs)])
+    assert 0 < len(model.query.pairs) <= wanted
     assert model.weights.shape == (Y.shape[1], n)
     for j in range(n):
-        barred = [j, *[n + r for r, pair in enumerate(model.pairs) if j in pair]]
+        barred = [j, *[n + r for r, pair in enumerate(model.query.pairs) if j in pair]]
         free = np.setdiff1d(np.arange(Y.shape[1]), barred)
         rows = np.vstack([Y[:, free], np.diag(np.sqrt(penalty[free]))])
         wanted_column = np.concatenate([X[:, j], np.zeros(len(free))])
@@ -40,7 +40,7 @@ def test_pairs_are_those_most_people_took():
     log = random_log(seed=2)
     X = log.matrix.toarray()
     together = {(a, b): X[:, a] @ X[:, b] for a, b in combinations(range(log.n_items), 2)}
-    chosen = [tuple(pair) for pair in EASER(pairs=25).fit(log).pairs.tolist()]
+    chosen = [tuple(pair) for pair in EASER(pairs=25).fit(log).query.pairs.tolist()]
     assert chosen == sorted(chosen)
     rest = [count for pair, count in together.items() if pair not in chosen]
     assert min(together[pair] for pair in chosen) > max(rest)
@@ -51,7 +51,7 @@ def test_scores_add_items_and_pairs():
     log = random_log(seed=3)
     model = EASER(pairs=30, l2=8.0, l2_pairs=40.0).fit(log)
     asked = Histories.of([[0, 3, 7], list(range(30)), [5]], log.items)
-    Y = regressors(asked.matrix.toarray().astype(np.float64), model.pairs)
+    Y = regressors(asked.matrix.toarray().astype(np.float64), model.query.pairs)
     np.testing.assert_allclose(model.score(asked), Y @ model.weights, atol=1e-5)
 
 
@@ -60,5 +60,5 @@ def test_without_pairs_it_is_ease():
     X = log.matrix.toarray().astype(np.float64)
     P = np.linalg.inv(X.T @ X + 10.0 * np.eye(log.n_items))
     model = EASER(pairs=0, l2=10.0).fit(log)
-    assert model.pairs.shape == (0, 2)
+    assert model.query.pairs.shape == (0, 2)
     np.testing.assert_allclose(model.weights, np.eye(log.n_items) - P / np.diag(P), atol=2e-5)

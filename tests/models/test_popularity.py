@@ -57,7 +57,7 @@ def test_repeats_of_the_person_are_added():
     np.testing.assert_allclose(scores[1], plain + 2 * np.log1p([0, 1, 1]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("knob", ["half_life_days", "window"])
+@pytest.mark.parametrize("knob", ["half_life_days", "window_days"])
 def test_age_needs_times(knob):
     with pytest.raises(UnsupportedError, match=f"use {knob} on a log without times"):
         Popularity(**{knob: 3}).fit(log_of([0, 1], [0, 1]))

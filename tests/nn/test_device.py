@@ -16,6 +16,7 @@ from matinee.errors import InsufficientMemoryError, MatineeError
 from matinee.models import load
 from matinee.models.mult_vae import MultVAE
 from matinee.nn.device import check_gpu_memory, resolve_device
+from matinee.observer import SILENT
 from matinee.runs import RunOptions
 from matinee.storage import save
 from tests.logs import random_log
@@ -43,7 +44,7 @@ def test_the_command_line_refuses_it_before_anything_is_computed(tmp_path):
 
 
 def test_every_fit_of_a_stage_gets_its_device_and_a_folder_of_its_own(tmp_path):
-    ctx = RunOptions(tmp_path, device="cuda:1").context(5, tmp_path / "kept")
+    ctx = RunOptions(tmp_path, device="cuda:1").context(5, tmp_path / "kept", SILENT)
     assert (ctx.seed, ctx.device, ctx.checkpoint_dir, ctx.validate) == (5, "cuda:1", tmp_path / "kept", None)
 
 

@@ -196,9 +196,9 @@ def test_the_refit_does_not_lose_against_the_stopped_model_on_people_held_out():
     gains, losses = [], []
     for seed in range(2):
         before = fit_early_stopped(MultDAE(factors=32, learning_rate=3e-3), split, ctx=FitContext(seed=seed))
-        assert 10 < before.epochs < 100
+        assert 10 < before.spec.epochs < 100
         spec = before.spec
-        short = spec.model_copy(update={"epochs": before.epochs // 10})
+        short = spec.model_copy(update={"epochs": before.spec.epochs // 10})
         for one, found in ((spec, gains), (short, losses)):
             found.append(compare(judged(one.fit(split.train, FitContext(seed=seed))), judged(before), "recall@10").mean)
     assert -0.01 < np.mean(gains) < 0.04

@@ -277,7 +277,11 @@ def test_what_a_run_keeps_is_the_experiment(done):
     ("changes", "error", "message"),
     [
         ({"model": [{"kind": "easy"}]}, UnknownNameError, r"exp.toml: model 1: .*'easy'; did you mean 'ease'"),
-        ({"model": [{"kind": "ease", "l3": 1}]}, UnknownNameError, r"model 1 \(ease\): .*knob 'l3'; did you mean 'l2'"),
+        (
+            {"model": [{"kind": "ease", "l3": 1}]},
+            UnknownNameError,
+            r"model 1 \(ease\): .*hyperparameter 'l3'; did you mean 'l2'",
+        ),
         (
             {"model": [{"kind": "ease", "l2": -1}]},
             SpecError,
@@ -287,7 +291,7 @@ def test_what_a_run_keeps_is_the_experiment(done):
         ({"model": []}, SpecError, "no model is listed"),
         ({"split": {"kind": "mixture", "randm": 1}}, UnknownNameError, "did you mean 'n_random'"),
         ({"split": {"kind": "mixtur"}}, UnknownNameError, "did you mean 'mixture'"),
-        ({"split": {}}, SpecError, "no kind is given"),
+        ({"split": {}}, SpecError, "found no kind"),
         ({"task": {"metric": "recal@10"}}, UnknownNameError, "did you mean 'recall'"),
         ({"task": {"k": 0}}, SpecError, r"exp.toml: task.k: found 0"),
         ({"task": {"profile": "rectool"}}, UnknownNameError, "did you mean 'rectools'"),

@@ -81,7 +81,7 @@ def test_a_changed_record_is_read_or_refused(finished, tmp_path_factory, data):
     (copy / CHECKSUM).write_text(checksum_text(content))
     try:
         run = open_run(copy)
-        warnings(run)
+        warnings(leaderboard([run]).findings(run))
         ensemble_lines(run)
         leaderboard([run]).frame()
     except MatineeError as error:

@@ -158,7 +158,7 @@ def test_keys_are_the_same_on_every_machine():
     assert user_keys(Vocabulary.of(["ann", "ben"]), 7).tolist() == KEYS_OF_TEXT
 
 
-@pytest.mark.parametrize("kind", ["mixture", "random", "last", "temporal", "new_users"])
+@pytest.mark.parametrize("kind", ["mixture", "random", "last_n", "temporal", "new_users"])
 def test_a_verb_has_the_knobs_of_its_spec(kind: str):
     verb, spec = getattr(split, kind), PROTOCOLS.get(kind)
     names = list(inspect.signature(verb).parameters)
@@ -173,10 +173,10 @@ def test_a_verb_has_the_knobs_of_its_spec(kind: str):
 
 
 def test_wrong_knobs_are_our_errors():
-    with pytest.raises(UnknownNameError, match="did you mean 'last_n'"):
-        split.mixture(LOG, tial=3)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(UnknownNameError, match="did you mean 'n_last'"):
+        split.mixture(LOG, nlast=3)  # pyright: ignore[reportCallIssue]
     for cut, knobs in (
-        (split.mixture, {"random": -1}),
+        (split.mixture, {"n_random": -1}),
         (split.mixture, {"n_random": 0, "n_last": 0}),
         (split.mixture, {"short_histories": "less"}),
         (split.random, {"fraction": 1.0}),

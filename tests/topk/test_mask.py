@@ -110,7 +110,7 @@ def test_wrong_arguments_are_refused_by_name():
     with pytest.raises(SpecError, match="recommend: mask: found ndarray"):
         recommend(model, LOG, 3, np.ones(N, dtype=np.bool_))
     lists = recommend(model, LOG, 3)
-    with pytest.raises(SpecError, match="evaluate: found DataFrame and TopK; expected TopK and Answers"):
+    with pytest.raises(SpecError, match="evaluate: found DataFrame and TopK; expected TopK and Targets"):
         evaluate(frame, lists, ["recall@3"])
     with pytest.raises(SpecError, match="explain: found Histories and str"):
         explain(model, EVERYBODY.rows(0, 1), "5003")

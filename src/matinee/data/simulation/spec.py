@@ -8,7 +8,7 @@ interactions occur in sessions. History lengths are log-normal. See `draw` and `
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,8 @@ MAX_SHARE = 0.43
 
 class Simulate(DataSpec):
     """A simulated log; equal options give equal logs for any number of threads."""
+
+    registered_as: ClassVar[str] = "simulate"
 
     users: Annotated[int, Field(ge=2, le=10_000_000)] = 2_000
     """Number of users."""
