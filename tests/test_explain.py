@@ -157,8 +157,8 @@ def test_the_command_explains_what_the_run_listed(tmp_path, monkeypatch, capsys)
     assert typed("explain", str(folder), str(user), "--rows", "2") == 0
     shown = capsys.readouterr().out
     assert f"for user {user}" in shown
-    assert "because of" in shown
-    assert "more add" in shown
+    assert "item of the history" in shown
+    assert "more items add" in shown
     assert typed("explain", str(folder), "nobody") == 2
     assert "an id of the run's log" in capsys.readouterr().err
     assert typed("explain", str(folder), str(user), "nothing") == 2

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from matinee.data import Vocabulary
 from matinee.data.canonical import canonical_order
-from matinee.data.simulation import Simulate
+from matinee.data.simulation.spec import Simulate
 from matinee.hashing import GOLDEN, mix64, mix64_array
 from matinee.metrics.bootstrap import draw
 from matinee.nn.sampling import NegativeSampler

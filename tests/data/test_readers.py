@@ -377,7 +377,7 @@ class TestKinds:
             match=r"data: there is no data set or reader 'ml-100'; did you mean 'ml-100k'\? .*simulate",
         ):
             data_spec({"kind": "ml-100"}, "data")
-        with pytest.raises(UnknownNameError, match=r"data \(csr\): there is no option 'k_cor'; did you mean 'k_core'"):
+        with pytest.raises(UnknownNameError, match=r"data \(csr\): there is no option 'cor'; did you mean 'k_core'"):
             data_spec({"kind": "csr", "path": "x", "cor": 3}, "data")
         with pytest.raises(SpecError, match=r"data: no kind is given; expected kind = one of .*ml-100k"):
             data_spec({}, "data")

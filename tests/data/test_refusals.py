@@ -214,7 +214,7 @@ def test_a_kind_that_cannot_be_guessed(csv, tmp_path):
     assert "s.txt: the kind is not clear" in message
     assert "sequences, user_lists. Set kind = '…'." in message
     assert "log.zip" not in message
-    assert "what the folder holds (s.txt)" in refusal(tmp_path)
+    assert "the files of the folder (s.txt)" in refusal(tmp_path)
 
 
 def test_a_wrong_kind_for_rows_of_items(csv):
