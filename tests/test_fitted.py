@@ -174,9 +174,9 @@ def test_a_table_of_users_is_stored_and_cold_users_are_reported(tmp_path):
     np.testing.assert_array_equal(again.score(renamed), again.score(asked))
     by_name = type("ByName", (type(spec),), {"query_by": "user_id"})
     strict = replace(fitted, spec=by_name())
-    with pytest.raises(UnsupportedError, match="1 users who have no row"):
+    with pytest.raises(UnsupportedError, match="1 users without a row"):
         strict.score(new)
-    with pytest.raises(UnsupportedError, match="1 users who have no row"):
+    with pytest.raises(UnsupportedError, match="1 users without a row"):
         recommend(strict, new, 3)
 
 

@@ -18,11 +18,11 @@ def explain(fitted: FittedModel, history: Histories, item: int) -> pl.DataFrame:
     """One row for each part of the score of `item`, a code, largest first.
 
     `history` has one row. Columns: `item` and, for weights of pairs of items, `with` are raw ids; `with` is null for a
-    single item, both are null for a bias; titles where known; `contribution`, whose sum is the score; `share`,
+    single item, both are null for a bias; titles where known; `contribution`, with the score as its sum; `share`,
     the contribution divided by the sum of all absolute ones. Parts that are zero are left out. A cold history, which is
     scored by popularity, gives no rows.
 
-    Raises `UnsupportedError` for a model whose score is no sum over the history.
+    Raises `UnsupportedError` if the model's score is no sum over the history.
     """
     if not isinstance(history, Histories) or not isinstance(item, int | np.integer):  # pyright: ignore[reportUnnecessaryIsInstance]
         found = f"found {type(history).__name__} and {type(item).__name__}"

@@ -37,7 +37,7 @@ class Contributions(NamedTuple):
 
 @runtime_checkable
 class HasContributions(Protocol):
-    """A fitted model whose score is a sum over the history."""
+    """A fitted model with scores that are sums over the history."""
 
     def contributions(self, history: Histories, item: int) -> Contributions:
         """The parts of the score of `item` for the one row of `history`; none for a cold history."""
@@ -272,7 +272,7 @@ class DotProduct:
         """Whether each row is cold (m,); raises `UnsupportedError` where the model scores known users only."""
         cold = self.query.is_cold(histories, self.popularity)
         if self.spec.query_by == "user_id" and cold.any():
-            problem = f"score {int(cold.sum()):,} users who have no row in its training set"
+            problem = f"score {int(cold.sum()):,} users without a row in its training set"
             raise UnsupportedError(self.spec.kind, problem, "Use a model that scores histories, such as ease.")
         return cold
 

@@ -176,7 +176,7 @@ CODECS: Mapping[type, Codec] = MappingProxyType(
 def save(fitted: FittedModel, folder: Path) -> None:
     """Write a fitted model: `model.json`, raw ids as parquet, `arrays.safetensors`.
 
-    Raises `TypeError`, before anything is written, for a field whose type has no codec.
+    Raises `TypeError`, before anything is written, for a field of a type without a codec.
     """
     parts = StoredParts()
     stored = {"type": type(fitted).__name__, "spec": fitted.spec.to_dict()}

@@ -100,7 +100,9 @@ def test_the_same_generator_gives_the_same_draws_and_another_does_not():
 def test_who_took_everything_is_refused():
     x = np.array([[1, 1, 0, 0], [1, 0, 0, 0]])
     everything = np.vstack([x, np.ones(4)])
-    with pytest.raises(UnsupportedError, match="'mf' cannot draw a negative for a person who took all 4 items"):
+    with pytest.raises(
+        UnsupportedError, match="'mf' cannot draw a negative for a user with interactions with all 4 items"
+    ):
         NegativeSampler.of("mf", csr_array(everything)).draw(np.array([1, 2]), 3, np.random.default_rng(0))
     with pytest.raises(UnsupportedError, match="all 2 items there are to draw"):
         NegativeSampler.of("mf", csr_array(x), 0.5).draw(np.array([0]), 3, np.random.default_rng(0))

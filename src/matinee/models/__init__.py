@@ -1,4 +1,4 @@
-"""The zoo: one file a model. The kind is the file name; `get` imports that one file."""
+"""The models, one file each. The kind is the file name; `get` imports that one file."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ r"""Item k-nearest neighbours: similarity of items by their common users.
     W_ij = b_i · G_ij / (size_i^α · size_j^(1−α) + shrink),   i ≠ j,   for each item j its `neighbours` nearest kept
 
 G_ij = Σ_u a_u² x_ui x_uj counts the common users of i and j, size_i = G_ii; `weighting` sets a_u and b_i, else 1
-(`linear/weighting.py`). α = ½ is the cosine, another α Aiolli's asymmetric cosine, α = 1 the fraction of i's users who
+(`linear/weighting.py`). α = ½ is the cosine, another α Aiolli's asymmetric cosine, α = 1 the fraction of i's users that
 also have j. Jaccard and Dice divide by sums of sizes (`linear/neighbours.py`). The score of item j for
 history x (n_items,) is Σ_i x_i W_ij. Cost: Σ_u L_u² adds, L_u the length of a history, for the rows of G, which are
 never stored together; 8 bytes per neighbour.

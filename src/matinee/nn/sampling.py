@@ -70,8 +70,8 @@ class NegativeSampler:
     def _refuse_full(self, user_rows: NDArray[np.int64], rows: NDArray[np.int64], items: I32) -> None:
         n = int(np.count_nonzero(self.probs))
         if ((rows[1:] - rows[:-1])[user_rows] >= n).any():
-            wanted = f"draw a negative for a person who took all {n:,} items there are to draw"
-            raise UnsupportedError(self.kind, wanted, "Use a loss over the whole catalogue, or leave such people out.")
+            wanted = f"draw a negative for a user with interactions with all {n:,} items"
+            raise UnsupportedError(self.kind, wanted, "Use a loss over the whole catalogue, or remove such users.")
 
     def is_negative(self, user: NDArray[np.integer], item: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which items (c,) are negatives of each row (b,), (b, c)."""

@@ -30,7 +30,7 @@ SCATTER_COST = 40
 
 
 def prefers_tiles(weights: Weights, popularity: F32) -> bool:
-    """Whether tiles cost less than scatter, for histories whose items follow `popularity` (n,)."""
+    """Whether tiles cost less than scatter, for histories with items drawn by `popularity` (n,)."""
     if not isinstance(weights, csr_array):
         return True
     lengths = np.diff(weights.indptr)[: len(popularity)]

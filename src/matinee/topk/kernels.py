@@ -1,6 +1,6 @@
 """From scores to the best k: compiled loops. Each has a slow twin in `tests/topk/`.
 
-A list is built in a heap of size k whose root is the worst item kept. "Worse" is total: a lower score, or an
+A list is built in a heap of size k with the worst kept item as its root. "Worse" is total: a lower score, or an
 equal score and a higher code; so the result is unique and cannot depend on tiles, blocks or threads. Almost
 every candidate fails the one comparison with the root, so selection costs about one compare an item.
 """

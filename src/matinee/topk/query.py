@@ -92,7 +92,7 @@ class DecayedQuery:
 
 @dataclass(frozen=True, eq=False)
 class PairQuery:
-    """Every item once, then n_items + p for each pair p whose items are both in the history, value 1.
+    """Every item once, then n_items + p for each pair p with both items in the history, value 1.
 
     `pairs` (p, 2) are item codes, a < b in each, ascending.
     """

@@ -96,7 +96,7 @@ def top_k_by_blocks(
 
 
 def row_blocks(m: int, width: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of blocks of m rows whose `width` float32 columns take at most BLOCK_BYTES."""
+    """(start, stop) of blocks of m rows; `width` float32 columns of a block take at most BLOCK_BYTES."""
     block = max(1, BLOCK_BYTES // (4 * max(width, 1)))
     for start in range(0, m, block):
         yield start, min(m, start + block)

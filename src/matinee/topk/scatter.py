@@ -1,7 +1,7 @@
 """Sparse item–item weights: scores by scattered adds, and lists that look only at what the adds touched.
 
 A weight row is added entry by entry to totals (n,). Most items stay untouched: their score is exactly 0, and they are
-looked at only while a list has room for a 0. Both paths add in the same order, so the scores of lists are those of
+looked at only while a list can hold a 0. Both paths add in the same order, so the scores of lists are those of
 `score_sparse` bit for bit. Slow twins stand in `tests/topk/`.
 """
 
@@ -15,10 +15,10 @@ from matinee.kernel import kernel, parallel_kernel, prange
 from matinee.topk.kernels import F32, I32, I64, Bool, Heaps, Rows, heap_push, heap_sort, ranks_below
 
 CHUNKS = 64
-"""So many parts of the people, shared out among threads; each part has its own totals."""
+"""Number of parts of the rows, distributed over the threads; each part has its own totals."""
 
 TRACK_LIMIT = 2
-"""Up to n / FEW adds a person are remembered; after more, looking at all n totals costs less."""
+"""Up to n / TRACK_LIMIT adds per row are remembered; after more, reading all n totals costs less."""
 
 
 class MaskArrays(NamedTuple):
@@ -38,9 +38,9 @@ def add_row(column: I32, entry: F32, v: np.float32, total: F32) -> None:
 
 @kernel
 def add_tracked(column: I32, entry: F32, v: np.float32, total: F32, met: I32, size: int) -> int:
-    """As `add`; writes items whose total was 0 behind the `size` first of `met` and says how many stand there then.
+    """As `add`; writes items with a former total of 0 behind the `size` first of `met` and returns the new size.
 
-    An item whose total comes back to 0 stands there again.
+    An item with a total that returned to 0 is written again.
     """
     for q in range(len(column)):
         c = column[q]
@@ -52,7 +52,7 @@ def add_tracked(column: I32, entry: F32, v: np.float32, total: F32, met: I32, si
 
 @kernel
 def exclude(own: I32, total: F32) -> int:
-    """Make the totals of a row's own items −inf, which no list keeps; says how many were NaN."""
+    """Make the totals of a row's own items −inf, which no list keeps; returns the number of NaN."""
     unknown = 0
     for i in own:
         if i >= len(total):  # the constant and pairs come after all items
@@ -64,7 +64,7 @@ def exclude(own: I32, total: F32) -> int:
 
 @kernel
 def push_all(total: F32, allowed: Bool, score: F32, item: I32) -> int:
-    """Offer every allowed item to the heap; says how many totals were NaN."""
+    """Offer every allowed item to the heap; returns the number of NaN totals."""
     unknown, worst = 0, score[0]
     for c in range(len(total)):
         s = total[c]
@@ -91,7 +91,7 @@ def push_touched(met: I32, total: F32, allowed: Bool, score: F32, item: I32) -> 
 
 @kernel
 def push_zeros(code: I32, total: F32, score: F32, item: I32) -> None:
-    """Offer the items of `code`, ascending, whose total is 0, until there is no room for a 0 of a higher code."""
+    """Offer the items of `code` with total 0, ascending, until the list cannot hold a 0 of a higher code."""
     for c in code:
         if not ranks_below(score[0], item[0], 0.0, c):
             break
@@ -100,13 +100,13 @@ def push_zeros(code: I32, total: F32, score: F32, item: I32) -> None:
 
 
 @parallel_kernel
-def push_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: MaskArrays, best: Heaps) -> None:
+def push_sparse(query: Rows, value: F32, weights: Rows, entry: F32, rules: MaskArrays, best: Heaps) -> None:
     """Fill each heap with the best of Σ value · weights[i] over the entries of a row, value 1 where `value` is empty,
-    and settle it.
+    and finish it.
 
-    A row with NaN among its scores gets NaN in its list. 4 n + 4 n / FEW bytes a chunk.
+    A row with NaN among its scores gets NaN in its list. 4 n + 4 n / TRACK_LIMIT bytes a chunk.
     """
-    indptr, asked_item = asked.indptr, asked.item
+    indptr, query_item = query.indptr, query.item
     start, column = weights.indptr, weights.item
     allowed, code, barred = rules.available, rules.code, rules.exclude_seen
     kept_score, kept_item = best.score, best.item
@@ -117,10 +117,10 @@ def push_sparse(asked: Rows, value: F32, weights: Rows, entry: F32, rules: MaskA
         met = np.empty(n // TRACK_LIMIT, dtype=np.int32)
         for r in range(chunk * m // chunks, (chunk + 1) * m // chunks):
             score, item = kept_score[r], kept_item[r]
-            own = asked_item[indptr[r] : indptr[r + 1]]
+            own = query_item[indptr[r] : indptr[r + 1]]
             few, size = _adds(own, start) <= len(met), 0
             for p in range(indptr[r], indptr[r + 1]):
-                low, high = start[asked_item[p]], start[asked_item[p] + 1]
+                low, high = start[query_item[p]], start[query_item[p] + 1]
                 v = value[p] if weighted else np.float32(1.0)
                 if few:
                     size = add_tracked(column[low:high], entry[low:high], v, total, met, size)
