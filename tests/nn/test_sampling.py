@@ -104,7 +104,7 @@ def test_who_took_everything_is_refused():
         UnsupportedError, match="'mf' cannot draw a negative for a user with interactions with all 4 items"
     ):
         NegativeSampler.of("mf", csr_array(everything)).draw(np.array([1, 2]), 3, np.random.default_rng(0))
-    with pytest.raises(UnsupportedError, match="all 2 items there are to draw"):
+    with pytest.raises(UnsupportedError, match="all 2 items"):
         NegativeSampler.of("mf", csr_array(x), 0.5).draw(np.array([0]), 3, np.random.default_rng(0))
     NegativeSampler.of("mf", csr_array(everything)).draw(np.array([0, 1]), 3, np.random.default_rng(0))
 
