@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from itertools import count
 from pathlib import Path
@@ -61,6 +62,7 @@ def resident(name: str) -> int:
 
 def taken(spec, data, folder: Path) -> int:
     """Bytes at the peak of a fit of two epochs, each looked at, best so far, and written down."""
+    gc.collect()  # garbage of earlier tests that is freed during the fit would lower the difference
     ctypes.CDLL(None).malloc_trim(0)
     PEAK.write_text("5")
     before, better, few = resident("VmRSS"), count(), data.histories(np.arange(4))
@@ -81,4 +83,4 @@ def test_a_fit_takes_what_it_said(kind, size, knobs, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "monotonic", count(0, 100).__next__)
     said = spec.estimate_memory(data.n_users, data.n_items, len(data))
     share = taken(spec, data, tmp_path / "large") / said
-    assert 0.45 < share < 1.35  # 0.488 for mult_vae on a machine without bf16 units, where no bf16 copies are made
+    assert 0.5 < share < 1.35
