@@ -25,8 +25,9 @@ CHUNKS = 64
 def top_k_similar(
     matrix: csr_array, weight: F64, size: F64, rule: SimilarityRule, k: int, *, by_row: bool = False
 ) -> csr_array:
-    """W (n, n) sparse, W_ij = G_ij / denominator of `rule`, the k largest i of every column j (`by_row`: j of every i).
+    """Sparse similarities W (n, n), the k largest of every column.
 
+    W_ij = G_ij / denominator of `rule`; with `by_row` the k largest of every row are kept instead.
     `size` (n,) are the sizes of the items, sources and targets alike.
 
     G_ij = Σ_u weight_u x_ui x_uj of `matrix` (m, n) 0/1, weight (m,) above 0; without the diagonal, ties go to the
@@ -63,8 +64,9 @@ def refuse_large(users: int) -> None:
 
 
 def p3_walk(matrix: csr_array, exponents: tuple[float, float], k: int, keep: Keep, *, normalise: bool) -> csr_array:
-    """W (n, n) sparse of a three-step walk, W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β, without its diagonal.
+    """Sparse weights W (n, n) of a three-step walk, without the diagonal.
 
+    W_ij = Σ_u (x_ui / n_i)^α (x_uj / L_u)^α / n_j^β.
     The k largest of every column (`keep` = "columns") or row ("rows") remain; `normalise` scales rows to sum 1.
     """
     alpha, beta = exponents

@@ -156,7 +156,10 @@ class ItemVAE(AutoEncoderSpec):
         return fit_network(self, net, transposed_log, ctx, setup, build)
 
     def negative_elbo(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
-        """Mean over items of −log-likelihood + β · KL with one sample of z; −ELBO if β = 1."""
+        """Mean over items of −log-likelihood + β · KL.
+
+        One sample of z is drawn; for β = 1 this is −ELBO.
+        """
         mean, log_variance = net.posterior_of(batch)
         z = mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)
         reconstruction = multinomial(net.output(net.decoder(z)), batch.target_row, batch.target_item)
@@ -194,8 +197,9 @@ def item_features(spec: ItemVAE, state: Mapping[str, F32], transposed_log: Inter
 
 
 def ridge_readout(H: F32, count: NDArray[np.int64], ridge: float, n_users: int) -> tuple[F32, F32]:
-    """Factors L (n, hidden) and bias (n,) of ŝ = x L L' + bias, from H (n, hidden) and item counts.
+    """Factors L (n, hidden) and bias (n,) of ŝ = x L L' + bias.
 
+    H (n, hidden) are item features, p the fractions of users from the item counts.
     With C C' the Cholesky decomposition of H'H + λ I, L = H C'⁻¹ and the bias is p − p L L'.
     """
     n, hidden = H.shape

@@ -141,7 +141,10 @@ class MultVAE(AutoEncoderSpec):
         return self.model_copy(update={"hidden": default_hidden_size(n_users)})
 
     def negative_elbo(self, net: Net, batch: Batch, info: StepInfo) -> Tensor:
-        """Mean over users of reconstruction loss + β · KL with one sample of z; −ELBO if β = 1."""
+        """Mean over users of reconstruction loss + β · KL.
+
+        One sample of z is drawn; for β = 1 this is −ELBO.
+        """
         mean, log_variance = net.posterior_of(batch)
         z = mean + torch.exp(0.5 * log_variance) * info.randn_like(mean)
         reconstruction = LOSSES[self.loss](net.decode(z), batch.target_row, batch.target_item)

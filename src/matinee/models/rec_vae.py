@@ -81,8 +81,9 @@ def log_density(z: Tensor, mean: Tensor | float, log_variance: Tensor | float) -
 
 
 def composite_kl(z: Tensor, posterior: Normal, old: Normal, prior: tuple[float, float, float] = PRIOR) -> Tensor:
-    """Σ over dimensions of log q(z) − log p(z), (b,), an unbiased estimate of the KL for z ~ q = `posterior`.
+    """An unbiased estimate (b,) of the KL for z ~ q = `posterior`.
 
+    The sum over dimensions of log q(z) − log p(z).
     In each dimension p is the mixture of N(0, 1), `old` and N(0, e¹⁰) with weights `prior`.
     """
     parts = [log_density(z, 0.0, 0.0), log_density(z, *old), log_density(z, 0.0, WIDE)]

@@ -17,8 +17,9 @@ from matinee.nn.batches import Batch
 
 
 class SparseLinear(nn.Module):
-    """A linear layer on sparse input: Σ weight_s W_s + b over the input of each row, (b, d).
+    """A linear layer on sparse input.
 
+    Its output (b, d) is Σ weight_s W_s + b over the input of each row.
     W (n, d) has a row per item. Time and memory are linear in the input entries; no dense input (b, n) is built.
     """
 

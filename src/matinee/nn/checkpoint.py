@@ -50,7 +50,10 @@ class TrainingHistory:
         return sum(at > self.best_epoch for at, _ in self.metrics)
 
     def values(self, epoch: int) -> dict[str, float]:
-        """The loss and the metric of an epoch from 1, or of the initial weights (0), where they exist."""
+        """The loss and the metric after an epoch, where they exist.
+
+        Epochs count from 1; 0 means the initial weights.
+        """
         metric = dict(self.metrics)
         loss = {"loss": self.losses[epoch - 1]} if epoch > 0 else {}
         return loss | ({"metric": metric[epoch]} if epoch in metric else {})

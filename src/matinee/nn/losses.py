@@ -113,7 +113,10 @@ def cosine(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
-    """Mean over the negatives of −log σ(s⁺ − s⁻) = sp(s⁻ − s⁺). Rendle et al., BPR, UAI 2009, BPR-Opt."""
+    """Mean over the negatives of −log σ(s⁺ − s⁻) = sp(s⁻ − s⁺).
+
+    Rendle et al., BPR, UAI 2009, BPR-Opt.
+    """
     return softplus(negative - positive[:, None]).mean(dim=1)
 
 
@@ -123,8 +126,9 @@ def sampled_bce(positive: Tensor, negative: Tensor) -> Tensor:
 
 
 def gbce(positive: Tensor, negative: Tensor, calibration: float, rate: float) -> Tensor:
-    """β sp(−s⁺) + Σ sp(s⁻), β = 1 − t (1 − α): t = `calibration` in [0, 1], α = `rate` = m / (n − 1) of the negatives.
+    """β sp(−s⁺) + Σ sp(s⁻) with β = 1 − t (1 − α).
 
+    t = `calibration` in [0, 1], α = `rate` = m / (n − 1) of the negatives.
     t = 0 is `sampled_bce`; at t = 1 probabilities are calibrated as if all negatives had been used.
     Petrov and Macdonald, gSASRec, RecSys 2023: β = α (t (1 − 1/α) + 1/α). Not divided by m + 1 as theirs is.
     """
@@ -144,7 +148,10 @@ def sampled_softmax(positive: Tensor, negative: Tensor, log_expected: Tensor) ->
 
 
 def ccl(positive: Tensor, negative: Tensor, margin: float, weight: float) -> Tensor:
-    """1 − c⁺ + (w/m) Σ max(0, c⁻ − margin) for cosines c. Mao et al., SimpleX, CIKM 2021, eq. 1."""
+    """1 − c⁺ + (w/m) Σ max(0, c⁻ − margin) for cosines c.
+
+    Mao et al., SimpleX, CIKM 2021, eq. 1.
+    """
     return 1.0 - positive + weight * relu(negative - margin).mean(dim=1)
 
 

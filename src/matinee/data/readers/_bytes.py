@@ -92,7 +92,10 @@ class Bytes:
 
 
 def read_bytes(path: Path) -> Bytes:
-    """The bytes of a file, unpacked if gzip; a file that is missing, empty or not text is refused."""
+    """The bytes of a text file, unpacked if gzip.
+
+    Raises `DataError` if the file is missing, empty or not text.
+    """
     check_file(path)
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
